@@ -1,0 +1,243 @@
+/**
+ * The daemon's only native calls: what Linux offers and Node does not. Each throws `SystemCallError` with the name of
+ * the call and of the errno. Numbers of system calls from 424 on are the same on every architecture (syscalls(2)).
+ */
+import { constants as osConstants } from "node:os";
+import koffi from "koffi";
+
+const libc = koffi.load("libc.so.6");
+const errnoNames = new Map(Object.entries(osConstants.errno).map(([name, number]) => [number, name]));
+
+export class SystemCallError extends Error {
+  readonly call: string;
+  /** `ENOENT` and so on. */
+  readonly errno: string;
+  constructor(call: string, errno: string, what: string) {
+    super(`${call}: ${errno}${what ? `: ${what}` : ""}`);
+    this.name = "SystemCallError";
+    this.call = call;
+    this.errno = errno;
+  }
+}
+
+export function hasErrno(thrown: unknown, ...names: string[]): boolean {
+  return thrown instanceof SystemCallError && names.includes(thrown.errno);
+}
+
+function checked(call: string, result: number, what = ""): number {
+  if (result >= 0) return result;
+  const number = koffi.errno();
+  throw new SystemCallError(call, errnoNames.get(number) ?? `errno ${number}`, what);
+}
+
+const func = (name: string, result: string, parameters: string[]) => libc.func(name, result, parameters);
+
+// One binding for each shape of arguments that the raw system calls below take.
+const syscallInts = func("syscall", "long", ["long", "long", "long", "long", "long", "long"]);
+const syscallPathFlags = func("syscall", "long", ["long", "long", "str", "long"]);
+const syscallMove = func("syscall", "long", ["long", "long", "str", "long", "str", "long"]);
+const syscallSetattr = func("syscall", "long", ["long", "long", "str", "long", "void *", "long"]);
+const syscallConfig = func("syscall", "long", ["long", "long", "long", "str", "str", "long"]);
+const syscallName = func("syscall", "long", ["long", "str", "long"]);
+const syscallTwoPointers = func("syscall", "long", ["long", "void *", "void *"]);
+
+const nr = {
+  pidfdSendSignal: 424,
+  openTree: 428,
+  moveMount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  pidfdOpen: 434,
+  mountSetattr: 442,
+} as const;
+
+// --- Who is at the other end of a socket: unix(7), socket(7).
+
+const getsockopt = func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const SO_PEERGROUPS = 59;
+const SO_PEERPIDFD = 77;
+
+function socketOption(fd: number, option: number, buffer: Buffer): number {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(buffer.length);
+  checked("getsockopt", getsockopt(fd, SOL_SOCKET, option, buffer, length));
+  return length.readUInt32LE();
+}
+
+/** The credentials that the peer had when it called connect(2). */
+export function peerCredentials(fd: number): { pid: number; uid: number; gid: number } {
+  const ucred = Buffer.alloc(12);
+  socketOption(fd, SO_PEERCRED, ucred);
+  return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
+}
+
+/** The peer's supplementary groups, which `SO_PEERCRED` does not tell. */
+export function peerGroups(fd: number): number[] {
+  const ids = Buffer.alloc(65536 * 4); // NGROUPS_MAX, credentials(7)
+  const bytes = socketOption(fd, SO_PEERGROUPS, ids);
+  return Array.from({ length: bytes / 4 }, (_, index) => ids.readUInt32LE(index * 4));
+}
+
+/** A pidfd of the very process that called connect(2) (Linux 6.5); undefined on an older kernel. */
+export function peerPidfd(fd: number): number | undefined {
+  const descriptor = Buffer.alloc(4);
+  try {
+    socketOption(fd, SO_PEERPIDFD, descriptor);
+  } catch (error) {
+    if (hasErrno(error, "ENOPROTOOPT", "ESRCH", "EINVAL")) return undefined;
+    throw error;
+  }
+  return descriptor.readInt32LE();
+}
+
+// --- Processes: pidfd_open(2), pidfd_send_signal(2).
+
+export function pidfdOpen(pid: number): number {
+  return checked("pidfd_open", Number(syscallInts(nr.pidfdOpen, pid, 0, 0, 0, 0)), `pid ${pid}`);
+}
+
+/** False when the process is gone. Signal 0 only asks. */
+export function pidfdSignal(pidfd: number, signal: number): boolean {
+  try {
+    checked("pidfd_send_signal", Number(syscallInts(nr.pidfdSendSignal, pidfd, signal, 0, 0, 0)));
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ESRCH")) return false;
+    throw error;
+  }
+}
+
+const pollFds = func("poll", "int", ["void *", "ulong", "int"]);
+const POLLIN = 1;
+
+/** Whether the process has ended; a zombie has (pidfd_open(2), "poll"). */
+export function pidfdEnded(pidfd: number): boolean {
+  const entry = Buffer.alloc(8);
+  entry.writeInt32LE(pidfd, 0);
+  entry.writeInt16LE(POLLIN, 4);
+  return checked("poll", pollFds(entry, 1, 0)) > 0;
+}
+
+// --- Locks: flock(2).
+
+const flock = func("flock", "int", ["int", "int"]);
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** False when another process holds it. The lock lives as long as the descriptor. */
+export function tryLock(fd: number): boolean {
+  try {
+    checked("flock", flock(fd, LOCK_EX | LOCK_NB));
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "EWOULDBLOCK", "EAGAIN")) return false;
+    throw error;
+  }
+}
+
+// --- Access lists: setxattr(2), acl(5).
+
+const setxattr = func("setxattr", "int", ["str", "str", "void *", "size_t", "int"]);
+
+export function setExtendedAttribute(path: string, name: string, value: Buffer): void {
+  checked("setxattr", setxattr(path, name, value, value.length, 0), path);
+}
+
+// --- Mounts: mount(2), fsopen(2), open_tree(2), move_mount(2), mount_setattr(2).
+
+const mountCall = func("mount", "int", ["str", "str", "str", "ulong", "str"]);
+const umountCall = func("umount2", "int", ["str", "int"]);
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const AT_RECURSIVE = 0x8000;
+
+export const MS = { nosuid: 2, nodev: 4, bind: 4096, rec: 16384, shared: 1 << 20, slave: 1 << 19, private: 1 << 18 } as const;
+export const MOUNT_ATTR = { rdonly: 1, nosuid: 2, nodev: 4, idmap: 0x100000 } as const;
+
+export function mount(source: string | null, target: string, type: string | null, flags: number, options: string | null): void {
+  checked("mount", mountCall(source, target, type, flags, options), target);
+}
+
+/** Detaches at once; the file system goes when its last user has gone (`MNT_DETACH | UMOUNT_NOFOLLOW`). */
+export function unmountLazily(target: string): void {
+  checked("umount2", umountCall(target, 2 | 8), target);
+}
+
+/** A detached copy of the mount at `path` as a descriptor (`OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC`). */
+export function cloneMount(path: string): number {
+  const flags = 1 | 0o2000000;
+  return checked("open_tree", Number(syscallPathFlags(nr.openTree, AT_FDCWD, path, flags)), path);
+}
+
+/** Sets `MOUNT_ATTR` flags on a detached mount; with `idmap`, `userns` is a descriptor of the user namespace. */
+export function setMountAttributes(mountFd: number, set: number, userns = 0): void {
+  const attributes = Buffer.alloc(32); // struct mount_attr: attr_set, attr_clr, propagation, userns_fd
+  attributes.writeBigUInt64LE(BigInt(set), 0);
+  attributes.writeBigUInt64LE(BigInt(userns), 24);
+  const result = syscallSetattr(nr.mountSetattr, mountFd, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
+  checked("mount_setattr", Number(result));
+}
+
+/** Attaches a detached mount at `target`, which is not followed when it is a symbolic link. */
+export function attachMount(mountFd: number, target: string): void {
+  const emptyFrom = 4; // MOVE_MOUNT_F_EMPTY_PATH
+  checked("move_mount", Number(syscallMove(nr.moveMount, mountFd, "", AT_FDCWD, target, emptyFrom)), target);
+}
+
+/** A new file system of that type as a detached mount, in no directory. `attributes` are `MOUNT_ATTR` flags. */
+export function mountDetached(type: string, options: Readonly<Record<string, string>>, attributes: number): number {
+  const context = checked("fsopen", Number(syscallName(nr.fsopen, type, 1)), type);
+  try {
+    for (const [key, value] of Object.entries(options)) {
+      checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, 1, key, value, 0)), `${key}=${value}`);
+    }
+    checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, 6, null, null, 0)), type);
+    return checked("fsmount", Number(syscallInts(nr.fsmount, context, 1, attributes, 0, 0)), type);
+  } finally {
+    closeDescriptor(context);
+  }
+}
+
+const closeCall = func("close", "int", ["int"]);
+
+export function closeDescriptor(fd: number): void {
+  closeCall(fd);
+}
+
+// --- Whose rights this thread uses on file systems: setfsuid(2), capset(2), capabilities(7).
+
+const setfsuid = func("setfsuid", "int", ["uint"]);
+const setfsgid = func("setfsgid", "int", ["uint"]);
+const syscallCaps = { get: 125, set: 126 };
+if (process.arch === "arm64") Object.assign(syscallCaps, { get: 90, set: 91 });
+
+/**
+ * Runs `act` with the file-system ids of somebody else and the thread's capabilities kept, which setfsuid(2) would
+ * drop. Both are of the thread, so `act` must not await. Needed by overlayfs, which keeps these credentials.
+ */
+export function withFileSystemIds<T>(uid: number, gid: number, act: () => T): T {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(0x20080522); // _LINUX_CAPABILITY_VERSION_3
+  const capabilities = Buffer.alloc(24);
+  checked("capget", Number(syscallTwoPointers(syscallCaps.get, header, capabilities)));
+  try {
+    setfsgid(gid);
+    setfsuid(uid);
+    checked("capset", Number(syscallTwoPointers(syscallCaps.set, header, capabilities)));
+    return act();
+  } finally {
+    setfsuid(0);
+    setfsgid(0);
+    checked("capset", Number(syscallTwoPointers(syscallCaps.set, header, capabilities)));
+  }
+}
+
+/** flags of renameat2(2) are not offered by node:fs; this one fails with EEXIST instead of replacing. */
+const renameat2 = func("renameat2", "int", ["int", "str", "int", "str", "uint"]);
+
+export function renameNew(from: string, to: string): void {
+  checked("renameat2", renameat2(AT_FDCWD, from, AT_FDCWD, to, 1), `${from} -> ${to}`);
+}

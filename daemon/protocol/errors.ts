@@ -1,0 +1,218 @@
+/**
+ * Every way in which isolate says no: code -> HTTP status, sentence, hint. The exit code is always 125; the command's
+ * own failures (126, 127, 128+n) never pass through here. A sentence begins with "cannot", names the thing and keeps
+ * the cause; the hint is the next step.
+ */
+
+/** The exit code of the client when isolate itself failed, as env(1), timeout(1) and docker-run(1) use it. */
+export const isolateFailed = 125;
+
+interface Entry<Details> {
+  readonly status: number;
+  readonly message: (details: Details) => string;
+  readonly hint: (details: Details) => string;
+}
+
+function entry<Details = Record<string, never>>(
+  status: number,
+  message: string | ((details: Details) => string),
+  hint: string | ((details: Details) => string) = "",
+): Entry<Details> {
+  return {
+    status,
+    message: typeof message === "string" ? () => message : message,
+    hint: typeof hint === "string" ? () => hint : hint,
+  };
+}
+
+const quoted = (name: string): string => `'${name.replace(/[^\x20-\x7e]/g, "?")}'`;
+
+const table = {
+  "bad-request": entry<{ wrong: string }>(
+    400,
+    (d) => `cannot understand the request: ${d.wrong}`,
+    "client and daemon may be of different versions: compare 'isolate --version' with 'isolated --version'",
+  ),
+  "bad-name": entry<{ name: string; wrong: string }>(
+    400,
+    (d) => `cannot use the name ${quoted(d.name)}: ${d.wrong}`,
+    "see the names with 'isolate template ls'",
+  ),
+  "bad-count": entry<{ count: string }>(
+    400,
+    (d) => `cannot make a pool of ${quoted(d.count)} clones: the count is a whole number from 0 to 100`,
+    "for example: isolate -r TEMPLATE 5",
+  ),
+  "unknown-template": entry<{ template: string; near: readonly string[]; exists?: boolean }>(
+    404,
+    (d) =>
+      d.exists
+        ? `cannot use the dataset ${quoted(d.template)} as a template: root has not made it one`
+        : `cannot find the template ${quoted(d.template)}`,
+    (d) =>
+      d.near.length > 0
+        ? `did you mean ${d.near.join(" or ")}?`
+        : `see the names with 'isolate template ls'; root makes an existing ZFS dataset a template with 'isolate -r DATASET 5'`,
+  ),
+  "no-snapshot": entry<{ template: string }>(
+    409,
+    (d) => `cannot clone the template ${quoted(d.template)}: it has no snapshot yet`,
+    (d) => `as root: isolate template snapshot ${d.template}`,
+  ),
+  "not-member": entry<{ group: string; uid: number }>(
+    403,
+    (d) => `cannot serve user ${d.uid}: not a member of the group ${quoted(d.group)}`,
+    (d) => `as root: usermod -aG ${d.group} USER; then log in again`,
+  ),
+  "not-root": entry<{ what: string }>(403, (d) => `cannot ${d.what}: only root may`, "run the same command with sudo"),
+  "not-allowed": entry<{ template: string; uid: number }>(
+    403,
+    (d) => `cannot lease from ${quoted(d.template)}: its list of allowed users has neither user ${d.uid} nor a group of theirs`,
+    "ask the administrator to extend 'users' or 'groups' of that [[template]] in isolated.toml",
+  ),
+  "limit-reached": entry<{ limit: number; uid: number }>(
+    429,
+    (d) => `cannot lease another clone: user ${d.uid} holds ${d.limit}, which is the limit`,
+    "end some of them (see 'isolate ps'), or ask the administrator to raise limits.leases_per_user in isolated.toml",
+  ),
+  "wait-timeout": entry<{ template: string; seconds: number; reason: string }>(
+    503,
+    (d) => `cannot get a clone of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,
+    "see 'isolate pool' for the last error, or wait longer with --wait SECONDS",
+  ),
+  draining: entry(503, "cannot lease: the daemon is stopping", "try again when it is up"),
+  "template-exists": entry<{ template: string }>(
+    409,
+    (d) => `cannot create the template ${quoted(d.template)}: it exists`,
+    (d) => `choose another name, or remove it first: isolate template rm ${d.template}`,
+  ),
+  "template-busy": entry<{ template: string; clones: number }>(
+    409,
+    (d) => `cannot remove the template ${quoted(d.template)}: ${d.clones} of its clones are in use`,
+    "end them first (see 'isolate ps')",
+  ),
+  "template-foreign": entry<{ template: string }>(
+    409,
+    (d) => `cannot remove the dataset ${quoted(d.template)}: isolate did not make it`,
+    (d) => `its pool is forgotten with 'isolate -r ${d.template} 0'; destroy the dataset itself with zfs(8)`,
+  ),
+  "bad-tar": entry<{ wrong: string }>(
+    400,
+    (d) => `cannot unpack the template's tar: ${d.wrong}`,
+    "nothing was kept; check the archive with 'tar tf'",
+  ),
+  "storage-full": entry<{ doing: string; cause: string }>(
+    507,
+    (d) => `cannot ${d.doing}: the storage is full (${d.cause})`,
+    "free some space, then try again; nothing was changed",
+  ),
+  "storage-failed": entry<{ doing: string; cause: string }>(
+    500,
+    (d) => `cannot ${d.doing}: ${d.cause}`,
+    "see the daemon's log for the whole command",
+  ),
+  "clone-busy": entry<{ clone: string; cause: string }>(
+    409,
+    (d) => `cannot destroy the clone ${quoted(d.clone)} yet: ${d.cause}`,
+    "it is tried again until it is free",
+  ),
+  "unsupported-host": entry<{ what: string; mend: string }>(
+    500,
+    (d) => `cannot serve on this host: ${d.what}`,
+    (d) => d.mend,
+  ),
+  "bad-config": entry<{ file: string; line: number; wrong: string }>(
+    400,
+    (d) => `cannot use the configuration ${d.file}, line ${d.line}: ${d.wrong}`,
+    "mend the line, then start the daemon again",
+  ),
+  "cannot-start": entry<{ wrong: string; mend: string }>(500, (d) => `cannot start: ${d.wrong}`, (d) => d.mend),
+  internal: entry<{ cause: string }>(
+    500,
+    (d) => `cannot go on: ${d.cause}`,
+    "this is a fault of isolate's: see the daemon's log, and please report it",
+  ),
+
+  // From here on: the client's own.
+  usage: entry<{ wrong: string }>(400, (d) => `cannot understand the command line: ${d.wrong}`, "see 'isolate --help'"),
+  "missing-template": entry(
+    400,
+    "cannot run: missing template or zfs template",
+    "give one: isolate -z TEMPLATE COMMAND, or isolate -t DIRECTORY COMMAND",
+  ),
+  "missing-command": entry(400, "cannot run: missing command", "give one after the options: isolate -z TEMPLATE bash"),
+  "not-running": entry<{ socket: string; cause: string }>(
+    503,
+    (d) => `cannot reach the daemon at ${d.socket}: ${d.cause}`,
+    "start it: systemctl start isolated.socket, or by hand as root: isolated",
+  ),
+  "socket-forbidden": entry<{ socket: string }>(
+    403,
+    (d) => `cannot reach the daemon at ${d.socket}: you are not in its group`,
+    "as root: usermod -aG isolate USER; then log in again",
+  ),
+  "lost-daemon": entry<{ cause: string }>(503, (d) => `cannot go on: the daemon closed the connection (${d.cause})`, "see its log, and try again"),
+  "missing-program": entry<{ program: string; package: string }>(
+    500,
+    (d) => `cannot run: ${d.program} is not installed`,
+    (d) => `install it: apt-get install ${d.package}`,
+  ),
+  "missing-protection": entry<{ what: string }>(
+    500,
+    (d) => `cannot run without a protection: ${d.what}`,
+    "install isolate again, whole",
+  ),
+  "bad-bind": entry<{ bind: string; wrong: string }>(
+    400,
+    (d) => `cannot bind ${quoted(d.bind)}: ${d.wrong}`,
+    "write it as HOST:CONTAINER[:ro], with an absolute CONTAINER",
+  ),
+  "bad-environment": entry<{ variable: string; wrong: string }>(
+    400,
+    (d) => `cannot set ${quoted(d.variable)}: ${d.wrong}`,
+    "write it as NAME:VALUE",
+  ),
+  "bad-root": entry<{ directory: string; wrong: string }>(
+    400,
+    (d) => `cannot use ${quoted(d.directory)} as a root: ${d.wrong}`,
+    "give the directory of a Linux root, one that holds bin, etc and usr",
+  ),
+  "system-call": entry<{ call: string; cause: string }>(500, (d) => `cannot prepare the sandbox: ${d.call}: ${d.cause}`, "see 'dmesg' for the kernel's reason"),
+} as const;
+
+type Table = typeof table;
+export type ErrorCode = keyof Table;
+export type ErrorDetails<Code extends ErrorCode> = Table[Code] extends Entry<infer Details> ? Details : never;
+
+/** What crosses the socket, and what the client prints. */
+export interface ErrorBody {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** An error for its user: its message is one whole sentence. */
+export class IsolateError<Code extends ErrorCode = ErrorCode> extends Error {
+  readonly code: Code;
+  readonly hint: string;
+  readonly status: number;
+
+  constructor(code: Code, details: ErrorDetails<Code>, cause?: unknown) {
+    const { message, hint, status } = table[code] as unknown as Entry<ErrorDetails<Code>>;
+    super(message(details), cause === undefined ? undefined : { cause });
+    this.name = "IsolateError";
+    this.code = code;
+    this.hint = hint(details);
+    this.status = status;
+  }
+
+  body(): ErrorBody {
+    return { code: this.code, message: this.message, hint: this.hint };
+  }
+}
+
+/** Whatever was thrown, as an error for its user. */
+export function toIsolateError(thrown: unknown): IsolateError {
+  if (thrown instanceof IsolateError) return thrown;
+  return new IsolateError("internal", { cause: thrown instanceof Error ? thrown.message : String(thrown) }, thrown);
+}

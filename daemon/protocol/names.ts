@@ -1,0 +1,89 @@
+/**
+ * The names that cross the socket, each parsed once into a type of its own.
+ * A name is looked up, never acted upon: parsing only keeps out what no driver could ever mean.
+ */
+import { IsolateError } from "./errors.ts";
+
+declare const brand: unique symbol;
+type Branded<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** A ZFS dataset with at least one slash (`rpool/isolate/debisl`), or an overlay template without any (`debian`). */
+export type TemplateName = Branded<string, "TemplateName">;
+/** `TEMPLATE@SNAPSHOT`, as zfs(8) writes it; both drivers use the form. */
+export type SnapshotName = Branded<string, "SnapshotName">;
+/** The last component of the template's name, `_`, and the nanoseconds since 1970 at its making. Unique for a host. */
+export type CloneId = Branded<string, "CloneId">;
+
+const maximumTemplateLength = 200;
+const component = /^[A-Za-z0-9][A-Za-z0-9_.:-]*$/;
+const cloneId = /^[A-Za-z0-9][A-Za-z0-9_.:-]*_[0-9]{19}$/;
+
+/** Throws `bad-name`. The rules are those of zfs(8) less the space, and a component never begins with `.` or `-`. */
+export function parseTemplateName(text: string): TemplateName {
+  const wrong = whatIsWrong(text);
+  if (wrong) throw new IsolateError("bad-name", { name: text.slice(0, 80), wrong });
+  return text as TemplateName;
+}
+
+function whatIsWrong(text: string): string | undefined {
+  if (text === "") return "it is empty";
+  if (text.length > maximumTemplateLength) return `it is longer than ${maximumTemplateLength} characters`;
+  if (text.includes("@")) return "it names a snapshot, and a template is wanted";
+  if (!text.split("/").every((part) => component.test(part))) {
+    return "each part of it must begin with a letter or digit and go on with letters, digits, '_', '.', ':' or '-'";
+  }
+  return undefined;
+}
+
+/** Throws `bad-name`. */
+export function parseCloneId(text: string): CloneId {
+  if (!cloneId.test(text) || text.length > maximumTemplateLength + 20) {
+    throw new IsolateError("bad-name", { name: text.slice(0, 80), wrong: "it is not the name of a clone" });
+  }
+  return text as CloneId;
+}
+
+export function isCloneId(text: string): text is CloneId {
+  return cloneId.test(text);
+}
+
+export function snapshotName(template: TemplateName, snapshot: string): SnapshotName {
+  return `${template}@${snapshot}` as SnapshotName;
+}
+
+/** The two halves of a snapshot's name. */
+export function splitSnapshotName(name: SnapshotName): { template: TemplateName; snapshot: string } {
+  const at = name.indexOf("@");
+  return { template: name.slice(0, at) as TemplateName, snapshot: name.slice(at + 1) };
+}
+
+/** `nanoseconds` since 1970; the caller makes sure that it never gives the same twice. */
+export function makeCloneId(template: TemplateName, nanoseconds: bigint): CloneId {
+  const base = template.slice(template.lastIndexOf("/") + 1);
+  return `${base}_${nanoseconds.toString().padStart(19, "0")}` as CloneId;
+}
+
+/** The names nearest to one that does not exist, best first, three at most. */
+export function nearNames(wanted: string, known: readonly string[]): string[] {
+  const lastPart = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
+  return known
+    .map((name) => ({ name, distance: Math.min(editDistance(wanted, name), editDistance(lastPart(wanted), lastPart(name))) }))
+    .filter(({ name, distance }) => distance <= Math.max(2, Math.floor(lastPart(name).length / 3)))
+    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+    .slice(0, 3)
+    .map(({ name }) => name);
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const substitution = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      current.push(Math.min(substitution, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length] ?? 0;
+}

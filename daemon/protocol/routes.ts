@@ -1,0 +1,71 @@
+/** Every request that the daemon answers: method, path, who may, and the shapes. Server and client are made from it. */
+import type { Static, TSchema } from "@sinclair/typebox";
+import { leasePath } from "./lease.ts";
+import { Empty, LeaseQuery, Leases, Pool, PoolRequest, Pools, Snapshot, TemplateQuery, Templates } from "./schema.ts";
+
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  /** `member`: of the configured group, or root. */
+  readonly access: "member" | "root";
+  /** For the refusal: "only root may ...". */
+  readonly verb: string;
+  readonly query: TSchema;
+  /** `tar`: the body is a stream of an archive. */
+  readonly body?: TSchema | "tar";
+  readonly reply: TSchema;
+}
+
+export const routes = {
+  lease: { method: "GET", path: leasePath, access: "member", verb: "lease a clone", query: LeaseQuery, reply: Empty },
+  pools: { method: "GET", path: "/v1/pools", access: "member", verb: "list pools", query: Empty, reply: Pools },
+  setPool: {
+    method: "PUT",
+    path: "/v1/pools",
+    access: "root",
+    verb: "change a pool",
+    query: Empty,
+    body: PoolRequest,
+    reply: Pool,
+  },
+  leases: { method: "GET", path: "/v1/leases", access: "member", verb: "list leases", query: Empty, reply: Leases },
+  templates: {
+    method: "GET",
+    path: "/v1/templates",
+    access: "member",
+    verb: "list templates",
+    query: Empty,
+    reply: Templates,
+  },
+  createTemplate: {
+    method: "POST",
+    path: "/v1/templates",
+    access: "root",
+    verb: "create a template",
+    query: TemplateQuery,
+    body: "tar",
+    reply: Snapshot,
+  },
+  removeTemplate: {
+    method: "DELETE",
+    path: "/v1/templates",
+    access: "root",
+    verb: "remove a template",
+    query: TemplateQuery,
+    reply: Empty,
+  },
+  snapshotTemplate: {
+    method: "POST",
+    path: "/v1/snapshots",
+    access: "root",
+    verb: "snapshot a template",
+    query: TemplateQuery,
+    reply: Snapshot,
+  },
+} as const satisfies Record<string, Route>;
+
+export type Routes = typeof routes;
+export type RouteName = keyof Routes;
+export type QueryOf<Name extends RouteName> = Static<Routes[Name]["query"]>;
+export type ReplyOf<Name extends RouteName> = Static<Routes[Name]["reply"]>;
+export type BodyOf<Name extends RouteName> = Routes[Name] extends { body: infer Body extends TSchema } ? Static<Body> : undefined;

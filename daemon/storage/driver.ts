@@ -1,0 +1,73 @@
+/**
+ * What a storage gives to the daemon. Vocabulary, after zfs(8): a *template* is a root file system somebody maintains;
+ * a *snapshot* is its content at a moment; a *clone* is a writable copy of a snapshot that costs nothing until it is
+ * written to; a *view* is a clone's mount for one lessee, with ids mapped.
+ *
+ * Every driver passes `test/contract/storage.test.ts`. Errors are `IsolateError`s: `unknown-template`, `no-snapshot`,
+ * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `bad-tar`.
+ */
+import type { Readable } from "node:stream";
+import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
+
+/** Whom a view is for. `userns` is an open descriptor of the user namespace whose map the view's ids go through. */
+export interface IdMap {
+  readonly userns: number;
+  /** Host ids of container 0. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface TemplateInfo {
+  readonly template: TemplateName;
+  /** What `latest` would say; null without a snapshot. */
+  readonly snapshot: SnapshotName | null;
+  /** Of that snapshot, milliseconds since 1970. */
+  readonly created: number | null;
+  readonly bytes: number | null;
+}
+
+export interface CloneInfo {
+  readonly id: CloneId;
+  readonly template: TemplateName;
+  readonly snapshot: SnapshotName;
+  /** Bytes that the clone alone uses; null where the storage cannot tell cheaply. */
+  readonly bytes: number | null;
+}
+
+export interface StorageDriver {
+  /** `zfs` or `overlay`, for listings. */
+  readonly name: string;
+  /** Throws `unsupported-host` with the mend where this host cannot serve clones by this driver. */
+  check(): Promise<void>;
+  /** Of the given names those that exist, and with no names all that this driver knows to be templates by itself. */
+  templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]>;
+  /**
+   * Makes a template of a tar archive (ids and extended attributes as in it) and its first snapshot. A failure or an
+   * early end of the stream leaves nothing behind.
+   */
+  createTemplate(name: TemplateName, tar: Readable): Promise<SnapshotName>;
+  /** Removes a template that this driver made, with its snapshots. The caller has destroyed its clones. */
+  removeTemplate(name: TemplateName): Promise<void>;
+  /** The newest snapshot that changed something and whose name fits `pattern` (a glob of `*` and `?`). Throws `no-snapshot`. */
+  latest(template: TemplateName, pattern?: string): Promise<SnapshotName>;
+  /** Freezes the template as it is now. */
+  snapshot(template: TemplateName): Promise<SnapshotName>;
+  /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
+  clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
+  /**
+   * Mounts the clone at the existing empty directory `at`, `nosuid,nodev`, with its ids mapped. Synchronous work of
+   * under a millisecond where the storage allows: it is on the way of a lease.
+   */
+  view(id: CloneId, to: IdMap, at: string): Promise<void>;
+  /** Takes the view away from `at`, whoever still uses it; already absent is success. The directory stays. */
+  unview(id: CloneId, at: string): Promise<void>;
+  /**
+   * Destroys a clone; already absent is success. Throws `clone-busy` while any process still uses it, and never
+   * touches what does not carry this daemon's mark.
+   */
+  destroy(id: CloneId): Promise<void>;
+  /** Every clone that carries this daemon's mark, known to the caller or not. */
+  list(): Promise<readonly CloneInfo[]>;
+  /** Calls back when a template may have a new snapshot. Returns the way to stop. */
+  watch(templates: () => readonly TemplateName[], changed: (template: TemplateName) => void): () => void;
+}

@@ -1,0 +1,39 @@
+/** What is to be started, before any engine's words for it. Made by `client/plan.ts`, turned into argv by an engine. */
+
+export type Mount =
+  | { readonly kind: "bind"; readonly from: string; readonly to: string; readonly readOnly: boolean }
+  | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };
+
+export interface LaunchSpec {
+  /** Host path of the root: the view of a clone, or a directory of the user's. */
+  readonly root: string;
+  /** In the order in which they are made, after the root and the engine's own /proc and /dev. */
+  readonly mounts: readonly Mount[];
+  /** The whole environment of the command. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  readonly hostname: string;
+  /** `host`: the host's network; `none`: a network namespace with only `lo`. */
+  readonly network: "host" | "none";
+  /** Descriptor of the user namespace to join; undefined: the engine makes one that maps the caller alone. */
+  readonly userns: number | undefined;
+  /** Names as in capabilities(7), with `CAP_`. */
+  readonly capabilities: readonly string[];
+  readonly init: Init;
+  readonly command: readonly [string, ...string[]];
+}
+
+/** The first program inside: pid 1, the filter, and the keeper of the lease's descriptor. */
+export interface Init {
+  /** Host path of `isolate-init`. */
+  readonly path: string;
+  readonly leaseDescriptor: number | undefined;
+  /** The client set SIGINT and SIGQUIT to ignored for the engine's sake; the command gets their defaults back. */
+  readonly foreground: boolean;
+}
+
+/** What becomes of a spec: a program and its arguments; the program is looked up by the client. */
+export interface Invocation {
+  readonly program: string;
+  readonly argv: readonly string[];
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+// `npm run build`: everything into dist/. dist/js is the TypeScript as modules (the tests run there), dist/bin the
+// three programs. Needs what tools/prepare.mjs installs.
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const at = (...parts) => join(root, ...parts);
+const { version, dependencies } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+
+function run(program, args) {
+  try {
+    execFileSync(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  } catch (error) {
+    process.stderr.write(`${error.stdout ?? ""}${error.stderr ?? ""}`);
+    console.error(`cannot build: ${program.replace(`${root}/`, "")} failed; if it is missing: node tools/prepare.mjs`);
+    process.exit(1);
+  }
+}
+
+const bun = at("node_modules/.bin/bun");
+const define = ["--define", `ISOLATE_VERSION=${JSON.stringify(version)}`];
+mkdirSync(at("dist/bin"), { recursive: true });
+
+run(at("node_modules/.bin/tsc"), []);
+
+// The daemon: one module beside node_modules, which keep the native parts and everything that loads files of its own.
+const external = Object.keys(dependencies).flatMap((name) => ["--external", name]);
+run(bun, ["build", "daemon/main.ts", "--target=node", "--format=esm", ...external, ...define, "--banner=#!/usr/bin/env node", "--outfile=dist/bin/isolated.new"]);
+chmodSync(at("dist/bin/isolated.new"), 0o755);
+renameSync(at("dist/bin/isolated.new"), at("dist/bin/isolated"));
+
+// The client: one executable that obeys no file of the directory it is started in. Bun writes its temporary files into
+// the working directory and names the executable's mode itself.
+run(bun, [
+  "build",
+  "--compile",
+  "--minify",
+  "--bytecode",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+  ...define,
+  "client/main.ts",
+  "--external",
+  "koffi",
+  "--outfile=dist/bin/isolate.new",
+]);
+renameSync(at("dist/bin/isolate.new"), at("dist/bin/isolate"));
+
+run("make", ["-C", "seccomp", `OUT=${at("dist/bin")}`]);
+run("make", ["-C", "seccomp", `OUT=${at("dist/test")}`, "check-tools"]);
