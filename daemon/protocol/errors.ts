@@ -172,6 +172,11 @@ const table = {
     (d) => `cannot set ${quoted(d.variable)}: ${d.wrong}`,
     "write it as NAME:VALUE",
   ),
+  "bad-source": entry<{ source: string; wrong: string }>(
+    400,
+    (d) => `cannot make a template from ${d.source}: ${d.wrong}`,
+    "nothing was kept; mend it, then try again",
+  ),
   "bad-root": entry<{ directory: string; wrong: string }>(
     400,
     (d) => `cannot use ${quoted(d.directory)} as a root: ${d.wrong}`,

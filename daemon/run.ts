@@ -25,6 +25,7 @@ export class CommandError extends Error {
 }
 
 const keep = 64 * 1024;
+const environment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
 /** What the program wrote to standard output. Throws `CommandError` when it cannot start or does not exit with 0. */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
@@ -32,7 +33,7 @@ export async function run(program: string, args: readonly string[], options: Run
   const child = spawn(program, args, {
     stdio: [options.input ? "pipe" : "ignore", "pipe", "pipe"],
     cwd: "/",
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    env: environment,
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   });
@@ -59,4 +60,41 @@ export async function run(program: string, args: readonly string[], options: Run
   if (inputFailure !== undefined) throw new CommandError(command, code, "the input broke off", inputFailure);
   if (code !== 0) throw new CommandError(command, code, stderr);
   return Buffer.concat(output).toString();
+}
+
+export interface HeldProcess {
+  readonly pid: number;
+  /** Ends it and waits until it is gone. */
+  end(): Promise<void>;
+}
+
+/**
+ * Starts a program that repeats its standard input, cat(1) in the end, and waits until it has echoed a byte: what it
+ * does before it reads is done then. It lives until `end`, or until this process ends and its input with it.
+ */
+export async function hold(
+  program: string,
+  args: readonly string[],
+  ids: { uid: number; gid: number },
+): Promise<HeldProcess> {
+  const command = [program, ...args];
+  const child = spawn(program, args, { stdio: "pipe", cwd: "/", env: environment, uid: ids.uid, gid: ids.gid });
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-keep);
+  });
+  child.stdin.on("error", () => {}); // EPIPE: its end tells more
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const end = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  await new Promise<void>((resolve, reject) => {
+    child.once("error", (error) => reject(new CommandError(command, null, `${program}: ${error.message}`, error)));
+    void ended.then((code) => reject(new CommandError(command, code, stderr)));
+    child.stdout.once("data", () => resolve());
+    child.stdin.write("\n");
+  });
+  if (child.pid === undefined) throw new CommandError(command, null, `${program} has no process id`);
+  return { pid: child.pid, end };
 }

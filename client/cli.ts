@@ -1,0 +1,75 @@
+/** What can be written on the command line: definitions only. The parser, the help and the man pages read them. */
+import type { OptionDefinition } from "./arguments.ts";
+
+export const everywhere: readonly OptionDefinition[] = [
+  { short: "q", long: "quiet", values: [], about: "print warnings and errors only" },
+  { short: "x", long: "trace", values: [], about: "print what is done" },
+  { long: "socket", values: ["PATH"], about: "the daemon's socket (default: $ISOLATE_SOCKET, or /run/isolate/isolated.sock)" },
+  { short: "h", long: "help", values: [], about: "print this" },
+];
+
+export const rootOptions: readonly OptionDefinition[] = [
+  { short: "z", long: "template", values: ["TEMPLATE"], about: "run in a fresh clone of TEMPLATE, thrown away afterwards" },
+  { short: "t", long: "directory", values: ["DIR"], about: "run in the root at DIR itself; what is changed there stays" },
+];
+
+export const runOptions: readonly OptionDefinition[] = [
+  { short: "d", long: "bind", values: ["HOST:CTR[:ro]"], repeatable: true, about: "show the host's file or directory HOST at CTR" },
+  { short: "v", long: "env", values: ["NAME:VALUE"], repeatable: true, about: "set an environment variable" },
+  { short: "p", long: "chdir", values: ["DIR"], about: "start in DIR of the root (default: /)" },
+  { short: "n", long: "net", values: [], about: "share the host's network; without it there is only lo" },
+  { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default); lxc and chroot come later" },
+  { long: "wait", values: ["SECONDS"], about: "how long to wait for a clone when none is ready (default: 30)" },
+];
+
+export const poolOptions: readonly OptionDefinition[] = [
+  {
+    short: "r",
+    long: "refill",
+    values: ["TEMPLATE", "N"],
+    about: "keep N (0..100) clones of TEMPLATE's newest snapshot ready; returns when they are",
+  },
+  { short: "f", long: "fresh", values: [], about: "with -r: replace the ready clones by new ones" },
+  { short: "s", long: "reclaim", values: [], about: "with -r: reclaim what is used up, make none" },
+];
+
+export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
+
+export const options: readonly OptionDefinition[] = [...rootOptions, ...runOptions, ...poolOptions, ...everywhere, version];
+
+export interface CommandDefinition {
+  readonly words: readonly [string, string?];
+  readonly operands: readonly string[];
+  readonly options: readonly OptionDefinition[];
+  readonly about: string;
+}
+
+const json: OptionDefinition = { long: "json", values: [], about: "print JSON" };
+
+const sources: readonly OptionDefinition[] = [
+  { long: "dir", values: ["DIR"], about: "from a directory" },
+  { long: "tar", values: ["FILE"], about: "from a tar archive, compressed or not" },
+  { long: "debian", values: ["SUITE"], about: "a new small Debian, such as trixie" },
+];
+
+export const commands = [
+  { words: ["pool"], operands: [], options: [json], about: "list the pools: clones ready, in use, and what went wrong" },
+  { words: ["ps"], operands: [], options: [json], about: "list the sandboxes that run; root sees everybody's" },
+  { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
+  { words: ["template", "create"], operands: ["NAME"], options: sources, about: "make a template (root)" },
+  { words: ["template", "snapshot"], operands: ["NAME"], options: [], about: "let new clones show its present state (root)" },
+  { words: ["template", "rm"], operands: ["NAME"], options: [], about: "remove a template that isolate made (root)" },
+] as const satisfies readonly CommandDefinition[];
+
+type Words = (typeof commands)[number]["words"];
+export type CommandName = Words extends infer W ? (W extends readonly [infer A extends string, infer B extends string] ? `${A} ${B}` : W extends readonly [infer A extends string] ? A : never) : never;
+
+export const examples: readonly (readonly [command: string, about: string])[] = [
+  ["isolate -z debian bash", "a shell in a fresh root, yours to break"],
+  ["isolate -z debian -n apt-get update", "with the host's network"],
+  ["isolate -z debian -d .:/src -p /src make", "on this directory"],
+  ["isolate -z debian -d /data:/data:ro -v LANG:C.UTF-8 sh -c 'ls /data'", "read-only, with a variable"],
+  ["isolate -t ./root sh", "in a directory of your own; changes stay"],
+  ["sudo isolate template create debian --debian trixie", "make a template"],
+  ["sudo isolate -r debian 5", "keep five clones of it ready"],
+];

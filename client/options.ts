@@ -1,0 +1,210 @@
+/** Flags and environment to what is wanted. Pure: nothing is looked up, and only `ISOLATE_SOCKET` of the environment counts. */
+import { IsolateError } from "../daemon/protocol/errors.ts";
+import { defaultSocket } from "../daemon/protocol/socket.ts";
+import { type CapabilityName, capabilities, type EngineName, engines, firstLacking, isEngineName } from "../engines/capabilities.ts";
+import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
+import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./cli.ts";
+
+export interface Common {
+  readonly socket: string;
+  readonly verbosity: "quiet" | "normal" | "trace";
+}
+
+export interface Bind {
+  readonly from: string;
+  readonly to: string;
+  readonly readOnly: boolean;
+  /** As it was written. */
+  readonly text: string;
+}
+
+export interface RunRequest {
+  readonly root: { readonly template: string } | { readonly directory: string };
+  readonly engine: EngineName;
+  readonly binds: readonly Bind[];
+  readonly variables: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  readonly network: "host" | "none";
+  /** Seconds; undefined: as long as the daemon thinks right. */
+  readonly wait: string | undefined;
+  readonly command: readonly [string, ...string[]];
+}
+
+export interface RefillRequest {
+  readonly template: string;
+  /** Judged by the daemon. */
+  readonly size: string;
+  readonly fresh: boolean;
+  readonly reclaimOnly: boolean;
+}
+
+export interface CommandRequest {
+  readonly name: CommandName;
+  readonly json: boolean;
+  readonly operand: string;
+  readonly source: { readonly kind: "dir" | "tar" | "debian"; readonly value: string } | undefined;
+}
+
+export type Intent = Common &
+  (
+    | { readonly kind: "help" | "version" | "nothing" }
+    | { readonly kind: "run"; readonly run: RunRequest }
+    | { readonly kind: "refill"; readonly refill: RefillRequest }
+    | { readonly kind: "command"; readonly command: CommandRequest }
+  );
+
+/** Throws `usage`, `missing-template`, `missing-command`, `bad-bind` and `bad-environment`. */
+export function readIntent(words: readonly string[], environment: Readonly<Record<string, string | undefined>>): Intent {
+  const parsed = parseArguments(options, words);
+  const common = readCommon([parsed], environment);
+  if (words.length === 0) return { ...common, kind: "nothing" };
+  if (parsed.has("help")) return { ...common, kind: "help" };
+  if (parsed.has("version")) return { ...common, kind: "version" };
+  if (parsed.has("refill")) return { ...common, kind: "refill", refill: readRefill(parsed) };
+  refuse(parsed, "goes only with -r", ["fresh", "reclaim"]);
+  const hasRoot = parsed.has("template") || parsed.has("directory");
+  const command = hasRoot ? undefined : readCommand(parsed, environment);
+  return command ?? { ...common, kind: "run", run: readRun(parsed) };
+}
+
+function readCommon(parts: readonly Parsed[], environment: Readonly<Record<string, string | undefined>>): Common {
+  const has = (long: string): boolean => parts.some((part) => part.has(long));
+  const given = parts.map((part) => part.value("socket")).findLast((value) => value !== undefined);
+  if (given === "") throw usage("--socket is empty");
+  if (has("quiet") && has("trace")) throw usage("-q and -x contradict each other");
+  return {
+    socket: given ?? (environment["ISOLATE_SOCKET"] || defaultSocket),
+    verbosity: has("trace") ? "trace" : has("quiet") ? "quiet" : "normal",
+  };
+}
+
+function readRefill(parsed: Parsed): RefillRequest {
+  const fitting = new Set(["refill", "fresh", "reclaim", ...everywhere.map(({ long }) => long)]);
+  const stranger = parsed.given.find(({ long }) => !fitting.has(long));
+  if (stranger) throw usage(`${spelling(stranger)} does not go with -r`);
+  if (parsed.operands[0] !== undefined) throw usage(`unexpected word '${parsed.operands[0]}' after -r TEMPLATE N`);
+  if (parsed.has("fresh") && parsed.has("reclaim")) throw usage("-f makes new clones and -s makes none: give one of them");
+  const [template = "", size = ""] = parsed.values("refill");
+  return { template, size, fresh: parsed.has("fresh"), reclaimOnly: parsed.has("reclaim") };
+}
+
+/** Undefined when the first word is not one of ours, so that it is a program's. */
+function readCommand(outer: Parsed, environment: Readonly<Record<string, string | undefined>>): Intent | undefined {
+  const [first, ...rest] = outer.operands;
+  const candidates: readonly CommandDefinition[] = commands.filter(({ words }) => words[0] === first);
+  if (first === undefined || candidates.length === 0) return undefined;
+  const fitting = new Set(everywhere.map(({ long }) => long));
+  const stranger = outer.given.find(({ long }) => !fitting.has(long));
+  if (stranger) throw usage(`${spelling(stranger)} does not go with '${first}'`);
+
+  const second = rest[0];
+  if (second === "-h" || second === "--help") return { ...readCommon([outer], environment), kind: "help" };
+  const definition = candidates.find(({ words }) => words[1] === undefined || words[1] === second);
+  if (!definition) throw usage(`'${first}' needs one of: ${candidates.map(({ words }) => words[1]).join(", ")}`);
+  const name = definition.words.filter((word) => word !== undefined).join(" ");
+  const { parts, operands } = readWords([...definition.options, ...everywhere], rest.slice(definition.words.length - 1));
+  const common = readCommon([outer, ...parts], environment);
+  if (parts.some((part) => part.has("help"))) return { ...common, kind: "help" };
+  const missing = definition.operands[operands.length];
+  if (missing !== undefined) throw usage(`'${name}' needs ${missing}`);
+  const extra = operands[definition.operands.length];
+  if (extra !== undefined) throw usage(`unexpected word '${extra}' after '${name}'`);
+  return {
+    ...common,
+    kind: "command",
+    command: {
+      name: name as CommandName,
+      json: parts.some((part) => part.has("json")),
+      operand: operands[0] ?? "",
+      source: name === "template create" ? readSource(parts) : undefined,
+    },
+  };
+}
+
+/** A command's own options may stand before and after its operands: nothing of another program's follows. */
+function readWords(definitions: readonly OptionDefinition[], words: readonly string[]): { parts: Parsed[]; operands: string[] } {
+  const parts: Parsed[] = [];
+  const operands: string[] = [];
+  for (let rest = words; ; ) {
+    const part = parseArguments(definitions, rest);
+    parts.push(part);
+    const [operand, ...others] = part.operands;
+    if (operand === undefined) return { parts, operands };
+    operands.push(operand);
+    rest = others;
+  }
+}
+
+function readSource(parts: readonly Parsed[]): CommandRequest["source"] {
+  const kinds = ["dir", "tar", "debian"] as const;
+  const given = kinds.flatMap((kind) => parts.flatMap((part) => part.values(kind)).map((value) => ({ kind, value })));
+  if (given.length !== 1) throw usage("'template create NAME' needs one of --dir DIR, --tar FILE and --debian SUITE");
+  return given[0];
+}
+
+function readRun(parsed: Parsed): RunRequest {
+  const [first, ...others] = parsed.operands;
+  const template = parsed.value("template");
+  const directory = parsed.value("directory");
+  if (template !== undefined && directory !== undefined) throw usage("-z and -t contradict each other");
+  const engine = readEngine(parsed);
+  const binds = parsed.values("bind").map(readBind);
+  const variables = Object.fromEntries(parsed.values("env").map(readVariable));
+  const workingDirectory = parsed.value("chdir") ?? "/";
+  if (!workingDirectory.startsWith("/")) throw usage(`-p needs an absolute directory of the root, not '${workingDirectory}'`);
+  const wait = parsed.value("wait");
+  if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait)) throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
+  if (wait !== undefined && directory !== undefined) throw usage("--wait goes only with -z");
+  if (template === undefined && directory === undefined) throw new IsolateError("missing-template", {});
+  if (first === undefined) throw new IsolateError("missing-command", {});
+  return {
+    root: directory === undefined ? { template: template ?? "" } : { directory },
+    engine,
+    binds,
+    variables,
+    workingDirectory,
+    network: parsed.has("net") ? "host" : "none",
+    wait,
+    command: [first, ...others],
+  };
+}
+
+function readEngine(parsed: Parsed): EngineName {
+  const name = parsed.value("engine") ?? "bwrap";
+  const there = Object.keys(engines).filter((known) => isEngineName(known) && engines[known].available);
+  if (!isEngineName(name)) throw usage(`unknown engine '${name}'; there is ${there.join(", ")}`);
+  if (!engines[name].available) throw usage(`the engine '${name}' is not there yet; there is ${there.join(", ")}`);
+  const wanted = (Object.keys(capabilities) as CapabilityName[]).filter((capability) =>
+    parsed.given.some((option) => (capabilities[capability].options as readonly string[]).includes(spelling(option))),
+  );
+  const lacking = firstLacking(name, wanted);
+  if (lacking) throw usage(`the engine '${name}' cannot honour ${capabilities[lacking].options.join(", ")}`);
+  return name;
+}
+
+/** `HOST:CTR[:ro]`; neither part can hold a colon. */
+function readBind(text: string): Bind {
+  const wrong = (why: string) => new IsolateError("bad-bind", { bind: text, wrong: why });
+  const [from, to, mode, ...more] = text.split(":");
+  if (from === undefined || to === undefined || more.length > 0) throw wrong("it does not have two or three parts");
+  if (from === "") throw wrong("the part before the colon is empty");
+  if (!to.startsWith("/")) throw wrong("the part after the colon is not an absolute path");
+  if (mode !== undefined && mode !== "ro") throw wrong(`'${mode}' is not 'ro'`);
+  return { from, to, readOnly: mode === "ro", text };
+}
+
+/** `NAME:VALUE`; the value may hold colons, be empty, and have several lines. */
+function readVariable(text: string): [string, string] {
+  const colon = text.indexOf(":");
+  const wrong = (why: string) => new IsolateError("bad-environment", { variable: text, wrong: why });
+  if (colon < 0) throw wrong("there is no colon");
+  const name = text.slice(0, colon);
+  if (name === "") throw wrong("the name is empty");
+  if (name.includes("=")) throw wrong("the name holds '='");
+  return [name, text.slice(colon + 1)];
+}
+
+function refuse(parsed: Parsed, why: string, longs: readonly string[]): void {
+  const stranger = parsed.given.find(({ long }) => longs.includes(long));
+  if (stranger) throw usage(`${spelling(stranger)} ${why}`);
+}

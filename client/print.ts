@@ -1,0 +1,70 @@
+/** Everything the client says: sentences on stderr, results on stdout. Synchronous, and without the runtime's streams,
+ * which would leave the descriptors that a sandbox inherits non-blocking. */
+
+export type Level = "error" | "warn" | "info" | "trace";
+export type Verbosity = "quiet" | "normal" | "trace";
+
+export interface Output {
+  write(descriptor: 1 | 2, text: string): void;
+  isTerminal(descriptor: 1 | 2): boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Print {
+  error(sentence: string, hint?: string): void;
+  warn(sentence: string, hint?: string): void;
+  info(sentence: string): void;
+  trace(sentence: string): void;
+  /** A result, as it is. */
+  out(text: string): void;
+  json(value: unknown): void;
+  table(heads: readonly string[], rows: readonly (readonly (string | number | null)[])[]): void;
+  /** Like this one, as loud as that. */
+  as(verbosity: Verbosity): Print;
+}
+
+const shown: Readonly<Record<Verbosity, readonly Level[]>> = {
+  quiet: ["error", "warn"],
+  normal: ["error", "warn", "info"],
+  trace: ["error", "warn", "info", "trace"],
+};
+const colours: Readonly<Record<Level, string>> = { error: "31", warn: "33", info: "36", trace: "2" };
+
+export function createPrint(output: Output, verbosity: Verbosity = "normal"): Print {
+  function say(level: Level, sentence: string, hint = ""): void {
+    if (!shown[verbosity].includes(level)) return;
+    const coloured = !output.environment["NO_COLOR"] && output.isTerminal(2);
+    const paint = (code: string, text: string): string => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
+    const lines = [`${paint(colours[level], "isolate:")} ${harmless(sentence)}`];
+    if (hint !== "") lines.push(paint("2", `  ${harmless(hint)}`));
+    output.write(2, `${lines.join("\n")}\n`);
+  }
+
+  return {
+    error: (sentence, hint) => say("error", sentence, hint),
+    warn: (sentence, hint) => say("warn", sentence, hint),
+    info: (sentence) => say("info", sentence),
+    trace: (sentence) => say("trace", sentence),
+    out: (text) => output.write(1, text),
+    json: (value) => output.write(1, `${JSON.stringify(value, null, 2)}\n`),
+    table: (heads, rows) => output.write(1, table(heads, rows)),
+    as: (other) => createPrint(output, other),
+  };
+}
+
+/** Names and command lines of other users must not steer the reader's terminal. */
+export function harmless(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
+}
+
+function table(heads: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {
+  const cells = [heads, ...rows].map((row) => row.map((cell) => (cell === null ? "-" : harmless(String(cell)))));
+  const isNumber = heads.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
+  const widths = heads.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => (isNumber[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .join("  ")
+      .trimEnd();
+  return `${cells.map(line).join("\n")}\n`;
+}

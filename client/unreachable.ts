@@ -1,0 +1,14 @@
+import { IsolateError } from "../daemon/protocol/errors.ts";
+
+const causes: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket",
+  ENOTDIR: "there is no such socket",
+  ECONNREFUSED: "nobody listens there",
+  ENAMETOOLONG: "the path is longer than 107 bytes",
+};
+
+/** Why connect(2) failed, for the user. */
+export function unreachable(socket: string, errno: string, cause: unknown): IsolateError {
+  if (errno === "EACCES" || errno === "EPERM") return new IsolateError("socket-forbidden", { socket }, cause);
+  return new IsolateError("not-running", { socket, cause: causes[errno] ?? errno }, cause);
+}

@@ -1,0 +1,120 @@
+/** The lease's exchange as bytes: the request to send, and the answers out of whatever pieces they arrive in. Pure. */
+import { type ErrorBody } from "../daemon/protocol/errors.ts";
+import { type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
+import { readErrorBody } from "./refusal.ts";
+
+export type Answer =
+  | { readonly kind: "waiting"; readonly reason: string }
+  | { readonly kind: "granted"; readonly grant: Grant }
+  | { readonly kind: "refused"; readonly error: ErrorBody }
+  /** Not what a daemon of ours says; nothing more can be read. */
+  | { readonly kind: "garbled"; readonly wrong: string };
+
+export interface AnswerReader {
+  /** The answers that these bytes complete, in order. After anything but `waiting` there are no more. */
+  feed(bytes: Uint8Array): Answer[];
+}
+
+const maximumHead = 16 * 1024;
+const maximumBody = 256 * 1024;
+const shownCommand = 400;
+
+export function leaseRequest(ask: { template: string; wait: string | undefined; command: readonly string[] }): string {
+  // Only for `isolate ps`. Escaped it must still fit in a header.
+  const command = ask.command.join(" ").slice(0, shownCommand).toWellFormed();
+  const fields: [string, string][] = [["template", ask.template.toWellFormed()], ["command", command]];
+  if (ask.wait !== undefined) fields.push(["wait", ask.wait]);
+  const query = fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+  const lines = [`GET ${leasePath}?${query} HTTP/1.1`, "Host: isolate", "Connection: Upgrade", `Upgrade: ${leaseUpgrade}`];
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+interface Head {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+export function createAnswerReader(): AnswerReader {
+  let pending = Buffer.alloc(0);
+  let head: Head | undefined;
+  let ended = false;
+
+  function next(): Answer | undefined {
+    head ??= takeHead();
+    if (!head) return pending.length > maximumHead ? garbled("its header does not end") : undefined;
+    const { status, headers } = head;
+    if (status === 102) {
+      head = undefined;
+      return { kind: "waiting", reason: headers.get(reasonHeader.toLowerCase()) ?? "" };
+    }
+    if (status === 101) return takeGrant();
+    return takeError(status, Number(headers.get("content-length") ?? "0"));
+  }
+
+  function takeHead(): Head | undefined {
+    const end = pending.indexOf("\r\n\r\n");
+    if (end < 0 || end > maximumHead) return undefined;
+    const [first = "", ...lines] = pending.toString("utf8", 0, end).split("\r\n");
+    const status = /^HTTP\/1\.1 ([1-5][0-9]{2})( |$)/.exec(first)?.[1];
+    if (status === undefined) return { status: 0, headers: new Map() };
+    pending = pending.subarray(end + 4);
+    const headers = lines.map((line): [string, string] => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+    });
+    return { status: Number(status), headers: new Map(headers) };
+  }
+
+  function takeGrant(): Answer | undefined {
+    const end = pending.indexOf("\n");
+    if (end < 0) return pending.length > maximumBody ? garbled("its grant does not end") : undefined;
+    if (end !== pending.length - 1) return garbled("something follows its grant");
+    const grant = readGrant(pending.toString("utf8", 0, end));
+    return grant ? { kind: "granted", grant } : garbled("its grant cannot be understood");
+  }
+
+  function takeError(status: number, length: number): Answer | undefined {
+    if (!(length >= 0 && length <= maximumBody)) return garbled(`it answered HTTP ${status} of impossible length`);
+    if (pending.length < length) return undefined;
+    const error = status >= 400 ? readErrorBody(pending.toString("utf8", 0, length)) : undefined;
+    return error ? { kind: "refused", error } : garbled(status === 0 ? "it does not speak HTTP" : `it answered HTTP ${status}`);
+  }
+
+  function garbled(wrong: string): Answer {
+    return { kind: "garbled", wrong };
+  }
+
+  return {
+    feed(bytes) {
+      pending = Buffer.concat([pending, bytes]);
+      const answers: Answer[] = [];
+      while (!ended) {
+        const answer = next();
+        if (!answer) break;
+        answers.push(answer);
+        ended = answer.kind !== "waiting";
+      }
+      return answers;
+    },
+  };
+}
+
+function readGrant(text: string): Grant | undefined {
+  let value: Partial<Record<keyof Grant, unknown>> | null;
+  try {
+    value = JSON.parse(text) as typeof value;
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { lease, template, snapshot, view, userns, uid, gid } = value;
+  if (!isName(lease) || !isName(template) || !isName(snapshot)) return undefined;
+  if (!isPath(view) || !isPath(userns)) return undefined;
+  if (!isUnprivileged(uid) || !isUnprivileged(gid)) return undefined;
+  return { lease, template, snapshot, view, userns, uid, gid };
+}
+
+const isName = (value: unknown): value is string => typeof value === "string" && value !== "";
+const isPath = (value: unknown): value is string => typeof value === "string" && value.startsWith("/");
+/** Nothing of a sandbox may be the host's root. */
+const isUnprivileged = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0;

@@ -1,0 +1,171 @@
+/** The configuration: its schema, its defaults and the file `isolated.toml`. */
+import { readFileSync } from "node:fs";
+import { type Static, Type } from "@sinclair/typebox";
+import { Ajv, type ErrorObject } from "ajv";
+import { type AST, getStaticTOMLValue, ParseError, parseTOML } from "toml-eslint-parser";
+import { IsolateError } from "./protocol/errors.ts";
+
+const strict = { additionalProperties: false } as const;
+const path = (value: string) => Type.String({ pattern: "^/", default: value });
+const nameOrId = Type.Union([Type.String({ minLength: 1 }), Type.Integer({ minimum: 0 })]);
+const poolSize = { minimum: 0, maximum: 100 };
+
+const TemplateConfig = Type.Object(
+  {
+    /** A ZFS dataset, or a template of the overlay store. */
+    name: Type.String({ minLength: 1 }),
+    /** Clones to keep ready. */
+    size: Type.Optional(Type.Integer(poolSize)),
+    /** Who may lease from it: names or ids. With neither `users` nor `groups`, every member. */
+    users: Type.Optional(Type.Array(nameOrId)),
+    groups: Type.Optional(Type.Array(nameOrId)),
+    /** A glob that the names of usable snapshots fit. */
+    snapshots: Type.Optional(Type.String({ minLength: 1 })),
+  },
+  strict,
+);
+
+const Config = Type.Object(
+  {
+    /** Its members may lease; a name or a gid. */
+    group: Type.Union(nameOrId.anyOf, { default: "isolate" }),
+    socket: path("/run/isolate/isolated.sock"),
+    state_dir: path("/var/lib/isolate"),
+    runtime_dir: path("/run/isolate"),
+    log_level: Type.Union(
+      (["trace", "debug", "info", "warn", "error", "fatal"] as const).map((level) => Type.Literal(level)),
+      { default: "info" },
+    ),
+    limits: Type.Object(
+      {
+        /** Clones of one user that are not yet gone. */
+        leases_per_user: Type.Integer({ minimum: 1, default: 64 }),
+      },
+      { ...strict, default: {} },
+    ),
+    pool: Type.Object(
+      {
+        /** For templates that name no size. */
+        size: Type.Integer({ ...poolSize, default: 5 }),
+        /** Clones that are made at once, in all pools together. */
+        refill_concurrency: Type.Integer({ minimum: 1, maximum: 64, default: 4 }),
+      },
+      { ...strict, default: {} },
+    ),
+    ids: Type.Object(
+      {
+        subuid: path("/etc/subuid"),
+        subgid: path("/etc/subgid"),
+        /** First of the ids that the daemon gives to users without a range of their own. */
+        base: Type.Integer({ minimum: 65536, maximum: 0x7ffe0000, default: 0x70000000 }),
+      },
+      { ...strict, default: {} },
+    ),
+    zfs: Type.Object(
+      {
+        /** zfsprops(7) refquota of each clone. */
+        refquota: Type.String({ pattern: "^(none|[0-9]+[KMGTP]?)$", default: "none" }),
+      },
+      { ...strict, default: {} },
+    ),
+    template: Type.Array(TemplateConfig, { default: [] }),
+  },
+  strict,
+);
+
+export type Config = Static<typeof Config>;
+export type TemplateConfig = Static<typeof TemplateConfig>;
+
+/** What the flags `--socket`, `--state-dir` and `--runtime-dir` say; they win over the file. */
+export type ConfigOverrides = Partial<Pick<Config, "socket" | "state_dir" | "runtime_dir">>;
+
+export const defaultConfigFile = "/etc/isolate/isolated.toml";
+
+/**
+ * Reads the file, checks it and fills in the defaults. A missing file is an error only when it was `named` by a flag.
+ * Throws `bad-config` with the line.
+ */
+export function loadConfig(file: string, named: boolean, overrides: ConfigOverrides): Config {
+  let text = "";
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (named || code !== "ENOENT") {
+      throw new IsolateError("cannot-start", { wrong: `cannot read ${file}: ${code}`, mend: "check --config" }, error);
+    }
+  }
+  return { ...parseConfig(text, file), ...overrides };
+}
+
+/** Pure. `file` is for messages. */
+export function parseConfig(text: string, file: string): Config {
+  const tree = parse(text, file);
+  const value = getStaticTOMLValue(tree) as unknown;
+  const validate = new Ajv({ useDefaults: true, allErrors: false, strict: false, verbose: true }).compile(Config);
+  if (!validate(value)) {
+    const { line, wrong } = explain(tree, (validate.errors ?? []) as ErrorObject[]);
+    throw new IsolateError("bad-config", { file, line, wrong });
+  }
+  return value as Config;
+}
+
+function parse(text: string, file: string): AST.TOMLProgram {
+  try {
+    return parseTOML(text);
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    throw new IsolateError("bad-config", { file, line: error.lineNumber, wrong: `not TOML: ${error.message}` }, error);
+  }
+}
+
+/** ajv reports each branch of a union and then the union; the last one speaks of the value as a whole. */
+function explain(tree: AST.TOMLProgram, errors: readonly ErrorObject[]): { line: number; wrong: string } {
+  const error = errors.at(-1);
+  if (!error) return { line: 1, wrong: "not valid" };
+  const keys = error.instancePath.split("/").slice(1);
+  const schema = error.parentSchema as { properties?: object; anyOf?: { const?: string; type?: string }[] } | undefined;
+  if (error.keyword === "additionalProperties") {
+    const key = String((error.params as { additionalProperty: string }).additionalProperty);
+    const allowed = Object.keys(schema?.properties ?? {}).join(", ");
+    return { line: lineOf(tree, [...keys, key]), wrong: `unknown key '${key}'; the keys here are ${allowed}` };
+  }
+  const name = keys.join(".") || "the file";
+  const line = lineOf(tree, keys);
+  if (error.keyword === "anyOf") {
+    const allowed = (schema?.anyOf ?? []).map((one) => (one.const === undefined ? `a ${one.type}` : `"${one.const}"`));
+    return { line, wrong: `'${name}' must be ${allowed.join(" or ")}` };
+  }
+  if (error.keyword === "required") {
+    return { line, wrong: `'${name}' has no '${(error.params as { missingProperty: string }).missingProperty}'` };
+  }
+  if (error.keyword === "pattern" && (error.params as { pattern: string }).pattern === "^/") {
+    return { line, wrong: `'${name}' must be an absolute path` };
+  }
+  return { line, wrong: `'${name}' ${error.message}` };
+}
+
+/** The line of the key that is nearest to `keys`, counted from 1. */
+function lineOf(tree: AST.TOMLProgram, keys: readonly string[]): number {
+  let best = { depth: -1, line: 1 };
+  const consider = (node: { readonly loc: AST.SourceLocation }, at: readonly (string | number)[]): void => {
+    const fits = at.length <= keys.length && at.every((key, index) => String(key) === keys[index]);
+    if (fits && at.length > best.depth) best = { depth: at.length, line: node.loc.start.line };
+  };
+  const pairs = (body: readonly AST.TOMLKeyValue[], prefix: readonly (string | number)[]): void => {
+    for (const pair of body) {
+      const at = [...prefix, ...getStaticTOMLValue(pair.key)];
+      consider(pair, at);
+      if (pair.value.type === "TOMLInlineTable") pairs(pair.value.body, at);
+    }
+  };
+  for (const node of tree.body[0].body) {
+    if (node.type === "TOMLTable") {
+      consider(node, node.resolvedKey);
+      pairs(node.body, node.resolvedKey);
+    } else {
+      pairs([node], []);
+    }
+  }
+  return best.line;
+}

@@ -1,0 +1,119 @@
+/**
+ * `GET /v1/lease` with `Upgrade`: the one route whose connection outlives its answer. Fastify's hooks do not run here,
+ * so the same route table, validator and policy are called by hand, in the same order.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import type { Leases } from "../leases/leases.ts";
+import type { Pools } from "../leases/pools.ts";
+import { closeDescriptor } from "../libc.ts";
+import { IsolateError, toIsolateError } from "../protocol/errors.ts";
+import { leasePath, leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
+import { parseTemplateName } from "../protocol/names.ts";
+import { type QueryOf, routes } from "../protocol/routes.ts";
+import { lesseeOf, type Policy, peerOf } from "./peer.ts";
+import type { Validate } from "./validate.ts";
+
+export interface LeaseSocketOptions {
+  readonly leases: Leases;
+  readonly pools: Pools;
+  readonly policy: Policy;
+  readonly validate: Validate;
+  readonly log: Logger;
+}
+
+const defaultWaitSeconds = 30;
+
+/** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
+export function createLeaseSockets({ leases, pools, policy, validate, log }: LeaseSocketOptions) {
+  const open = new Set<Socket>();
+
+  async function serve(request: IncomingMessage, socket: Socket, signal: AbortSignal): Promise<() => void> {
+    const peer = peerOf(socket);
+    policy.mayCall(peer, routes.lease);
+    const url = new URL(request.url ?? "", "http://isolate");
+    if (url.pathname !== leasePath || request.method !== "GET" || request.headers.upgrade !== leaseUpgrade) {
+      throw new IsolateError("bad-request", { wrong: `only GET ${leasePath} with Upgrade: ${leaseUpgrade} is upgraded` });
+    }
+    const query = Object.fromEntries(url.searchParams) as QueryOf<"lease">;
+    validate(routes.lease.query, query, "the query");
+    const template = parseTemplateName(query.template);
+    await pools.known(template);
+    await policy.mayLease(peer, template);
+    const lessee = lesseeOf(socket);
+    try {
+      const { grant, release } = await leases.acquire({
+        template,
+        lessee,
+        command: query.command ?? "",
+        wait: Number(query.wait ?? defaultWaitSeconds) * 1000,
+        signal,
+        onWait: (reason) => socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`),
+      });
+      const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${leaseUpgrade}\r\n\r\n`;
+      socket.write(`${head}${JSON.stringify(grant)}\n`);
+      return release;
+    } catch (error) {
+      if (lessee.pidfd !== undefined) closeDescriptor(lessee.pidfd);
+      throw error;
+    }
+  }
+
+  return {
+    /** For the server's `upgrade` event. */
+    onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+      const gone = new AbortController();
+      let release: (() => void) | undefined;
+      let ended = false;
+      open.add(socket);
+
+      function giveUp(): void {
+        if (ended) return;
+        ended = true;
+        gone.abort(new IsolateError("lost-daemon", { cause: "the lessee gave up" }));
+        release?.();
+        socket.destroy();
+      }
+      // Before anything is awaited: the peer may be gone already. Only `end` fires at its death, and only while read.
+      socket.on("error", giveUp);
+      socket.on("end", giveUp);
+      socket.on("close", () => open.delete(socket));
+      // Whatever arrives after the request ends the lease: nobody who takes the descriptor can ask for anything.
+      socket.on("data", giveUp);
+      if (head.length > 0) return giveUp();
+
+      serve(request, socket, gone.signal).then(
+        (granted) => {
+          release = granted;
+          if (ended) granted();
+        },
+        (thrown: unknown) => {
+          if (ended) return;
+          const error = toIsolateError(thrown);
+          if (error.code === "internal") log.error({ err: thrown }, "cannot serve a lease");
+          const body = JSON.stringify(error.body());
+          const length = Buffer.byteLength(body);
+          ended = true;
+          socket.end(
+            `HTTP/1.1 ${error.status} Refused\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`,
+          );
+          // A peer that reads nothing must not keep the descriptor.
+          socket.setTimeout(5000, () => socket.destroy());
+        },
+      );
+    },
+    /** The daemon stops: sandboxes run on, and the next daemon finds their holders by pid. */
+    abandon(): void {
+      for (const socket of open) {
+        socket.removeAllListeners("end").removeAllListeners("data").removeAllListeners("error");
+        socket.on("error", () => socket.destroy());
+        socket.destroy();
+      }
+    },
+  };
+}
+
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, " ");
+}

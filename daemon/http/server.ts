@@ -1,0 +1,78 @@
+/** The route table as a fastify server on the Unix socket. */
+import { chmodSync, chownSync, rmSync } from "node:fs";
+import type { Server } from "node:http";
+import type { Readable } from "node:stream";
+import Fastify, { type FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { IsolateError, toIsolateError } from "../protocol/errors.ts";
+import { type Route, type RouteName, routes } from "../protocol/routes.ts";
+import type { Call, Handlers } from "./handlers.ts";
+import { type Policy, peerOf } from "./peer.ts";
+import type { Validate } from "./validate.ts";
+
+export interface ServerOptions {
+  readonly handlers: Handlers;
+  readonly policy: Policy;
+  readonly validate: Validate;
+  readonly log: Logger;
+}
+
+export function createServer({ handlers, policy, validate, log }: ServerOptions): FastifyInstance {
+  const app = Fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: "idle" });
+  app.addContentTypeParser("application/x-tar", (_request, payload, done) => done(null, payload));
+  app.setNotFoundHandler((request) => {
+    throw new IsolateError("bad-request", { wrong: `there is no ${request.method} ${request.url.slice(0, 200)}` });
+  });
+  app.setErrorHandler((thrown, _request, reply) => {
+    const status = (thrown as { statusCode?: number }).statusCode;
+    const known = thrown instanceof IsolateError || status === undefined || status >= 500;
+    const error = known ? toIsolateError(thrown) : new IsolateError("bad-request", { wrong: (thrown as Error).message });
+    if (error.status >= 500) log.error({ err: thrown }, "cannot serve a request");
+    return reply.status(error.status).send(error.body());
+  });
+
+  for (const [name, route] of Object.entries(routes) as [RouteName, Route][]) {
+    app.route({
+      method: route.method,
+      url: route.path,
+      // Before the body is read: a stranger's upload is refused at its first byte.
+      onRequest: async (request) => policy.mayCall(peerOf(request.raw.socket), route),
+      handler: async (request, reply) => {
+        if (name === "lease") throw new IsolateError("bad-request", { wrong: "a lease wants an Upgrade" });
+        validate(route.query, { ...(request.query as object) }, "the query");
+        if (route.body && route.body !== "tar") validate(route.body, request.body, "the body");
+        if (route.body === "tar" && request.headers["content-type"] !== "application/x-tar") {
+          throw new IsolateError("bad-request", { wrong: "the body must be application/x-tar" });
+        }
+        const handle = handlers[name] as (call: Call<RouteName>) => Promise<unknown>;
+        const body = request.body as Readable & Call<RouteName>["body"];
+        const result = await handle({ peer: peerOf(request.raw.socket), query: request.query as never, body });
+        return reply.type("application/json").send(JSON.stringify(result));
+      },
+    });
+  }
+  return app;
+}
+
+/**
+ * Listens at `path`, open to root and the group alone, or on the socket that systemd holds (sd_listen_fds(3)). The
+ * caller holds the lock of the state directory, so what is at `path` is stale.
+ */
+export async function listen(server: Server, path: string, gid: number, activated: boolean): Promise<void> {
+  if (!activated) rmSync(path, { force: true });
+  const umask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(activated ? { fd: 3 } : { path }, resolve);
+    });
+  } catch (error) {
+    const wrong = `cannot listen at ${path}: ${(error as Error).message}`;
+    throw new IsolateError("cannot-start", { wrong, mend: "choose another --socket" }, error);
+  } finally {
+    process.umask(umask);
+  }
+  if (activated) return;
+  chownSync(path, 0, gid);
+  chmodSync(path, 0o660);
+}

@@ -1,0 +1,44 @@
+/** Id-mapped copies of mounts, mount_setattr(2). */
+import { attachMount, cloneMount, closeDescriptor, MOUNT_ATTR, setMountAttributes, unmountLazily } from "../libc.ts";
+
+/** A detached copy of the tree at `path` whose ids go through the user namespace. The caller closes it. */
+export function cloneIdMapped(path: string, userns: number): number {
+  const mount = cloneMount(path);
+  try {
+    setMountAttributes(mount, MOUNT_ATTR.idmap, userns);
+    return mount;
+  } catch (error) {
+    closeDescriptor(mount);
+    throw error;
+  }
+}
+
+/**
+ * Runs `act` with paths that lead into id-mapped copies of the trees at `paths`, for as long as it runs. The paths have
+ * no character that an option string of mount(8) would need quoted.
+ *
+ * Linux before 6.15 takes no detached mount as an overlay's layer: `slots` then gives an empty directory for each, on a
+ * private mount, where the copies are attached meanwhile.
+ */
+export function withIdMapped<T>(
+  paths: readonly string[],
+  userns: number,
+  slots: readonly string[] | undefined,
+  act: (mounted: readonly string[]) => T,
+): T {
+  const mounts: number[] = [];
+  const attached: string[] = [];
+  try {
+    for (const path of paths) mounts.push(cloneIdMapped(path, userns));
+    for (const [index, mount] of slots === undefined ? [] : mounts.entries()) {
+      const slot = slots?.[index];
+      if (slot === undefined) throw new Error(`no slot for mount ${index}`);
+      attachMount(mount, slot);
+      attached.push(slot);
+    }
+    return act(mounts.map((mount) => `/proc/self/fd/${mount}`));
+  } finally {
+    for (const slot of attached) unmountLazily(slot);
+    for (const mount of mounts) closeDescriptor(mount);
+  }
+}

@@ -1,0 +1,148 @@
+/** One pinned user namespace for each calling user: made once, found by its owner at a path, gone only with the host. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { hasErrno, MS, mount, unmountLazily } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { CommandError } from "../run.ts";
+import { holdNamespace } from "./namespace.ts";
+import { type MapPlan, parseDelegated, planMap } from "./ranges.ts";
+import { openUsersDirectory } from "./users-directory.ts";
+
+/** The ranges that the daemon gave, kept across its restarts. */
+export interface RangeStore {
+  rangeOf(uid: number): number | undefined;
+  all(): ReadonlyMap<number, number>;
+  /** Replaces the user's earlier one: somebody may have delegated its ids in /etc/subuid since. */
+  save(uid: number, start: number): void;
+}
+
+export interface PinnedNamespace {
+  /** Root's, and open to the lessee alone. Views go into it. */
+  readonly directory: string;
+  /** The file that is the namespace. */
+  readonly userns: string;
+  /** The same, open for as long as the daemon is. */
+  readonly fd: number;
+  /** Host ids of container 0. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface UserNamespaces {
+  /** Of a caller that the kernel named. Calls for the same caller share one namespace. */
+  for(caller: { readonly uid: number; readonly gid: number }): Promise<PinnedNamespace>;
+  /** Closes the descriptors. The pins stay for what still runs. */
+  close(): void;
+}
+
+export interface UserNamespaceOptions {
+  readonly runtimeDirectory: string;
+  readonly subuidFile: string;
+  readonly subgidFile: string;
+  readonly rangeBase: number;
+  readonly ranges: RangeStore;
+  /** Login name, or the number as text where there is none. */
+  readonly userName: (uid: number) => Promise<string>;
+  readonly log: { info(details: object, message: string): void };
+}
+
+export function createUserNamespaces(options: UserNamespaceOptions): UserNamespaces {
+  const users = openUsersDirectory(options.runtimeDirectory);
+  const pinned = new Map<string, Promise<PinnedNamespace>>();
+  let closed = false;
+
+  async function make(caller: { uid: number; gid: number }): Promise<PinnedNamespace> {
+    const name = await options.userName(caller.uid);
+    const plan = plannedMap(options, { ...caller, name });
+    const directory = users.of(plan.uid);
+    const userns = join(directory, `userns.${plan.gid}`);
+    const held = await holdNamespace(plan).catch((error: unknown) => {
+      throw namespaceRefused(caller.uid, error);
+    });
+    try {
+      const fd = pin(held.fd, userns);
+      if (closed) closeSync(fd);
+      options.log.info({ caller: caller.uid, uid: plan.uid, gid: plan.gid, userns }, "user namespace pinned");
+      return { directory, userns, fd, uid: plan.uid, gid: plan.gid };
+    } finally {
+      await held.release();
+    }
+  }
+
+  return {
+    for(caller) {
+      const key = caller.uid === 0 ? "root" : `${caller.uid}:${caller.gid}`;
+      const known = pinned.get(key);
+      if (known) return known;
+      const made = make(caller);
+      pinned.set(key, made);
+      made.catch(() => pinned.delete(key)); // the next call tries again
+      return made;
+    },
+    close() {
+      closed = true;
+      for (const namespace of pinned.values()) void namespace.then(({ fd }) => closeSync(fd)).catch(() => {});
+      pinned.clear();
+    },
+  };
+}
+
+/** Reads, plans and remembers without a pause, so that two users never get the same range. */
+function plannedMap(options: UserNamespaceOptions, caller: { uid: number; gid: number; name: string }): MapPlan {
+  const plan = planMap({
+    caller,
+    subuid: parseDelegated(textOf(options.subuidFile)),
+    subgid: parseDelegated(textOf(options.subgidFile)),
+    given: options.ranges.all(),
+    base: options.rangeBase,
+  });
+  if (plan.give !== undefined) options.ranges.save(caller.uid, plan.give);
+  return plan;
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** Binds the namespace to the file, in place of what an earlier daemon left there. Gives a descriptor of its own. */
+function pin(namespace: number, file: string): number {
+  const { O_CREAT, O_RDONLY, O_NOFOLLOW } = constants;
+  while (unpin(file)); // a crash between the two may have left more than one
+  closeSync(openSync(file, O_CREAT | O_RDONLY | O_NOFOLLOW, 0o400));
+  mount(`/proc/self/fd/${namespace}`, file, null, MS.bind, null);
+  const fd = openSync(file, "r");
+  const [wanted, found] = [fstatSync(namespace), fstatSync(fd)];
+  if (wanted.ino !== found.ino || wanted.dev !== found.dev) {
+    closeSync(fd);
+    throw new IsolateError("internal", { cause: `${file} is not the user namespace that was bound to it` });
+  }
+  return fd;
+}
+
+/** False when nothing is mounted there. */
+function unpin(file: string): boolean {
+  try {
+    unmountLazily(file);
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ENOENT", "EINVAL")) return false;
+    throw error;
+  }
+}
+
+function namespaceRefused(uid: number, error: unknown): unknown {
+  if (!(error instanceof CommandError)) return error;
+  return new IsolateError(
+    "unsupported-host",
+    {
+      what: `user ${uid} cannot make a user namespace (${error.message})`,
+      mend: "allow them: sysctl kernel.unprivileged_userns_clone=1 (Debian), and user.max_user_namespaces above 0",
+    },
+    error,
+  );
+}

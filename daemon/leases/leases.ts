@@ -1,0 +1,140 @@
+/** Leases: who may have one, the view that goes with it, its holder, and its end. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { UserNamespaces } from "../idmap/userns.ts";
+import { closeDescriptor } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import type { Grant } from "../protocol/lease.ts";
+import type { CloneId, TemplateName } from "../protocol/names.ts";
+import type { Storage } from "../storage/storage.ts";
+import { endHolder, openHolder, watchHolder } from "./holder.ts";
+import type { Keeper } from "./keeper.ts";
+import type { CloneRecord, Holder, Store } from "./store.ts";
+
+export interface Lessee extends Holder {
+  readonly uid: number;
+  readonly gid: number;
+  /** Of the process that connected. Belongs to the lease from the grant on; undefined when that process has ended. */
+  readonly pidfd: number | undefined;
+}
+
+export interface LeaseRequest {
+  readonly template: TemplateName;
+  readonly lessee: Lessee;
+  /** Shown in listings only. */
+  readonly command: string;
+  /** Milliseconds. */
+  readonly wait: number;
+  readonly signal: AbortSignal;
+  readonly onWait: (reason: string) => void;
+}
+
+export interface LeasesOptions {
+  readonly store: Store;
+  readonly keeper: Keeper;
+  readonly storage: Storage;
+  readonly namespaces: UserNamespaces;
+  /** Clones of one user that are not yet gone. */
+  readonly limit: number;
+  readonly clock: () => number;
+  readonly log: Logger;
+}
+
+/** Milliseconds that a holder has to end by itself once it gave up its claim. */
+const holderGrace = 1000;
+/** Milliseconds between looks at a holder whose connection an earlier daemon held. */
+const orphanPoll = 250;
+
+export type Leases = ReturnType<typeof createLeases>;
+
+export function createLeases({ store, keeper, storage, namespaces, limit, clock, log }: LeasesOptions) {
+  const asking = new Map<number, number>();
+  let draining = false;
+
+  /** Counts those who still wait too, so that many requests at once are no way around the limit. */
+  async function counted<T>(uid: number, act: () => Promise<T>): Promise<T> {
+    const now = asking.get(uid) ?? 0;
+    if (store.heldBy(uid) + now >= limit) throw new IsolateError("limit-reached", { limit, uid });
+    asking.set(uid, now + 1);
+    try {
+      return await act();
+    } finally {
+      const rest = (asking.get(uid) ?? 1) - 1;
+      if (rest > 0) asking.set(uid, rest);
+      else asking.delete(uid);
+    }
+  }
+
+  /** `holder` is undefined when there is nobody left to end. */
+  function release(id: CloneId, pidfd: number | undefined): void {
+    if (store.clone(id)?.state === "leased") keeper.release(id);
+    if (pidfd !== undefined) endHolder(pidfd, holderGrace);
+  }
+
+  async function grant(request: LeaseRequest): Promise<{ grant: Grant; release: () => void }> {
+    const { template, lessee, command, wait, signal, onWait } = request;
+    const namespace = await namespaces.for(lessee);
+    const clone: CloneRecord = await keeper.take(template, {
+      wait,
+      signal,
+      onWait,
+      lease: (id) => ({
+        uid: lessee.uid,
+        pid: lessee.pid,
+        startTime: lessee.startTime,
+        command,
+        since: clock(),
+        view: join(namespace.directory, id),
+      }),
+    });
+    try {
+      signal.throwIfAborted();
+      const view = join(namespace.directory, clone.id);
+      mkdirSync(view, { mode: 0o700 });
+      await storage.of(template).view(clone.id, { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid }, view);
+      signal.throwIfAborted();
+      const { id: lease, snapshot } = clone;
+      const { userns, uid, gid } = namespace;
+      return {
+        grant: { lease, template, snapshot, view, userns, uid, gid },
+        release: () => release(clone.id, lessee.pidfd),
+      };
+    } catch (error) {
+      // The holder goes on to read the refusal: only the clone is given up.
+      release(clone.id, undefined);
+      throw error;
+    }
+  }
+
+  return {
+    /** Throws `limit-reached`, `draining`, and what `Keeper.take` and the storage throw. */
+    async acquire(request: LeaseRequest): Promise<{ grant: Grant; release: () => void }> {
+      if (draining) throw new IsolateError("draining", {});
+      return counted(request.lessee.uid, () => grant(request));
+    },
+
+    /** Takes over the leases that an earlier daemon granted: their connections are gone, so their holders are watched. */
+    adoptOrphans(boot: string): void {
+      for (const clone of [...store.clones()]) {
+        if (clone.state !== "leased" || !clone.lease) continue;
+        const pidfd = clone.boot === boot ? openHolder(clone.lease) : undefined;
+        if (pidfd === undefined) {
+          log.info({ clone: clone.id }, "the holder of a lease is gone");
+          keeper.release(clone.id);
+          continue;
+        }
+        watchHolder(pidfd, orphanPoll, () => {
+          closeDescriptor(pidfd);
+          keeper.release(clone.id);
+        }).unref();
+      }
+    },
+
+    drain(): void {
+      draining = true;
+    },
+
+    list: (): CloneRecord[] => [...store.clones()].filter((clone) => clone.state === "leased"),
+  };
+}

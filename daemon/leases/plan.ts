@@ -1,0 +1,55 @@
+/** What a pool needs next: one pure function from what is to what to do. */
+import type { CloneId, SnapshotName } from "../protocol/names.ts";
+
+export interface PoolFacts {
+  /** Clones to keep ready. */
+  readonly size: number;
+  /** Callers that wait for a clone. */
+  readonly waiting: number;
+  /** The snapshot to clone from; null while there is none. */
+  readonly latest: SnapshotName | null;
+  /** Clones made before this (nanoseconds since 1970) are as good as stale: `isolate -r TEMPLATE N -f`. */
+  readonly freshAfter: bigint;
+  /** Clones being made from `latest`. */
+  readonly creating: number;
+  /** Nothing is made while a failure is fresh. */
+  readonly backingOff: boolean;
+  readonly ready: readonly { readonly id: CloneId; readonly snapshot: SnapshotName; readonly made: bigint }[];
+}
+
+export interface PoolPlan {
+  /** How many to make. */
+  readonly create: number;
+  /** Which to destroy, in this order. */
+  readonly reclaim: readonly CloneId[];
+}
+
+export function isFresh(clone: { snapshot: SnapshotName; made: bigint }, pool: Pick<PoolFacts, "latest" | "freshAfter">): boolean {
+  return clone.snapshot === pool.latest && clone.made >= pool.freshAfter;
+}
+
+/**
+ * Stale clones go one for each fresh one that has come, oldest first, so a new snapshot never empties a pool at once.
+ * Beyond that whatever is above the size goes, unless somebody waits.
+ */
+export function plan(pool: PoolFacts): PoolPlan {
+  const oldestFirst = [...pool.ready].sort((a, b) => (a.made < b.made ? -1 : 1));
+  const stale = oldestFirst.filter((clone) => !isFresh(clone, pool));
+  const fresh = oldestFirst.filter((clone) => isFresh(clone, pool));
+  const missing = pool.size + pool.waiting - fresh.length - pool.creating;
+  const excess = Math.max(0, pool.ready.length - pool.size);
+  return {
+    create: pool.latest === null || pool.backingOff ? 0 : Math.max(0, missing),
+    reclaim: [...stale, ...(pool.waiting > 0 ? [] : fresh)].slice(0, excess).map((clone) => clone.id),
+  };
+}
+
+/** Milliseconds to wait after the `failures`-th failure in a row: doubled each time, from half a second to a minute. */
+export function refillBackoff(failures: number): number {
+  return failures === 0 ? 0 : Math.min(60_000, 500 * 2 ** Math.min(failures - 1, 10));
+}
+
+/** Milliseconds before a clone that was busy is tried again: quick at first, since most sandboxes end within moments. */
+export function destroyBackoff(attempts: number): number {
+  return Math.min(30_000, 20 * 2 ** Math.min(attempts, 12));
+}

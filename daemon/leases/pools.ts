@@ -1,0 +1,124 @@
+/** Templates and their pools as root manages them: which there are, how many clones each keeps, and where that is remembered. */
+import type { Readable } from "node:stream";
+import type { Config } from "../config.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { nearNames, parseTemplateName, type TemplateName } from "../protocol/names.ts";
+import type { Pool, PoolRequest, Template } from "../protocol/schema.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Keeper, PoolSettings } from "./keeper.ts";
+import type { Store } from "./store.ts";
+
+export interface PoolsOptions {
+  readonly store: Store;
+  readonly keeper: Keeper;
+  readonly storage: Storage;
+  readonly config: Pick<Config, "pool" | "template">;
+}
+
+const largestPool = 100;
+
+export type Pools = ReturnType<typeof createPools>;
+
+export function createPools({ store, keeper, storage, config }: PoolsOptions) {
+  /** A size set by `isolate -r` holds until the configuration changes. */
+  function settings(template: TemplateName): PoolSettings {
+    const entry = config.template.find((one) => one.name === template);
+    const configured = entry?.size ?? config.pool.size;
+    const saved = store.pools().find((pool) => pool.template === template);
+    const size = saved && saved.size !== null && saved.configured === configured ? saved.size : configured;
+    return { template, size, snapshots: entry?.snapshots };
+  }
+
+  function remember(template: TemplateName, size: number | null): PoolSettings {
+    const configured = config.template.find((one) => one.name === template)?.size ?? config.pool.size;
+    store.savePool({ template, size, configured });
+    return settings(template);
+  }
+
+  async function existing(template: TemplateName): Promise<void> {
+    const [found] = await storage.of(template).templates([template]);
+    if (!found) throw unknown(template);
+  }
+
+  function unknown(template: TemplateName, exists = false): IsolateError {
+    return new IsolateError("unknown-template", { template, near: exists ? [] : nearNames(template, keeper.templates()), exists });
+  }
+
+  return {
+    /** Keeps a pool for each template that the configuration, the database or a driver knows. */
+    async open(): Promise<void> {
+      const names = new Set<TemplateName>(config.template.map(({ name }) => parseTemplateName(name)));
+      for (const { template } of store.pools()) names.add(template);
+      for (const driver of storage.drivers()) for (const { template } of await driver.templates()) names.add(template);
+      for (const template of names) keeper.keep(settings(template));
+    },
+
+    /** Throws `unknown-template` unless root made it one, however much of a dataset it may be. */
+    async known(template: TemplateName): Promise<void> {
+      if (keeper.has(template)) return;
+      const found = await storage.of(template).templates([template]).catch(() => []);
+      throw unknown(template, found.length > 0);
+    },
+
+    list: (): Pool[] => keeper.describe(),
+
+    async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
+      const template = parseTemplateName(name);
+      const size = parseSize(text);
+      if (!keeper.has(template)) await existing(template);
+      if (reclaimOnly) {
+        const pool = await keeper.reclaim(template);
+        if (!pool) throw unknown(template);
+        return pool;
+      }
+      // Before anything is remembered: a dataset without a snapshot is no template yet.
+      await storage.of(template).latest(template, settings(template).snapshots);
+      return keeper.setPool(remember(template, size), fresh);
+    },
+
+    async templates(): Promise<Template[]> {
+      const names = keeper.templates();
+      const lists = storage.drivers().map((driver) => {
+        const own = names.filter((name) => storage.nameFor(name) === driver.name);
+        return own.length === 0 ? [] : driver.templates(own);
+      });
+      return (await Promise.all(lists)).flat().map(({ template, snapshot, created, bytes }) => ({
+        template,
+        driver: storage.nameFor(template),
+        snapshot,
+        created: created === null ? null : new Date(created).toISOString(),
+        bytes,
+      }));
+    },
+
+    async createTemplate(name: string, tar: Readable): Promise<string> {
+      const template = parseTemplateName(name);
+      const snapshot = await storage.of(template).createTemplate(template, tar);
+      keeper.keep(remember(template, null));
+      return snapshot;
+    },
+
+    async removeTemplate(name: string): Promise<void> {
+      const template = parseTemplateName(name);
+      await existing(template);
+      await keeper.removePool(template, async () => {
+        await storage.of(template).removeTemplate(template);
+        store.forgetPool(template);
+      });
+    },
+
+    async snapshotTemplate(name: string): Promise<string> {
+      const template = parseTemplateName(name);
+      await existing(template);
+      const snapshot = await storage.of(template).snapshot(template);
+      await keeper.changed(template);
+      return snapshot;
+    },
+  };
+}
+
+/** Throws `bad-count`. */
+function parseSize(text: string): number {
+  if (!/^[0-9]{1,3}$/.test(text) || Number(text) > largestPool) throw new IsolateError("bad-count", { count: text });
+  return Number(text);
+}

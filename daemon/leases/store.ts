@@ -1,0 +1,222 @@
+/**
+ * The daemon's memory: pools, clones, leases and id ranges in SQLite, and all clones in this process as well, so that
+ * a lease reads nothing from a disk. Each change of a clone goes through the machine and is written before anything
+ * is done to the storage.
+ *
+ * WAL with synchronous=NORMAL: a crash of the daemon loses nothing; a crash of the host may lose the last changes,
+ * which is why no clone of an earlier boot is trusted to be unused (see `reconcile` in keeper.ts).
+ */
+import Database from "better-sqlite3";
+import { IsolateError } from "../protocol/errors.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
+import { type CloneEvent, type CloneState, next } from "./machine.ts";
+
+export interface Holder {
+  readonly pid: number;
+  /** Clock ticks since boot, proc_pid_stat(5) field 22: with pid and boot it names one process. */
+  readonly startTime: string;
+}
+
+export interface LeaseRecord extends Holder {
+  /** The caller's uid; limits count by it. */
+  readonly uid: number;
+  readonly command: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** Directory that the view is mounted at. */
+  readonly view: string;
+}
+
+export interface CloneRecord {
+  readonly id: CloneId;
+  readonly template: TemplateName;
+  readonly snapshot: SnapshotName;
+  readonly state: CloneState;
+  /** Kernel's boot id at the making, random(4). */
+  readonly boot: string;
+  /** Nanoseconds since 1970. */
+  readonly made: bigint;
+  /** Kept after the release, until the clone is gone. */
+  readonly lease: LeaseRecord | null;
+  /** Why it could not be made or destroyed. */
+  readonly error: string | null;
+}
+
+export interface PoolRecord {
+  readonly template: TemplateName;
+  /** Set by `isolate -r`; null: as configured. */
+  readonly size: number | null;
+  /** The configured size when `size` was set: a later change of the configuration wins. */
+  readonly configured: number;
+}
+
+export interface Store {
+  readonly storeId: string;
+  clones(): Iterable<CloneRecord>;
+  clonesOf(template: TemplateName): Iterable<CloneRecord>;
+  /** How many clones that uid was given and that are not yet gone. */
+  heldBy(uid: number): number;
+  clone(id: CloneId): CloneRecord | undefined;
+  /** Records the intent to make a clone. */
+  creating(clone: Pick<CloneRecord, "id" | "template" | "snapshot" | "boot" | "made">): void;
+  /** Moves a clone on. Throws `internal` where the machine refuses. */
+  apply(id: CloneId, event: CloneEvent, change?: { lease?: LeaseRecord; error?: string | null }): CloneRecord;
+  /** Records why the last attempt on a clone failed, its state unchanged. */
+  failed(id: CloneId, error: string): void;
+  pools(): readonly PoolRecord[];
+  savePool(pool: PoolRecord): void;
+  forgetPool(template: TemplateName): void;
+  rangeOf(uid: number): number | undefined;
+  ranges(): ReadonlyMap<number, number>;
+  saveRange(uid: number, start: number): void;
+  close(): void;
+}
+
+const schemaVersion = 1;
+const schema = `
+  CREATE TABLE meta (store_id TEXT NOT NULL) STRICT;
+  CREATE TABLE pools (template TEXT PRIMARY KEY, size INTEGER, configured INTEGER NOT NULL) STRICT;
+  CREATE TABLE clones (
+    id TEXT PRIMARY KEY, template TEXT NOT NULL, snapshot TEXT NOT NULL, state TEXT NOT NULL, boot TEXT NOT NULL,
+    made INTEGER NOT NULL, uid INTEGER, pid INTEGER, start_time TEXT, command TEXT, since INTEGER, view TEXT, error TEXT
+  ) STRICT;
+  CREATE TABLE ranges (uid INTEGER PRIMARY KEY, start INTEGER NOT NULL UNIQUE) STRICT;
+`;
+
+type Row = Record<string, string | number | bigint | null>;
+
+/** Throws `cannot-start` for a database of a newer version, and what SQLite says otherwise. `newId` names a new store. */
+export function openStore(file: string, newId: () => string): Store {
+  const db = new Database(file);
+  db.pragma("journal_mode = WAL");
+  db.pragma("synchronous = NORMAL");
+  const version = Number(db.pragma("user_version", { simple: true }));
+  if (version > schemaVersion) {
+    db.close();
+    const wrong = `the database ${file} is of a newer isolate (version ${version}, this one knows ${schemaVersion})`;
+    throw new IsolateError("cannot-start", { wrong, mend: "install that newer version again" });
+  }
+  if (version === 0) {
+    db.transaction(() => {
+      db.exec(schema);
+      db.prepare("INSERT INTO meta VALUES (?)").run(newId());
+      db.pragma(`user_version = ${schemaVersion}`);
+    })();
+  }
+
+  const insert = db.prepare("INSERT INTO clones (id, template, snapshot, state, boot, made) VALUES (?, ?, ?, ?, ?, ?)");
+  const update = db.prepare(
+    "UPDATE clones SET state = ?, uid = ?, pid = ?, start_time = ?, command = ?, since = ?, view = ?, error = ? WHERE id = ?",
+  );
+  const remove = db.prepare("DELETE FROM clones WHERE id = ?");
+  const memory = createIndex();
+  for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[]) memory.put(fromRow(row));
+
+  function save(record: CloneRecord): CloneRecord {
+    const { lease } = record;
+    const holder = [lease?.uid, lease?.pid, lease?.startTime, lease?.command, lease?.since, lease?.view];
+    full(() => {
+      if (record.state === "gone") remove.run(record.id);
+      else update.run(record.state, ...holder.map((value) => value ?? null), record.error, record.id);
+    });
+    memory.put(record);
+    return record;
+  }
+
+  function known(id: CloneId): CloneRecord {
+    const record = memory.byId.get(id);
+    if (!record) throw new IsolateError("internal", { cause: `the clone ${id} is not known` });
+    return record;
+  }
+
+  return {
+    storeId: (db.prepare("SELECT store_id FROM meta").get() as { store_id: string }).store_id,
+    clones: () => memory.byId.values(),
+    clonesOf: (template) => memory.byTemplate.get(template)?.values() ?? [],
+    heldBy: (uid) => memory.held.get(uid) ?? 0,
+    clone: (id) => memory.byId.get(id),
+    creating(clone) {
+      full(() => insert.run(clone.id, clone.template, clone.snapshot, "creating", clone.boot, clone.made));
+      memory.put({ ...clone, state: "creating", lease: null, error: null });
+    },
+    apply(id, event, change = {}) {
+      const record = known(id);
+      const state = next(record.state, event);
+      if (!state) throw new IsolateError("internal", { cause: `the clone ${id} is ${record.state}, and '${event}' is refused` });
+      return save({ ...record, state, lease: change.lease ?? record.lease, error: change.error ?? null });
+    },
+    failed(id, error) {
+      save({ ...known(id), error });
+    },
+    pools: () => db.prepare("SELECT template, size, configured FROM pools ORDER BY template").all() as PoolRecord[],
+    savePool({ template, size, configured }) {
+      full(() => db.prepare("INSERT OR REPLACE INTO pools VALUES (?, ?, ?)").run(template, size, configured));
+    },
+    forgetPool(template) {
+      db.prepare("DELETE FROM pools WHERE template = ?").run(template);
+    },
+    rangeOf: (uid) => (db.prepare("SELECT start FROM ranges WHERE uid = ?").get(uid) as { start: number } | undefined)?.start,
+    ranges: () => new Map((db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map((row) => [row.uid, row.start])),
+    saveRange(uid, start) {
+      full(() => db.prepare("INSERT INTO ranges VALUES (?, ?)").run(uid, start));
+    },
+    close: () => db.close(),
+  };
+}
+
+/** All clones that are not gone, with what a lease asks about kept ready: a lease costs the same at 10 and at 5,000. */
+function createIndex() {
+  const byId = new Map<CloneId, CloneRecord>();
+  const byTemplate = new Map<TemplateName, Map<CloneId, CloneRecord>>();
+  const held = new Map<number, number>();
+  const count = (record: CloneRecord | undefined, change: number): void => {
+    if (!record?.lease || record.state === "gone") return;
+    held.set(record.lease.uid, (held.get(record.lease.uid) ?? 0) + change);
+  };
+  function put(record: CloneRecord): void {
+    count(byId.get(record.id), -1);
+    count(record, 1);
+    const siblings = byTemplate.get(record.template) ?? new Map<CloneId, CloneRecord>();
+    byTemplate.set(record.template, siblings);
+    for (const map of [byId, siblings]) {
+      if (record.state === "gone") map.delete(record.id);
+      else map.set(record.id, record);
+    }
+  }
+  return { byId, byTemplate, held, put };
+}
+
+function full<T>(write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    const code = (error as { code?: string }).code ?? "";
+    if (code === "SQLITE_FULL" || code.startsWith("SQLITE_IOERR")) {
+      throw new IsolateError("storage-full", { doing: "record the change in the state directory", cause: code }, error);
+    }
+    throw error;
+  }
+}
+
+function fromRow(row: Row): CloneRecord {
+  return {
+    id: row.id as CloneId,
+    template: row.template as TemplateName,
+    snapshot: row.snapshot as SnapshotName,
+    state: row.state as CloneState,
+    boot: row.boot as string,
+    made: BigInt(row.made ?? 0),
+    error: row.error as string | null,
+    lease:
+      row.uid === null
+        ? null
+        : {
+            uid: Number(row.uid),
+            pid: Number(row.pid),
+            startTime: String(row.start_time),
+            command: String(row.command),
+            since: Number(row.since),
+            view: String(row.view),
+          },
+  };
+}

@@ -1,0 +1,37 @@
+/** The drivers of this host as one storage. A template's name tells its driver: a ZFS dataset below a pool has a slash. */
+import { IsolateError, toIsolateError } from "../protocol/errors.ts";
+import type { TemplateName } from "../protocol/names.ts";
+import type { StorageDriver } from "./driver.ts";
+
+export interface Storage {
+  /** Throws what the driver's `check` found where this host cannot serve such a template. */
+  of(template: TemplateName): StorageDriver;
+  nameFor(template: TemplateName): string;
+  /** Those that work here. */
+  drivers(): readonly StorageDriver[];
+}
+
+/** Checks both drivers. Throws `unsupported-host` when neither works. */
+export async function openStorage(zfs: StorageDriver, overlay: StorageDriver): Promise<Storage> {
+  const failures = new Map<StorageDriver, IsolateError>();
+  for (const driver of [zfs, overlay]) {
+    await driver.check().catch((error: unknown) => failures.set(driver, toIsolateError(error)));
+  }
+  const working = [zfs, overlay].filter((driver) => !failures.has(driver));
+  if (working.length === 0) {
+    const [first, second] = [...failures.values()];
+    const what = `${first?.message}; ${second?.message}`;
+    throw new IsolateError("unsupported-host", { what, mend: `${first?.hint}; or ${second?.hint}` });
+  }
+  const byName = (template: TemplateName): StorageDriver => (template.includes("/") ? zfs : overlay);
+  return {
+    of(template) {
+      const driver = byName(template);
+      const failure = failures.get(driver);
+      if (failure) throw failure;
+      return driver;
+    },
+    nameFor: (template) => byName(template).name,
+    drivers: () => working,
+  };
+}

@@ -1,0 +1,162 @@
+/** Clones of snapshots as datasets beside their template, and the views of them. */
+import { closeDescriptor } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import { CommandError } from "../run.ts";
+import type { CloneInfo, IdMap, StorageDriver } from "./driver.ts";
+import { cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./zfs-args.ts";
+import type { Zfs } from "./zfs-command.ts";
+import { attach, detach, detachedMount } from "./zfs-mount.ts";
+import { clonesOf, type OwnClone, parseProperties } from "./zfs-parse.ts";
+import { causeOf, inTheWay, refusal, storageError } from "./zfs-refusal.ts";
+
+interface Options {
+  readonly zfs: Zfs;
+  readonly store: string;
+  readonly mountDirectory: string;
+  readonly refquota: string;
+}
+
+interface Held {
+  readonly dataset: string;
+  /** The detached mount of a clone that nobody has leased yet. */
+  mount?: number;
+}
+
+type Clones = Pick<StorageDriver, "clone" | "view" | "unview" | "destroy" | "list">;
+
+export function createClones({ zfs, store, mountDirectory, refquota }: Options): Clones {
+  // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
+  const known = new Map<CloneId, Held>();
+  const properties = createPropertyCache(zfs);
+
+  async function clone(from: SnapshotName, id: CloneId): Promise<CloneInfo> {
+    const { template } = splitSnapshotName(from);
+    const dataset = `${template.slice(0, template.lastIndexOf("/"))}/${id}`;
+    const doing = `make the clone '${id}' of '${from}'`;
+    try {
+      const own = await properties.of(from);
+      await zfs(cloneSnapshot({ from, id, dataset, store, template, refquota, properties: own }));
+    } catch (error) {
+      if (refusal(error) === "missing") throw new IsolateError("unknown-template", { template, near: [] }, error);
+      throw storageError(doing, error);
+    }
+    try {
+      known.set(id, { dataset, mount: detachedMount(dataset, mountDirectory) });
+    } catch (error) {
+      // A clone that cannot be mounted is of no use; what goes wrong now is found by list().
+      await zfs(destroy(dataset)).catch(() => undefined);
+      throw storageError(doing, error);
+    }
+    return { id, template, snapshot: from, bytes: null };
+  }
+
+  async function list(): Promise<readonly OwnClone[]> {
+    try {
+      const clones = clonesOf(store, parseProperties(await zfs(getAllMarks())));
+      for (const { id, dataset } of clones) {
+        if (known.get(id)?.dataset !== dataset) remember(id, dataset);
+      }
+      return clones;
+    } catch (error) {
+      throw storageError("list the clones", error);
+    }
+  }
+
+  /** A renamed dataset is the same clone, and its mount is as good. */
+  function remember(id: CloneId, dataset: string): void {
+    const mount = known.get(id)?.mount;
+    known.set(id, mount === undefined ? { dataset } : { dataset, mount });
+  }
+
+  async function view(id: CloneId, to: IdMap, at: string): Promise<void> {
+    const doing = `mount the clone '${id}'`;
+    if (!known.has(id)) await list();
+    const held = known.get(id);
+    if (!held) throw new IsolateError("storage-failed", { doing, cause: "it does not exist" });
+    try {
+      const mount = held.mount ?? detachedMount(held.dataset, mountDirectory);
+      delete held.mount;
+      attach(mount, at, to);
+    } catch (error) {
+      throw storageError(doing, error);
+    }
+  }
+
+  async function unview(id: CloneId, at: string): Promise<void> {
+    try {
+      detach(at);
+    } catch (error) {
+      throw storageError(`unmount the clone '${id}'`, error);
+    }
+  }
+
+  async function destroyClone(id: CloneId): Promise<void> {
+    const dataset = await find(id);
+    if (dataset === undefined) return;
+    letGo(id);
+    try {
+      await zfs(destroy(dataset));
+    } catch (error) {
+      const why = refusal(error);
+      if (why === "busy") {
+        throw new IsolateError("clone-busy", { clone: id, cause: "a process or a mount still uses it" }, error);
+      }
+      if (why === "dependents") {
+        throw new IsolateError("clone-busy", { clone: id, cause: foreignDependents(error) }, error);
+      }
+      if (why !== "missing") throw storageError(`destroy the clone '${id}'`, error);
+    }
+    known.delete(id);
+  }
+
+  /** The dataset that carries this clone's own mark at this moment. */
+  async function find(id: CloneId): Promise<string | undefined> {
+    const dataset = known.get(id)?.dataset;
+    try {
+      if (dataset !== undefined && (await isMarked(dataset, id))) return dataset;
+    } catch (error) {
+      if (refusal(error) !== "missing") throw storageError(`destroy the clone '${id}'`, error);
+    }
+    // Never seen, renamed, or gone.
+    return (await list()).find((clone) => clone.id === id)?.dataset;
+  }
+
+  async function isMarked(dataset: string, id: CloneId): Promise<boolean> {
+    const marks = parseProperties(await zfs(getMarks(dataset)));
+    return clonesOf(store, marks).some((clone) => clone.id === id && clone.dataset === dataset);
+  }
+
+  function letGo(id: CloneId): void {
+    const held = known.get(id);
+    if (held?.mount === undefined) return;
+    closeDescriptor(held.mount);
+    delete held.mount;
+  }
+
+  return { clone, view, unview, destroy: destroyClone, list };
+}
+
+function foreignDependents(error: unknown): string {
+  const names = error instanceof CommandError ? inTheWay(error.stderr) : [];
+  if (names.length === 0) return causeOf(error);
+  return `somebody made ${names.join(", ")} of it; remove that with 'zfs destroy'`;
+}
+
+/** What a template sets itself, asked for once for each snapshot: a pool makes many clones of one. */
+function createPropertyCache(zfs: Zfs) {
+  const answers = new Map<TemplateName, { from: SnapshotName; properties: Promise<Record<string, string>> }>();
+  return {
+    of(from: SnapshotName): Promise<Readonly<Record<string, string>>> {
+      const { template } = splitSnapshotName(from);
+      const cached = answers.get(template);
+      if (cached?.from === from) return cached.properties;
+      const properties = zfs(getTemplateProperties(template)).then((output) =>
+        Object.fromEntries(parseProperties(output).get(template) ?? []),
+      );
+      answers.set(template, { from, properties });
+      properties.catch(() => answers.delete(template));
+      return properties;
+    },
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * The storage driver `zfs`: a template is any dataset below a pool's root, a clone a dataset beside it.
+ *
+ * A ready clone has a mount that is in no directory, held by a descriptor, so the dataset is busy as long as the daemon
+ * runs: `zpool export` works once it has stopped.
+ */
+import type { StorageDriver } from "./driver.ts";
+import { createClones } from "./zfs-clones.ts";
+import { zfs as runZfs, type Zfs } from "./zfs-command.ts";
+import { checkHost } from "./zfs-host.ts";
+import { createTemplates } from "./zfs-templates.ts";
+import { createWatch } from "./zfs-watch.ts";
+
+export interface ZfsOptions {
+  /** Tells this daemon's clones and templates from every other's; kept for as long as its state directory is. */
+  readonly store: string;
+  /** A directory that only root can enter, made when it is missing: the driver mounts there for moments. */
+  readonly mountDirectory: string;
+  /** zfsprops(7) `refquota` of each clone. */
+  readonly refquota?: string;
+  /** Told when `watch` begins to fail. */
+  readonly warn?: (error: unknown) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Milliseconds between two looks for new snapshots. */
+  readonly watchInterval?: number;
+  readonly zfs?: Zfs;
+}
+
+export function createZfsDriver(options: ZfsOptions): StorageDriver {
+  const { store, mountDirectory, refquota = "none", zfs = runZfs, now = Date.now } = options;
+  const { warn = () => undefined, watchInterval: interval = 2000 } = options;
+  return {
+    name: "zfs",
+    check: () => checkHost(zfs),
+    ...createTemplates({ zfs, store, mountDirectory, now }),
+    ...createClones({ zfs, store, mountDirectory, refquota }),
+    watch: createWatch({ zfs, now, interval, warn }),
+  };
+}

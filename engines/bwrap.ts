@@ -1,0 +1,67 @@
+/** A launch spec in bwrap(1)'s words. Bubblewrap 0.8 (Debian 12) understands all of them. */
+import type { Init, Invocation, LaunchSpec, Mount } from "./spec.ts";
+
+/** Where isolate-init appears: in the engine's own /dev, so that nothing is made in the root. */
+export const initPath = "/dev/isolate-init";
+
+/**
+ * No `--die-with-parent`: it is bound to the thread that started us (prctl(2), PR_SET_PDEATHSIG), so a background job
+ * would die with its shell. isolate-init watches bwrap instead.
+ */
+export function bwrap(spec: LaunchSpec): Invocation {
+  const argv = [
+    ...userNamespace(spec.userns),
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    ...(spec.network === "none" ? ["--unshare-net"] : []),
+    "--hostname",
+    spec.hostname,
+    "--bind",
+    spec.root,
+    "/",
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+    ...spec.mounts.flatMap(mount),
+    "--ro-bind",
+    spec.init.path,
+    initPath,
+    "--chdir",
+    spec.workingDirectory,
+    "--clearenv",
+    ...Object.entries(spec.environment).flatMap(([name, value]) => ["--setenv", name, value]),
+    "--cap-drop",
+    "ALL",
+    ...spec.capabilities.flatMap((capability) => ["--cap-add", capability]),
+    "--as-pid-1",
+    "--",
+    ...init(spec.init),
+    ...spec.command,
+  ];
+  return { program: "bwrap", argv };
+}
+
+/** bwrap refuses `--unshare-user` and other ids than 0 beside `--userns`. */
+function userNamespace(descriptor: number | undefined): string[] {
+  if (descriptor !== undefined) return ["--userns", String(descriptor)];
+  return ["--unshare-user", "--uid", "0", "--gid", "0"];
+}
+
+function mount(it: Mount): string[] {
+  if (it.kind === "tmpfs") {
+    return [...(it.mode === undefined ? [] : ["--perms", it.mode.toString(8).padStart(4, "0")]), "--tmpfs", it.to];
+  }
+  return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
+}
+
+function init({ leaseDescriptor, foreground }: Init): string[] {
+  return [
+    initPath,
+    ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
+    ...(foreground ? ["--foreground"] : []),
+    "--",
+  ];
+}

@@ -1,0 +1,111 @@
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NO_INTERPRETER (-1) /* beside errno values: the file exists, what is to run it does not */
+
+enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+
+/* Is this a file that a shell could read? As shells decide it: no zero byte in the first line. */
+static bool is_text(const char *path)
+{
+    char start[128];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t size;
+    const char *line_end;
+
+    if (fd < 0)
+        return false;
+    size = read(fd, start, sizeof start);
+    close(fd);
+    if (size <= 0)
+        return size == 0;
+    line_end = memchr(start, '\n', (size_t)size);
+    return !memchr(start, '\0', line_end ? (size_t)(line_end - start) : (size_t)size);
+}
+
+/* Returns only if it failed: the errno (ENOEXEC for a binary that is not for this machine), or NO_INTERPRETER. */
+static int run_file(char *path, char **argv)
+{
+    size_t count = 0;
+    char **shell_argv;
+    int error;
+
+    execv(path, argv);
+    error = errno;
+    if (error == ENOEXEC && is_text(path)) {
+        while (argv[count])
+            count++;
+        shell_argv = calloc(count + 2, sizeof *shell_argv);
+        if (!shell_argv)
+            return ENOMEM;
+        shell_argv[0] = "/bin/sh";
+        shell_argv[1] = path;
+        memcpy(shell_argv + 2, argv + 1, count * sizeof *argv); /* with the NULL */
+        execv(shell_argv[0], shell_argv);
+        error = errno;
+    }
+    if (error == ENOENT && access(path, F_OK) == 0)
+        return NO_INTERPRETER;
+    return error;
+}
+
+/*
+ * Tries each directory of PATH as execvp(3) does. Returns only if it failed, with what run_file gave for the first file
+ * of that name, or ENOENT.
+ */
+static int search(const char *name, char **argv)
+{
+    const char *path = getenv("PATH");
+    const char *next;
+    char file[PATH_MAX];
+    int why = ENOENT;
+
+    if (!*name)
+        return ENOENT;
+    for (const char *dir = path ? path : "/bin:/usr/bin"; dir; dir = next) {
+        const char *end = strchrnul(dir, ':');
+        int length = (int)(end - dir);
+        int error;
+
+        next = *end ? end + 1 : NULL;
+        if (length == 0) { /* the current directory */
+            dir = ".";
+            length = 1;
+        }
+        if (snprintf(file, sizeof file, "%.*s/%s", length, dir, name) >= (int)sizeof file)
+            continue;
+        error = run_file(file, argv);
+        if (error != ENOENT && error != ENOTDIR && error != EACCES && error != NO_INTERPRETER)
+            return error;
+        if (why == ENOENT && access(file, F_OK) == 0) /* else it was the directory that could not be searched */
+            why = error;
+    }
+    return why;
+}
+
+void run_command(char **argv)
+{
+    const char *reason;
+    int why = strchr(argv[0], '/') ? run_file(argv[0], argv) : search(argv[0], argv);
+
+    if (why == ENOENT)
+        reason = "no such file or directory in the root";
+    else if (why == NO_INTERPRETER)
+        reason = "the interpreter that its #! line or ELF header names is not in the root";
+    else if (why == EACCES)
+        reason = "permission denied (a directory, or not executable)";
+    else if (why == ENOEXEC)
+        reason = "not a program for this machine";
+    else
+        reason = strerror(why);
+    dprintf(STDERR_FILENO, "isolate: cannot run %s: %s\n", argv[0], reason);
+    _exit(why == ENOENT || why == NO_INTERPRETER ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN);
+}

@@ -1,0 +1,104 @@
+/* The system calls that a sandbox is refused, and the making of a seccomp filter from them (seccomp(2), libseccomp). */
+
+#include "filter.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+/* The call is refused with `refusal` when argument number `arg`, under `mask`, equals `value`. */
+struct rule {
+    int syscall;
+    unsigned arg;
+    uint64_t mask;
+    uint64_t value;
+    int refusal;
+};
+
+/*
+ * ioctl's request is an unsigned int to the kernel: bits above 32 are thrown away there, so they must not count here
+ * (CVE-2019-10063: TIOCSTI | 1<<32 passed a comparison of the whole argument).
+ */
+#define IOCTL(request) {SCMP_SYS(ioctl), 1, UINT32_MAX, (request), EPERM}
+
+static const struct rule default_rules[] = {
+    IOCTL(TIOCSTI),   /* types into the caller's terminal (CVE-2019-10063) */
+    IOCTL(TIOCLINUX), /* pastes into it, on a virtual console (CVE-2023-28100) */
+    IOCTL(TIOCSETD),  /* loads line disciplines, most of them old kernel code */
+};
+
+/* Unless these are added, their programs are killed; once they are, the rules hold for their numbers as well. */
+static const uint32_t siblings[] = {
+#if defined(__x86_64__)
+    SCMP_ARCH_X86, SCMP_ARCH_X32,
+#elif defined(__aarch64__)
+    SCMP_ARCH_ARM,
+#endif
+    SCMP_ARCH_NATIVE, /* ends the list */
+};
+
+static int fill(scmp_filter_ctx filter, const struct rule *rules, size_t count)
+{
+    int error = 0;
+
+    for (size_t i = 0; !error && siblings[i] != SCMP_ARCH_NATIVE; i++)
+        error = seccomp_arch_add(filter, siblings[i]);
+    for (size_t i = 0; !error && i < count; i++) {
+        const struct rule *r = &rules[i];
+        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(r->refusal), r->syscall, 1,
+                                 SCMP_CMP64(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
+    }
+    return error;
+}
+
+static int set_attributes(scmp_filter_ctx filter)
+{
+    static const struct {
+        enum scmp_filter_attr name;
+        uint32_t value;
+    } attributes[] = {
+        {SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS},
+        {SCMP_FLTATR_CTL_TSYNC, 0},
+        {SCMP_FLTATR_CTL_NNP, 1},
+    };
+    int error = 0;
+
+    for (size_t i = 0; !error && i < sizeof attributes / sizeof *attributes; i++)
+        error = seccomp_attr_set(filter, attributes[i].name, attributes[i].value);
+    return error;
+}
+
+static int load(scmp_filter_ctx filter)
+{
+    int error;
+
+    errno = 0;
+    error = seccomp_load(filter);
+    /* The kernel refused; libseccomp hides its reason, and SCMP_FLTATR_API_SYSRAWRC makes EFAULT of EPERM (2.5.4). */
+    if (error == -ECANCELED && errno)
+        error = -errno;
+    return error;
+}
+
+int install_filter(enum filter_kind kind)
+{
+    scmp_filter_ctx filter;
+    int error = -EINVAL;
+
+    filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!filter)
+        return -ENOMEM;
+    switch (kind) {
+    case FILTER_DEFAULT:
+        error = fill(filter, default_rules, sizeof default_rules / sizeof *default_rules);
+        break;
+    }
+    if (!error)
+        error = set_attributes(filter);
+    if (!error)
+        error = load(filter);
+    seccomp_release(filter);
+    return error;
+}

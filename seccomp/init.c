@@ -1,0 +1,220 @@
+/*
+ * isolate-init [--lease-fd N] [--foreground] -- COMMAND [ARG...]
+ *
+ * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
+ * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
+ * left in the pid namespace then dies with it. When its parent dies, or at SIGTERM, everything in the sandbox gets
+ * SIGTERM, and two seconds later the sandbox ends.
+ *
+ * --foreground: the starter ignores INT and QUIT for its own sake; COMMAND gets the default for both. Otherwise COMMAND
+ * inherits the signal dispositions, and in any case the signal mask, that this program was started with.
+ *
+ * Exit code: COMMAND's, 128+n if signal n ended it, 126 or 127 if it cannot run (command.h), 125 if this program failed.
+ */
+
+#include "command.h"
+#include "filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_MS 2000
+
+enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
+
+struct request {
+    int lease_fd; /* -1: none */
+    bool foreground;
+    char **command;
+};
+
+/* What COMMAND is to inherit and this program changes for itself. */
+struct inherited {
+    sigset_t mask;
+    struct sigaction on_child;
+};
+
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sentence, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, sentence);
+    vsnprintf(text, sizeof text, sentence, args);
+    va_end(args);
+    dprintf(STDERR_FILENO, "isolate-init: %s\n", text);
+    _exit(EXIT_OURS);
+}
+
+static int parse_fd(const char *text)
+{
+    char *end = NULL;
+    long fd = -1;
+
+    if (text && *text >= '0' && *text <= '9')
+        fd = strtol(text, &end, 10);
+    if (fd <= STDERR_FILENO || fd > INT_MAX || *end)
+        fail("--lease-fd needs the number of a descriptor above 2, not \"%s\"", text ? text : "");
+    return (int)fd;
+}
+
+static struct request parse(char **argv)
+{
+    struct request request = {.lease_fd = -1};
+
+    while (*++argv && strcmp(*argv, "--") != 0) {
+        if (strcmp(*argv, "--foreground") == 0)
+            request.foreground = true;
+        else if (strcmp(*argv, "--lease-fd") == 0)
+            request.lease_fd = parse_fd(*++argv);
+        else
+            fail("unknown argument \"%s\": expected [--lease-fd N] [--foreground] -- COMMAND [ARG...]", *argv);
+    }
+    if (!argv[0] || !argv[1])
+        fail("no command: expected [--lease-fd N] [--foreground] -- COMMAND [ARG...]");
+    request.command = argv + 1;
+    return request;
+}
+
+/* Leaves 0, 1, 2 and the lease, which moves to 3 and goes no further than this process. */
+static void keep_only(int lease_fd)
+{
+    int first_unwanted = STDERR_FILENO + 1;
+
+    if (lease_fd >= 0) {
+        if (lease_fd != first_unwanted && dup2(lease_fd, first_unwanted) < 0)
+            fail("cannot keep the lease's descriptor %d: %s", lease_fd, strerror(errno));
+        if (fcntl(first_unwanted, F_SETFD, FD_CLOEXEC) < 0)
+            fail("cannot keep the lease's descriptor %d: %s", lease_fd, strerror(errno));
+        first_unwanted++;
+    }
+    closefrom(first_unwanted);
+}
+
+static void protect(void)
+{
+    int error;
+
+    /* Nobody inside may ptrace this process or take the lease from it (pidfd_getfd(2)). */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        fail("cannot protect the lease: %s", strerror(errno));
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        fail("cannot give up new privileges: %s", strerror(errno));
+    error = install_filter(FILTER_DEFAULT);
+    if (error)
+        fail("cannot install the seccomp filter: %s", strerror(-error));
+}
+
+/* From here on the watched signals wait to be fetched; pid 1 would lose them otherwise, having no handler. */
+static struct inherited watch(sigset_t *watched)
+{
+    struct inherited inherited;
+    /* Where SIGCHLD is ignored, children vanish without a code. */
+    const struct sigaction by_default = {.sa_handler = SIG_DFL};
+
+    sigemptyset(watched);
+    sigaddset(watched, SIGTERM);
+    sigaddset(watched, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, watched, &inherited.mask) < 0 ||
+        sigaction(SIGCHLD, &by_default, &inherited.on_child) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
+        fail("cannot watch for signals: %s", strerror(errno));
+    return inherited;
+}
+
+/* The child. */
+__attribute__((noreturn)) static void become(const struct request *request, const struct inherited *inherited)
+{
+    sigaction(SIGCHLD, &inherited->on_child, NULL);
+    if (request->foreground) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGQUIT, SIG_DFL);
+    }
+    sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
+    run_command(request->command);
+}
+
+static long long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Gives a watched signal, or -1 if none came before the time, or something else interrupted; until < 0: no limit. */
+static int fetch_signal(const sigset_t *watched, long long until)
+{
+    long long ms = until - now_ms();
+    struct timespec limit = {0, 0};
+
+    if (ms > 0)
+        limit = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    return sigtimedwait(watched, NULL, until < 0 ? NULL : &limit);
+}
+
+/* Reaps until the sandbox is to end; gives its exit code. Stopped children are not waited for: they have not ended. */
+static int supervise(pid_t command, const sigset_t *watched)
+{
+    int code = EXIT_SIGNAL + SIGKILL; /* unless the command ends before the grace does */
+    long long deadline = -1;          /* -1: nobody has asked for the end */
+    bool reaped = true;
+
+    for (;;) {
+        siginfo_t child = {.si_pid = 0};
+        /* One child a round, so that neither the signal nor the deadline is starved by children that keep ending. */
+        int sig = fetch_signal(watched, reaped ? 0 : deadline);
+
+        if (sig == SIGTERM && deadline < 0) {
+            deadline = now_ms() + GRACE_MS;
+            kill(-1, SIGTERM);
+            kill(-1, SIGCONT); /* a stopped process handles nothing */
+        }
+        if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG) < 0 && errno == ECHILD)
+            return code;
+        reaped = child.si_pid != 0;
+        if (child.si_pid == command) {
+            code = child.si_code == CLD_EXITED ? child.si_status : EXIT_SIGNAL + child.si_status;
+            command = -1; /* its number may come again */
+            if (deadline < 0)
+                return code;
+        }
+        if (deadline >= 0 && now_ms() >= deadline)
+            return code;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct request request;
+    struct inherited inherited;
+    sigset_t watched;
+    pid_t command;
+
+    if (argc < 1)
+        return EXIT_OURS;
+    request = parse(argv);
+    if (getpid() != 1) /* kill(-1) would reach everything else that runs here */
+        fail("this program runs only as pid 1 of a sandbox (bwrap --as-pid-1)");
+    keep_only(request.lease_fd);
+    inherited = watch(&watched);
+    protect();
+
+    command = fork();
+    if (command < 0)
+        fail("cannot start the command: %s", strerror(errno));
+    if (command == 0)
+        become(&request, &inherited);
+    return supervise(command, &watched);
+}

@@ -1,0 +1,127 @@
+/*
+ * try-syscall CALL [ARG...]: makes one system call and prints the name of its errno, or OK. For the tests, which run it
+ * inside sandboxes. Exit code 0 whenever the call was made, 2 for bad use. Numbers may be hexadecimal.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_open 434
+#define SYS_pidfd_getfd 438
+#endif
+
+/* What the terminal calls hand over: the character to type, the line discipline, TIOCLINUX's subcode. */
+static char terminal_argument[sizeof(int)] = "\n";
+
+/* The whole 64 bits of the request, on standard input: glibc's ioctl() might narrow it. */
+static long try_ioctl(char **arg)
+{
+    return syscall(SYS_ioctl, STDIN_FILENO, strtoul(arg[0], NULL, 0), terminal_argument);
+}
+
+#ifdef __x86_64__
+/* The 32-bit table. Its pointers have 32 bits, so the argument is NULL: enough to see who refuses. */
+static long try_ioctl_int80(char **arg)
+{
+    long result;
+
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(54L), "b"((long)STDIN_FILENO), "c"(strtoul(arg[0], NULL, 0)), "d"(0L)
+                     : "memory", "r8", "r9", "r10", "r11");
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static long try_ioctl_x32(char **arg)
+{
+    return syscall(0x40000000 + 514, STDIN_FILENO, strtoul(arg[0], NULL, 0), terminal_argument);
+}
+#endif
+
+static long try_pidfd_getfd(char **arg)
+{
+    long pidfd = syscall(SYS_pidfd_open, strtoul(arg[0], NULL, 0), 0);
+
+    return pidfd < 0 ? -1 : syscall(SYS_pidfd_getfd, pidfd, strtoul(arg[1], NULL, 0), 0);
+}
+
+static long try_ptrace(char **arg)
+{
+    return ptrace(PTRACE_SEIZE, (pid_t)strtoul(arg[0], NULL, 0), NULL, NULL);
+}
+
+/* Prints what the session keyring is called, if that can be had. */
+static long try_keyctl_read(char **arg)
+{
+    char description[256] = "";
+    long size = syscall(SYS_keyctl, KEYCTL_DESCRIBE, KEY_SPEC_SESSION_KEYRING, description, sizeof description);
+
+    (void)arg;
+    if (size >= 0)
+        printf("%.*s ", (int)sizeof description - 1, description);
+    return size;
+}
+
+static long try_mount_remount_rw(char **arg)
+{
+    return mount(NULL, arg[0], NULL, MS_REMOUNT | MS_BIND, NULL);
+}
+
+/* Prints every descriptor that this program was started with. */
+static long try_fds(char **arg)
+{
+    long limit = sysconf(_SC_OPEN_MAX);
+
+    (void)arg;
+    for (int fd = 0; fd < limit; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            printf("%d ", fd);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int arguments;
+    long (*call)(char **arg);
+} calls[] = {
+    {"ioctl", 1, try_ioctl},
+#ifdef __x86_64__
+    {"ioctl-int80", 1, try_ioctl_int80},
+    {"ioctl-x32", 1, try_ioctl_x32},
+#endif
+    {"pidfd_getfd", 2, try_pidfd_getfd},
+    {"ptrace", 1, try_ptrace},
+    {"keyctl-read", 0, try_keyctl_read},
+    {"mount-remount-rw", 1, try_mount_remount_rw},
+    {"fds", 0, try_fds},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (argc != calls[i].arguments + 2 || strcmp(argv[1], calls[i].name) != 0)
+            continue;
+        if (calls[i].call(argv + 2) < 0)
+            puts(strerrorname_np(errno));
+        else
+            puts("OK");
+        return 0;
+    }
+    fprintf(stderr, "try-syscall: no such call, or not with that many arguments; there are:");
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        fprintf(stderr, " %s/%d", calls[i].name, calls[i].arguments);
+    fputc('\n', stderr);
+    return 2;
+}

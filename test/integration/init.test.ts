@@ -1,0 +1,341 @@
+// isolate-init as pid 1 of real bwrap sandboxes, run by an ordinary user: what its command, its starter and the holder of
+// the lease's other end notice.
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
+
+const dist = fileURLToPath(new URL("../../../", import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), "isolate-init-test-"));
+const init = join(scratch, "isolate-init");
+const trySyscall = join(scratch, "try-syscall");
+const asUser = process.getuid?.() === 0 ? ["setpriv", "--reuid=61200", "--regid=61200", "--clear-groups"] : [];
+const environment = { PATH: "/usr/bin:/bin" };
+
+chmodSync(scratch, 0o755);
+copyFileSync(join(dist, "bin/isolate-init"), init);
+copyFileSync(join(dist, "test/try-syscall"), trySyscall);
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+function bwrap(...rest: string[]): string[] {
+  const root = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"];
+  const programs = ["--ro-bind", init, "/dev/isolate-init", "--ro-bind", trySyscall, "/dev/try-syscall"];
+  return [...asUser, "bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", ...root, ...programs, ...rest];
+}
+
+const underInit = (...args: string[]) => bwrap("/dev/isolate-init", ...args);
+const sh = (script: string) => ["sh", "-c", script];
+const shell = (script: string) => underInit("--", ...sh(script));
+
+function run([program = "", ...args]: string[], moreDescriptors: number[] = []) {
+  const result = spawnSync(program, args, {
+    encoding: "utf8",
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe", ...moreDescriptors],
+  });
+  return { code: result.status, out: result.stdout, err: result.stderr };
+}
+
+function file(name: string, content: string | Buffer, mode: number): string {
+  const path = join(scratch, name);
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+  return path;
+}
+
+const started: (() => void)[] = [];
+afterEach(() => {
+  for (const stop of started.splice(0)) stop();
+});
+
+/**
+ * A sandbox that has printed its first line; its lease is descriptor 3. Its input is a fifo, which stays open however it
+ * ends, so that nothing in it ends for want of input.
+ */
+async function start(script: string) {
+  const fifo = join(scratch, "input");
+  run(["mkfifo", fifo]);
+  const input = openSync(fifo, "r+");
+  const stdin = openSync(fifo, "r");
+  const [program = "", ...args] = underInit("--lease-fd", "3", "--", ...sh(script));
+  const child = spawn(program, args, { env: environment, stdio: [stdin, "pipe", "inherit", "pipe"] });
+  closeSync(stdin);
+  started.push(() => {
+    child.kill("SIGKILL");
+    closeSync(input);
+    rmSync(fifo);
+  });
+
+  const lease = child.stdio[3] as Socket;
+  const stdout = child.stdout as Socket;
+  const sandbox = { out: "", leaseEnded: false };
+  const ended = (stream: Socket) => new Promise<void>((resolve) => stream.once("end", resolve));
+  const leaseEnd = ended(lease.resume()).then(() => {
+    sandbox.leaseEnded = true;
+  });
+  const outEnd = ended(stdout);
+  const line = () => new Promise<void>((resolve) => stdout.once("data", () => resolve()));
+  stdout.on("data", (data) => {
+    sandbox.out += data;
+  });
+  await Promise.race([line(), outEnd]);
+  return Object.assign(sandbox, {
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    write: (text: string) => writeSync(input, text),
+    line,
+    end: () => Promise.all([leaseEnd, outEnd]),
+  });
+}
+
+describe("exit code", () => {
+  const noInterpreter = file("no-interpreter", "#!/nowhere/interpreter\n", 0o755);
+  const foreign = file("foreign", Buffer.from("\x7fELF\x02\x01\x01\0 for another machine\n", "latin1"), 0o755);
+  const noHashBang = file("no-hash-bang", 'echo "$0 $1"; exit 7\n', 0o755);
+  const notExecutable = file("not-executable", "#!/bin/sh\n", 0o644);
+  const closed = join(scratch, "closed");
+
+  test.each([
+    [0, "", ["true"]],
+    [42, "", sh("exit 42")],
+    [137, "", sh("kill -KILL $$")],
+    [143, "", sh("kill -TERM $$")],
+    [7, "", [noHashBang, "argument"]],
+    [127, "isolate: cannot run nosuch: no such file or directory in the root\n", ["nosuch"]],
+    [127, "isolate: cannot run /no/such: no such file or directory in the root\n", ["/no/such"]],
+    [127, "isolate: cannot run : no such file or directory in the root\n", [""]],
+    [
+      127,
+      `isolate: cannot run ${noInterpreter}: the interpreter that its #! line or ELF header names is not in the root\n`,
+      [noInterpreter],
+    ],
+    [126, "isolate: cannot run /etc: permission denied (a directory, or not executable)\n", ["/etc"]],
+    [
+      126,
+      `isolate: cannot run ${notExecutable}: permission denied (a directory, or not executable)\n`,
+      [notExecutable],
+    ],
+    [126, `isolate: cannot run ${foreign}: not a program for this machine\n`, [foreign]],
+    [126, "isolate: cannot run /etc/passwd/x: Not a directory\n", ["/etc/passwd/x"]],
+  ])("%i %j", (code, err, command) => {
+    expect(run(underInit("--", ...command))).toMatchObject({ code, err });
+  });
+
+  test("a text file without a #! line gets its path and arguments", () => {
+    expect(run(underInit("--", noHashBang, "argument")).out).toBe(`${noHashBang} argument\n`);
+  });
+
+  test.each([
+    ["not found behind a directory that nobody may search", `${closed}:/usr/bin`, "nosuch", 127],
+    ["a later directory is tried after a file that is not executable", `${scratch}:${scratch}/later`, "tool", 5],
+    ["126 if no later directory has it", `${scratch}:/usr/bin`, "tool", 126],
+    ["an empty element is the working directory", ":/usr/bin", "tool", 5],
+    ["no PATH at all", undefined, "true", 0],
+  ])("PATH: %s", (_, path, name, code) => {
+    run(["mkdir", "-p", "-m", "000", closed]);
+    run(["mkdir", "-p", join(scratch, "later")]);
+    file("tool", "#!/bin/sh\nexit 1\n", 0o644);
+    file("later/tool", "#!/bin/sh\nexit 5\n", 0o755);
+    const set = path === undefined ? ["--unsetenv", "PATH"] : ["--setenv", "PATH", path];
+    const at = ["--chdir", join(scratch, "later")];
+    expect(run(bwrap(...set, ...at, "/dev/isolate-init", "--", name)).code).toBe(code);
+  });
+});
+
+describe("refuses, with 125 and one sentence,", () => {
+  const expected = "expected [--lease-fd N] [--foreground] -- COMMAND [ARG...]";
+  const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
+
+  test.each([
+    [[], `no command: ${expected}`],
+    [["--"], `no command: ${expected}`],
+    [["true"], `unknown argument "true": ${expected}`],
+    [["--lease", "3", "--", "true"], `unknown argument "--lease": ${expected}`],
+    [["--lease-fd"], `${needsNumber} ""`],
+    [["--lease-fd", "--", "true"], `${needsNumber} "--"`],
+    [["--lease-fd", "2", "--", "true"], `${needsNumber} "2"`],
+    [["--lease-fd", "3x", "--", "true"], `${needsNumber} "3x"`],
+    [["--lease-fd", "4294967299", "--", "true"], `${needsNumber} "4294967299"`],
+    [["--lease-fd", "3", "--", "true"], "cannot keep the lease's descriptor 3: Bad file descriptor"],
+    [["--lease-fd", "9", "--", "true"], "cannot keep the lease's descriptor 9: Bad file descriptor"],
+  ])("%j", (args, sentence) => {
+    expect(run(underInit(...args))).toEqual({ code: 125, out: "", err: `isolate-init: ${sentence}\n` });
+  });
+
+  test("to run anywhere but as pid 1, where its signals would reach the host", () => {
+    expect(run([...asUser, init, "--", "echo", "ran"])).toMatchObject({ code: 125, out: "" });
+  });
+
+  test("to go on without a filter", () => {
+    // A filter of the starter's own (seccomp(2), struct sock_filter) that refuses seccomp(SECCOMP_SET_MODE_FILTER, 0).
+    const seccomp = process.arch === "arm64" ? 277 : 317;
+    const [load, ifEqual, give] = [0x20, 0x15, 0x06];
+    const [number, operation, flags] = [0, 16, 24];
+    const [refuse, allow] = [0x00050001, 0x7fff0000];
+    const program = [
+      [load, 0, 0, number],
+      [ifEqual, 0, 5, seccomp],
+      [load, 0, 0, operation],
+      [ifEqual, 0, 3, 1],
+      [load, 0, 0, flags],
+      [ifEqual, 0, 1, 0],
+      [give, 0, 0, refuse],
+      [give, 0, 0, allow],
+    ].map(([code = 0, ifTrue = 0, ifFalse = 0, k = 0]) => {
+      const instruction = Buffer.alloc(8);
+      instruction.writeUInt16LE(code, 0);
+      instruction.writeUInt8(ifTrue, 2);
+      instruction.writeUInt8(ifFalse, 3);
+      instruction.writeUInt32LE(k, 4);
+      return instruction;
+    });
+    const descriptor = openSync(file("refuse-seccomp", Buffer.concat(program), 0o644), "r");
+    const result = run(bwrap("--seccomp", "3", "/dev/isolate-init", "--", "echo", "ran"), [descriptor]);
+    closeSync(descriptor);
+    const err = "isolate-init: cannot install the seccomp filter: Operation not permitted\n";
+    expect(result).toEqual({ code: 125, out: "", err });
+  });
+});
+
+describe("the command", () => {
+  test.each([[[]], [["--lease-fd", "3"]], [["--lease-fd", "6"]]])("has descriptors 0, 1 and 2 only: %j", (options) => {
+    const descriptors = [3, 4, 5, 6].map(() => openSync("/dev/null", "r"));
+    expect(run(underInit(...options, "--", "/dev/try-syscall", "fds"), descriptors).out).toBe("0 1 2 OK\n");
+    for (const descriptor of descriptors) closeSync(descriptor);
+  });
+
+  test("is in the process group and session that the sandbox was started in", () => {
+    // Both are those of a process outside the pid namespace: number 0.
+    expect(run(underInit("--", "cut", "-d ", "-f5,6", "/proc/self/stat")).out).toBe("0 0\n");
+  });
+
+  describe("inherits signals:", () => {
+    const ignored = (options: string[]) => {
+      const command = underInit(...options, "--", "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status");
+      return run(["sh", "-c", 'trap "" INT QUIT USR1; exec "$@"', "sh", ...command]).out;
+    };
+
+    test("none blocked, and what was ignored stays ignored", () => {
+      expect(ignored([])).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000206\n");
+    });
+
+    test("with --foreground INT and QUIT are default", () => {
+      expect(ignored(["--foreground"])).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000200\n");
+    });
+  });
+
+  test("is not over when it is stopped", () => {
+    const wake = 'while ! grep -q "^State:.T" /proc/$pid/status; do sleep 0.01; done; kill -CONT $pid';
+    expect(run(shell(`pid=$$; (${wake}) & kill -STOP $$; exit 5`)).code).toBe(5);
+  });
+
+  test("never sees an orphan stay a zombie", () => {
+    // The subshell's child outlives it; a zombie still counts as alive to kill -0.
+    const orphan = "orphan=$(sh -c 'true >/dev/null & echo $!')";
+    const gone = "for i in $(seq 200); do kill -0 $orphan 2>/dev/null || { echo reaped; exit; }; sleep 0.01; done";
+    expect(run(shell(`${orphan}; ${gone}; echo zombie`)).out).toBe("reaped\n");
+  });
+});
+
+describe("the lease's descriptor", () => {
+  test("is open exactly as long as the sandbox lives", async () => {
+    const sandbox = await start("echo ready; read line; echo $line; read line");
+    sandbox.write("still here\n");
+    await sandbox.line();
+    expect(sandbox).toMatchObject({ out: "ready\nstill here\n", leaseEnded: false });
+    sandbox.write("end\n");
+    await sandbox.end();
+  });
+
+  test("and everything else end with the command, a daemon included", async () => {
+    const sandbox = await start('exec 3<&0; (trap "" TERM HUP; setsid cat <&3 &) ; echo ready; read line');
+    sandbox.write("end\n");
+    await sandbox.end();
+  });
+
+  test.each(["pidfd_getfd 1 3", "ptrace 1"])("cannot be had inside: %s", (call) => {
+    const descriptor = openSync("/dev/null", "r");
+    const command = ["/dev/try-syscall", ...call.split(" ")];
+    expect(run(underInit("--lease-fd", "3", "--", ...command), [descriptor]).out).toBe("EPERM\n");
+    // Of a process that does not defend itself it can.
+    const ofParent = `exec 3</dev/null; ${command.join(" ").replace(" 1", " $PPID")}`;
+    expect(run(shell(`exec 3</dev/null; sh -c '${ofParent}'; true`)).out).toBe("OK\n");
+    closeSync(descriptor);
+  });
+});
+
+describe("the sandbox ends", () => {
+  const commands = {
+    "a command": "echo ready; cat",
+    "a command that ignores TERM": 'trap "" TERM; echo ready; cat',
+    "a stopped command": "echo ready; kill -STOP $$",
+    "a daemon": 'exec 3<&0; (trap "" TERM; setsid cat <&3 &); echo ready; cat',
+  };
+  const cases = Object.entries(commands).flatMap(([what, script]) =>
+    (["SIGKILL", "SIGTERM"] as const).map((signal) => [what, signal, script] as const),
+  );
+
+  test.each(cases)("%s, when bwrap gets %s", async (_, signal, script) => {
+    const sandbox = await start(script);
+    sandbox.kill(signal);
+    await sandbox.end();
+    expect(sandbox.out).toBe("ready\n");
+  });
+
+  test("after its command could tidy up, even a stopped one", async () => {
+    const sandbox = await start('trap "echo tidied; exit" TERM; echo ready; kill -STOP $$; echo never');
+    sandbox.kill("SIGKILL");
+    await sandbox.end();
+    expect(sandbox.out).toBe("ready\ntidied\n");
+  });
+
+  test("at TERM to pid 1 with the command's code, once everything else had its time too", () => {
+    const slow = "(trap 'sleep 0.2; echo tidied; exit' TERM; kill -TERM 1; while :; do sleep 0.01; done)";
+    const result = run(shell(`trap "exit 9" TERM; ${slow} & wait`));
+    expect(result).toMatchObject({ code: 9, out: "tidied\n" });
+  });
+
+  test("at TERM to pid 1 although its processes ignore it and new ones keep coming and ending", () => {
+    expect(run(shell('trap "" TERM; kill -TERM 1; while :; do (true & true & true &); done')).code).toBe(137);
+  });
+});
+
+describe("the filter", () => {
+  const requests = { TIOCSTI: "0x5412", TIOCLINUX: "0x541c", TIOCSETD: "0x5423" };
+  const above32 = Object.entries(requests).map(([name, value]) => [`${name}|1<<32`, value.replace("0x", "0x10000")]);
+  const refused = [...Object.entries(requests), ...above32] as [string, string][];
+  const x86 = [
+    ["ioctl-int80", "ENOTTY"],
+    ["ioctl-x32", trySyscallOutside("ioctl-x32", "0x5401")], // ENOSYS where the kernel has no x32
+  ];
+  const entries = [["ioctl", "ENOTTY"], ...(process.arch === "x64" ? x86 : [])] as [string, string][];
+  const matrix = entries.flatMap(([call, unfiltered]) => refused.map((row) => [call, ...row, unfiltered] as const));
+
+  /** On /dev/null, which knows no terminal request: EPERM there can only be the filter's. */
+  function trySyscallOutside(...args: string[]): string {
+    return run([trySyscall, ...args]).out.trim();
+  }
+
+  test.each(matrix)("%s refuses %s (%s; %s without it)", (call, _, request, unfiltered) => {
+    expect(trySyscallOutside(call, request)).toBe(unfiltered);
+    expect(run(underInit("--", "/dev/try-syscall", call, request)).out).toBe("EPERM\n");
+  });
+
+  test.each(entries)("%s lets other requests through", (call, unfiltered) => {
+    expect(run(underInit("--", "/dev/try-syscall", call, "0x5401")).out).toBe(`${unfiltered}\n`);
+  });
+
+  test("holds for whatever the command starts, in new namespaces too", () => {
+    const deep = "unshare -Urm sh -c 'sh -c \"/dev/try-syscall ioctl 0x5412\"; true'; true";
+    expect(run(shell(`(${deep}) </dev/null`)).out).toBe("EPERM\n");
+  });
+
+  test("keeps a sandbox from typing into the terminal that it was started from", () => {
+    // EIO instead of success: dev.tty.legacy_tiocsti=0.
+    const onTerminal = (command: string[]) => run(["script", "-qec", command.join(" "), "/dev/null"]).out.trim();
+    expect(["OK", "EIO"]).toContain(onTerminal(bwrap("/dev/try-syscall", "ioctl", "0x5412")));
+    expect(onTerminal(underInit("--", "/dev/try-syscall", "ioctl", "0x5412"))).toBe("EPERM");
+  });
+});

@@ -1,0 +1,103 @@
+/**
+ * `npm run test:system -- [--shell] [jest's arguments]`: the tests that need a real ZFS and a real systemd, in a virtual
+ * machine that is made for them and thrown away.
+ *
+ * `--shell` boots the same guest, prints how to get in, and waits until Ctrl-C.
+ */
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cacheDirectory } from "./cache.ts";
+import { openLog } from "./command.ts";
+import { ensureImage } from "./image.ts";
+import { jestArguments } from "./jest-arguments.ts";
+import { poolName, prepareGuest, projectDirectory } from "./prepare-guest.ts";
+import { createProgress } from "./progress.ts";
+import { makeProjectDisk } from "./project-disk.ts";
+import type { Accelerator } from "./qemu.ts";
+import { boot, type Guest } from "./vm.ts";
+
+const say = createProgress((line) => process.stderr.write(line), Date.now);
+
+/** The checkout: this file runs from dist/js/test/system. */
+const project = fileURLToPath(new URL("../../../../", import.meta.url));
+
+async function bootWithProject(): Promise<Guest> {
+  const cache = cacheDirectory(process.env);
+  const image = await ensureImage(cache, say);
+  const log = await openLog(join(cache, "boot.log"));
+  try {
+    say("putting the project on a disk");
+    return await boot({
+      image,
+      accelerator: accelerator(process.env.ISOLATE_TEST_ACCEL),
+      say,
+      makeProjectDisk: (file) => makeProjectDisk(log, project, join(dirname(file), "project"), file),
+    });
+  } finally {
+    await log.file.close();
+  }
+}
+
+/** Software emulation unless told: a /dev/kvm that is there may still hang a guest. */
+function accelerator(wanted: string | undefined): Accelerator {
+  if (wanted === undefined || wanted === "" || wanted === "tcg") return "tcg";
+  if (wanted === "kvm") return "kvm";
+  throw new Error(`cannot use ISOLATE_TEST_ACCEL=${wanted}: it is tcg or kvm`);
+}
+
+async function runTests(guest: Guest, args: readonly string[]): Promise<number> {
+  const jest = [
+    "node",
+    "--experimental-vm-modules",
+    "--disable-warning=ExperimentalWarning",
+    "node_modules/jest/bin/jest.js",
+  ];
+  const command = ["env", "-C", projectDirectory, ...jest, ...jestArguments(args)];
+  const env = {
+    ISOLATE_TEST_ZPOOL: poolName,
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    LANG: "C.UTF-8",
+    ...(process.env.CI === undefined ? {} : { CI: process.env.CI }),
+  };
+  return guest.run(command, { env });
+}
+
+async function offerShell(guest: Guest): Promise<void> {
+  process.stdout.write(`
+The guest runs until Ctrl-C. For a shell in it:
+
+  ${guest.sshCommand}
+
+The project is in ${projectDirectory}. After another build, from the checkout:
+
+  tar -cf - dist | ${guest.sshCommand} tar --no-same-owner -C ${projectDirectory} -xf -
+
+`);
+  await Promise.race([guest.ended, new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve))]);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const shell = args[0] === "--shell";
+  const interrupted = () => process.exit(130);
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  const guest = await bootWithProject();
+  try {
+    say("making the zpool");
+    await prepareGuest(guest);
+    if (!shell) {
+      say("running the tests");
+      return await runTests(guest, args);
+    }
+    process.removeListener("SIGINT", interrupted).removeListener("SIGTERM", interrupted);
+    await offerShell(guest);
+    return 0;
+  } finally {
+    await guest.powerOff();
+    say("the guest is off");
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch((error: Error) => {
+  process.stderr.write(`${error.message}\n`);
+  return 1;
+});

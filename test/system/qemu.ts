@@ -1,0 +1,71 @@
+import { machineId } from "./guest-root.ts";
+import type { Image } from "./image.ts";
+
+/** `tcg` emulates in software and runs anywhere; `kvm` is quicker where the machine's /dev/kvm works. */
+export type Accelerator = "tcg" | "kvm";
+
+export interface GuestHardware {
+  readonly image: Image;
+  readonly accelerator: Accelerator;
+  /** A sparse raw file that becomes the zpool. */
+  readonly poolDisk: string;
+  /** A raw ext4 file with the project. */
+  readonly projectDisk: string;
+  /** The port of 127.0.0.1 that leads to the guest's ssh. */
+  readonly sshPort: number;
+  /** The file that takes what the guest writes to its serial console. */
+  readonly console: string;
+}
+
+/** Where udev shows a disk that has a serial: names like /dev/vdb depend on the order of discovery. */
+export const poolDevice = "/dev/disk/by-id/virtio-isolate-pool";
+export const projectDevice = "/dev/disk/by-id/virtio-isolate-project";
+
+/** What only costs time under emulation is off; a panic ends QEMU (`panic=-1` and `-no-reboot`) instead of hanging the tests. */
+const kernelOptions = [
+  "root=/dev/vda",
+  "rootfstype=ext4",
+  "rw",
+  "console=ttyS0",
+  "panic=-1",
+  "net.ifnames=0",
+  "mitigations=off",
+  "nokaslr",
+  "audit=0",
+  `systemd.machine_id=${machineId}`,
+];
+
+/** QEMU's arguments. `restrict=on` leaves the guest no network but the one forwarded port. */
+export function qemuArguments(hardware: GuestHardware): string[] {
+  const { image, sshPort } = hardware;
+  return [
+    ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+    ...["-machine", "q35,sata=off", "-smp", "2", "-m", "3072"],
+    ...accelerator(hardware.accelerator),
+    ...["-kernel", image.kernel, "-initrd", image.initrd, "-append", kernelOptions.join(" ")],
+    ...["-serial", `file:${escaped(hardware.console)}`],
+    ...disk("root", image.disk, "snapshot=on"),
+    ...disk("pool", hardware.poolDisk, "discard=unmap"),
+    ...disk("project", hardware.projectDisk),
+    ...["-netdev", `user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:${sshPort}-:22`],
+    ...["-device", "virtio-net-pci,netdev=net,romfile="],
+    ...["-device", "virtio-rng-pci"],
+  ];
+}
+
+/** Five-level page tables and nested virtualization are of no use to the guest and cost it time. */
+function accelerator(kind: Accelerator): string[] {
+  if (kind === "kvm") return ["-accel", "kvm", "-cpu", "host"];
+  return ["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,la57=off,svm=off"];
+}
+
+/** Nothing on these disks is worth a flush: they end with the guest. */
+function disk(name: string, file: string, ...options: string[]): string[] {
+  const drive = [`file=${escaped(file)}`, "if=none", `id=${name}`, "format=raw", "cache=unsafe", ...options].join(",");
+  return ["-drive", drive, "-device", `virtio-blk-pci,drive=${name},serial=isolate-${name}`];
+}
+
+/** QEMU's option syntax: a comma inside a value is doubled. */
+function escaped(value: string): string {
+  return value.replaceAll(",", ",,");
+}

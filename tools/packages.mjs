@@ -1,0 +1,16 @@
+// Every Debian package that this project uses, named here and nowhere else. (What goes into the virtual machine of the
+// system tests is in test/system/packages.ts.)
+
+/** Debian 12, Debian 13 and Ubuntu 24.04 use the same names. */
+export const packages = {
+  /** For `npm ci`, which compiles better-sqlite3 and sd-notify, and for `npm run build`. */
+  build: ["ca-certificates", "gcc", "g++", "libc6-dev", "libseccomp-dev", "libsystemd-dev", "make", "pkg-config", "python3"],
+  /** What the client and the daemon start. */
+  run: ["bubblewrap", "mount", "tar", "util-linux"],
+  /** For `isolate template create`, whatever its source. */
+  template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
+  /** For `npm test` and `npm run bench`. */
+  test: ["attr", "hyperfine", "procps", "strace", "tmux"],
+};
+
+export const groupNames = Object.keys(packages);
