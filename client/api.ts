@@ -1,26 +1,35 @@
 /** The daemon's routes as a typed client. Loads the schema library and node:http: not for the path of a run. */
-import { type IncomingMessage, request as httpRequest } from "node:http";
-import type { Readable } from "node:stream";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { IsolateError } from "../daemon/protocol/errors.ts";
-import { type BodyOf, type QueryOf, type ReplyOf, type Route, type RouteName, type Routes, routes } from "../daemon/protocol/routes.ts";
+import {
+  type BodyOf,
+  type QueryOf,
+  type ReplyOf,
+  type Route,
+  type RouteName,
+  routes,
+} from "../daemon/protocol/routes.ts";
 import { Refusal, readErrorBody } from "./refusal.ts";
 import { unreachable } from "./unreachable.ts";
 
-type Body<Name extends RouteName> = Routes[Name] extends { body: "tar" } ? Readable : BodyOf<Name>;
-type Ask<Name extends RouteName> = (keyof QueryOf<Name> extends never ? { query?: QueryOf<Name> } : { query: QueryOf<Name> }) &
-  (Body<Name> extends undefined ? { body?: undefined } : { body: Body<Name> });
+/** A lease and a template's tar are exchanges of their own. */
+type PlainRoute = Exclude<RouteName, "lease" | "createTemplate">;
+type Ask<Name extends PlainRoute> = (keyof QueryOf<Name> extends never
+  ? { query?: QueryOf<Name> }
+  : { query: QueryOf<Name> }) &
+  (BodyOf<Name> extends undefined ? { body?: undefined } : { body: BodyOf<Name> });
 
 export interface Api {
   /** Throws `not-running`, `socket-forbidden`, `lost-daemon`, and `Refusal` when the daemon says no. */
-  call<Name extends Exclude<RouteName, "lease">>(name: Name, ask: Ask<Name>): Promise<ReplyOf<Name>>;
+  call<Name extends PlainRoute>(name: Name, ask: Ask<Name>): Promise<ReplyOf<Name>>;
 }
 
 export function createApi(socket: string): Api {
   return {
     async call(name, ask) {
-      const { method, path, body: kind }: Route = routes[name];
+      const { method, path }: Route = routes[name];
       const query = new URLSearchParams((ask.query ?? {}) as Record<string, string>).toString();
-      const response = await send({ socket, method, path: query === "" ? path : `${path}?${query}`, kind, body: ask.body });
+      const response = await send({ socket, method, path: query === "" ? path : `${path}?${query}`, body: ask.body });
       return (await readReply(response)) as ReplyOf<typeof name>;
     },
   };
@@ -30,35 +39,26 @@ interface Sending {
   readonly socket: string;
   readonly method: string;
   readonly path: string;
-  readonly kind: Route["body"];
   readonly body: unknown;
 }
 
-function send({ socket, method, path, kind, body }: Sending): Promise<IncomingMessage> {
+function send({ socket, method, path, body }: Sending): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const type = kind === "tar" ? "application/x-tar" : "application/json";
-    const headers = kind === undefined ? {} : { "content-type": type };
+    const headers = body === undefined ? {} : { "content-type": "application/json" };
     const request = httpRequest({ socketPath: socket, method, path, headers }, resolve);
-    request.on("error", (error: NodeJS.ErrnoException) => reject(sendError(socket, error)));
-    if (kind === "tar") {
-      const stream = body as Readable;
-      // A tar cut short must not look whole: without its end the daemon keeps nothing of it.
-      stream.on("error", (error) => {
-        request.destroy();
-        reject(error);
-      });
-      stream.pipe(request);
-    } else if (kind !== undefined) request.end(JSON.stringify(body));
-    else request.end();
+    request.on("error", (error: NodeJS.ErrnoException) => reject(connectionError(socket, error)));
+    request.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 
-function sendError(socket: string, error: NodeJS.ErrnoException): Error {
+/** Why there is no answer. */
+export function connectionError(socket: string, error: NodeJS.ErrnoException): Error {
   if (error.syscall === "connect" || error.code === "ENOENT" || error.code === "ECONNREFUSED") {
     return unreachable(socket, error.code ?? error.message, error);
   }
   // Bun's words for a socket that is not there.
-  if (error.code === "FailedToOpenSocket" || error.code === "ConnectionRefused") return unreachable(socket, "ECONNREFUSED", error);
+  if (error.code === "FailedToOpenSocket" || error.code === "ConnectionRefused")
+    return unreachable(socket, "ECONNREFUSED", error);
   return new IsolateError("lost-daemon", { cause: error.message }, error);
 }
 
@@ -73,8 +73,13 @@ async function readReply(response: IncomingMessage): Promise<unknown> {
       throw new IsolateError("lost-daemon", { cause: "its answer is not JSON" }, error);
     }
   }
+  throw refusal(status, text);
+}
+
+/** What an answer that is not a success means. */
+export function refusal(status: number, text: string): Error {
   const body = readErrorBody(text);
-  throw body ? new Refusal(body) : new IsolateError("lost-daemon", { cause: `it answered HTTP ${status}` });
+  return body ? new Refusal(body) : new IsolateError("lost-daemon", { cause: `it answered HTTP ${status}` });
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

@@ -38,7 +38,8 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
       if (word === undefined) throw usage(`${spelled} needs ${option.values.join(" and ")}`);
       values.push(word);
     }
-    if (found.has(option.long) && option.values.length > 0 && !option.repeatable) throw usage(`${spelled} is given twice`);
+    if (found.has(option.long) && option.values.length > 0 && !option.repeatable)
+      throw usage(`${spelled} is given twice`);
     found.set(option.long, [...(found.get(option.long) ?? []), ...values]);
     given.push(option);
   }
@@ -58,8 +59,9 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
       const option = definitions.find(({ short }) => short === letter);
       if (!option) throw usage(`unknown option -${letter}`);
       const attached = word.slice(index + 1);
-      if (option.values.length > 0) return take(option, `-${letter}`, attached === "" ? undefined : attached);
-      take(option, `-${letter}`, undefined);
+      const takesRest = option.values.length > 0;
+      take(option, `-${letter}`, takesRest && attached !== "" ? attached : undefined);
+      if (takesRest) return;
     }
   }
 

@@ -4,17 +4,37 @@ import type { OptionDefinition } from "./arguments.ts";
 export const everywhere: readonly OptionDefinition[] = [
   { short: "q", long: "quiet", values: [], about: "print warnings and errors only" },
   { short: "x", long: "trace", values: [], about: "print what is done" },
-  { long: "socket", values: ["PATH"], about: "the daemon's socket (default: $ISOLATE_SOCKET, or /run/isolate/isolated.sock)" },
+  {
+    long: "socket",
+    values: ["PATH"],
+    about: "the daemon's socket (default: $ISOLATE_SOCKET, or /run/isolate/isolated.sock)",
+  },
   { short: "h", long: "help", values: [], about: "print this" },
 ];
 
 export const rootOptions: readonly OptionDefinition[] = [
-  { short: "z", long: "template", values: ["TEMPLATE"], about: "run in a fresh clone of TEMPLATE, thrown away afterwards" },
-  { short: "t", long: "directory", values: ["DIR"], about: "run in the root at DIR itself; what is changed there stays" },
+  {
+    short: "z",
+    long: "template",
+    values: ["TEMPLATE"],
+    about: "run in a fresh clone of TEMPLATE, thrown away afterwards",
+  },
+  {
+    short: "t",
+    long: "directory",
+    values: ["DIR"],
+    about: "run in the root at DIR itself; what is changed there stays",
+  },
 ];
 
 export const runOptions: readonly OptionDefinition[] = [
-  { short: "d", long: "bind", values: ["HOST:CTR[:ro]"], repeatable: true, about: "show the host's file or directory HOST at CTR" },
+  {
+    short: "d",
+    long: "bind",
+    values: ["HOST:CTR[:ro]"],
+    repeatable: true,
+    about: "show the host's file or directory HOST at CTR",
+  },
   { short: "v", long: "env", values: ["NAME:VALUE"], repeatable: true, about: "set an environment variable" },
   { short: "p", long: "chdir", values: ["DIR"], about: "start in DIR of the root (default: /)" },
   { short: "n", long: "net", values: [], about: "share the host's network; without it there is only lo" },
@@ -35,7 +55,13 @@ export const poolOptions: readonly OptionDefinition[] = [
 
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
 
-export const options: readonly OptionDefinition[] = [...rootOptions, ...runOptions, ...poolOptions, ...everywhere, version];
+export const options: readonly OptionDefinition[] = [
+  ...rootOptions,
+  ...runOptions,
+  ...poolOptions,
+  ...everywhere,
+  version,
+];
 
 export interface CommandDefinition {
   readonly words: readonly [string, string?];
@@ -53,16 +79,32 @@ const sources: readonly OptionDefinition[] = [
 ];
 
 export const commands = [
-  { words: ["pool"], operands: [], options: [json], about: "list the pools: clones ready, in use, and what went wrong" },
+  {
+    words: ["pool"],
+    operands: [],
+    options: [json],
+    about: "list the pools: clones ready, in use, and what went wrong",
+  },
   { words: ["ps"], operands: [], options: [json], about: "list the sandboxes that run; root sees everybody's" },
   { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
   { words: ["template", "create"], operands: ["NAME"], options: sources, about: "make a template (root)" },
-  { words: ["template", "snapshot"], operands: ["NAME"], options: [], about: "let new clones show its present state (root)" },
+  {
+    words: ["template", "snapshot"],
+    operands: ["NAME"],
+    options: [],
+    about: "let new clones show its present state (root)",
+  },
   { words: ["template", "rm"], operands: ["NAME"], options: [], about: "remove a template that isolate made (root)" },
 ] as const satisfies readonly CommandDefinition[];
 
 type Words = (typeof commands)[number]["words"];
-export type CommandName = Words extends infer W ? (W extends readonly [infer A extends string, infer B extends string] ? `${A} ${B}` : W extends readonly [infer A extends string] ? A : never) : never;
+export type CommandName = Words extends infer W
+  ? W extends readonly [infer A extends string, infer B extends string]
+    ? `${A} ${B}`
+    : W extends readonly [infer A extends string]
+      ? A
+      : never
+  : never;
 
 export const examples: readonly (readonly [command: string, about: string])[] = [
   ["isolate -z debian bash", "a shell in a fresh root, yours to break"],

@@ -42,7 +42,9 @@ async function bunBinder(): Promise<Binder> {
   return {
     bind({ symbol, parameters, result }) {
       const returns = result === "i64" ? "i64_fast" : "i32"; // "i64" alone would give a bigint
-      const call = dlopen(library, { [symbol]: { args: parameters.map((name) => types[name]), returns } }).symbols[symbol];
+      const call = dlopen(library, { [symbol]: { args: parameters.map((name) => types[name]), returns } }).symbols[
+        symbol
+      ];
       if (!call) throw new Error(`${library} has no ${symbol}`);
       return (...args) => {
         const keep: Uint8Array[] = []; // what an array of pointers points to must outlive the call
@@ -62,8 +64,13 @@ async function koffiBinder(): Promise<Binder> {
   const libc = koffi.load(library);
   return {
     bind({ symbol, parameters, result }) {
-      const call = libc.func(symbol, types[result], parameters.map((name) => types[name]));
-      return (...args) => Number(call(...args.map((argument) => (Array.isArray(argument) ? [...argument, null] : argument))));
+      const call = libc.func(
+        symbol,
+        types[result],
+        parameters.map((name) => types[name]),
+      );
+      return (...args) =>
+        Number(call(...args.map((argument) => (Array.isArray(argument) ? [...argument, null] : argument))));
     },
     errno: () => koffi.errno(),
   };

@@ -185,7 +185,10 @@ export function createLibc(binder: Binder, architecture: string) {
       attributes.writeBigUInt64LE(0x100000n, 0); // MOUNT_ATTR_IDMAP
       attributes.writeBigUInt64LE(BigInt(userns), 24);
       const flags = AT_EMPTY_PATH | AT_RECURSIVE;
-      checked("mount_setattr", attempt("mountSetattr", numbers.mountSetattr, mount, "", flags, attributes, attributes.length));
+      checked(
+        "mount_setattr",
+        attempt("mountSetattr", numbers.mountSetattr, mount, "", flags, attributes, attributes.length),
+      );
     },
 
     attach(mount: number, target: string): void {

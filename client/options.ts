@@ -1,7 +1,14 @@
 /** Flags and environment to what is wanted. Pure: nothing is looked up, and only `ISOLATE_SOCKET` of the environment counts. */
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import { defaultSocket } from "../daemon/protocol/socket.ts";
-import { type CapabilityName, capabilities, type EngineName, engines, firstLacking, isEngineName } from "../engines/capabilities.ts";
+import {
+  type CapabilityName,
+  capabilities,
+  type EngineName,
+  engines,
+  firstLacking,
+  isEngineName,
+} from "../engines/capabilities.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
 import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./cli.ts";
 
@@ -38,11 +45,15 @@ export interface RefillRequest {
   readonly reclaimOnly: boolean;
 }
 
+export type TemplateSource =
+  | { readonly kind: "directory" | "tar"; readonly path: string }
+  | { readonly kind: "debian"; readonly suite: string };
+
 export interface CommandRequest {
   readonly name: CommandName;
   readonly json: boolean;
   readonly operand: string;
-  readonly source: { readonly kind: "dir" | "tar" | "debian"; readonly value: string } | undefined;
+  readonly source: TemplateSource | undefined;
 }
 
 export type Intent = Common &
@@ -54,7 +65,10 @@ export type Intent = Common &
   );
 
 /** Throws `usage`, `missing-template`, `missing-command`, `bad-bind` and `bad-environment`. */
-export function readIntent(words: readonly string[], environment: Readonly<Record<string, string | undefined>>): Intent {
+export function readIntent(
+  words: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Intent {
   const parsed = parseArguments(options, words);
   const common = readCommon([parsed], environment);
   if (words.length === 0) return { ...common, kind: "nothing" };
@@ -83,7 +97,8 @@ function readRefill(parsed: Parsed): RefillRequest {
   const stranger = parsed.given.find(({ long }) => !fitting.has(long));
   if (stranger) throw usage(`${spelling(stranger)} does not go with -r`);
   if (parsed.operands[0] !== undefined) throw usage(`unexpected word '${parsed.operands[0]}' after -r TEMPLATE N`);
-  if (parsed.has("fresh") && parsed.has("reclaim")) throw usage("-f makes new clones and -s makes none: give one of them");
+  if (parsed.has("fresh") && parsed.has("reclaim"))
+    throw usage("-f makes new clones and -s makes none: give one of them");
   const [template = "", size = ""] = parsed.values("refill");
   return { template, size, fresh: parsed.has("fresh"), reclaimOnly: parsed.has("reclaim") };
 }
@@ -102,7 +117,10 @@ function readCommand(outer: Parsed, environment: Readonly<Record<string, string 
   const definition = candidates.find(({ words }) => words[1] === undefined || words[1] === second);
   if (!definition) throw usage(`'${first}' needs one of: ${candidates.map(({ words }) => words[1]).join(", ")}`);
   const name = definition.words.filter((word) => word !== undefined).join(" ");
-  const { parts, operands } = readWords([...definition.options, ...everywhere], rest.slice(definition.words.length - 1));
+  const { parts, operands } = readWords(
+    [...definition.options, ...everywhere],
+    rest.slice(definition.words.length - 1),
+  );
   const common = readCommon([outer, ...parts], environment);
   if (parts.some((part) => part.has("help"))) return { ...common, kind: "help" };
   const missing = definition.operands[operands.length];
@@ -122,7 +140,10 @@ function readCommand(outer: Parsed, environment: Readonly<Record<string, string 
 }
 
 /** A command's own options may stand before and after its operands: nothing of another program's follows. */
-function readWords(definitions: readonly OptionDefinition[], words: readonly string[]): { parts: Parsed[]; operands: string[] } {
+function readWords(
+  definitions: readonly OptionDefinition[],
+  words: readonly string[],
+): { parts: Parsed[]; operands: string[] } {
   const parts: Parsed[] = [];
   const operands: string[] = [];
   for (let rest = words; ; ) {
@@ -135,11 +156,17 @@ function readWords(definitions: readonly OptionDefinition[], words: readonly str
   }
 }
 
-function readSource(parts: readonly Parsed[]): CommandRequest["source"] {
-  const kinds = ["dir", "tar", "debian"] as const;
-  const given = kinds.flatMap((kind) => parts.flatMap((part) => part.values(kind)).map((value) => ({ kind, value })));
-  if (given.length !== 1) throw usage("'template create NAME' needs one of --dir DIR, --tar FILE and --debian SUITE");
-  return given[0];
+function readSource(parts: readonly Parsed[]): TemplateSource {
+  const values = (long: string): readonly string[] => parts.flatMap((part) => part.values(long));
+  const given: TemplateSource[] = [
+    ...values("dir").map((path) => ({ kind: "directory", path }) as const),
+    ...values("tar").map((path) => ({ kind: "tar", path }) as const),
+    ...values("debian").map((suite) => ({ kind: "debian", suite }) as const),
+  ];
+  const [source, ...more] = given;
+  if (!source || more.length > 0)
+    throw usage("'template create NAME' needs one of --dir DIR, --tar FILE and --debian SUITE");
+  return source;
 }
 
 function readRun(parsed: Parsed): RunRequest {
@@ -151,9 +178,11 @@ function readRun(parsed: Parsed): RunRequest {
   const binds = parsed.values("bind").map(readBind);
   const variables = Object.fromEntries(parsed.values("env").map(readVariable));
   const workingDirectory = parsed.value("chdir") ?? "/";
-  if (!workingDirectory.startsWith("/")) throw usage(`-p needs an absolute directory of the root, not '${workingDirectory}'`);
+  if (!workingDirectory.startsWith("/"))
+    throw usage(`-p needs an absolute directory of the root, not '${workingDirectory}'`);
   const wait = parsed.value("wait");
-  if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait)) throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
+  if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait))
+    throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
   if (wait !== undefined && directory !== undefined) throw usage("--wait goes only with -z");
   if (template === undefined && directory === undefined) throw new IsolateError("missing-template", {});
   if (first === undefined) throw new IsolateError("missing-command", {});

@@ -7,6 +7,8 @@ export type Verbosity = "quiet" | "normal" | "trace";
 export interface Output {
   write(descriptor: 1 | 2, text: string): void;
   isTerminal(descriptor: 1 | 2): boolean;
+  /** Of the terminal, where it can be told. */
+  columns(): number | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -54,7 +56,7 @@ export function createPrint(output: Output, verbosity: Verbosity = "normal"): Pr
 
 /** Names and command lines of other users must not steer the reader's terminal. */
 export function harmless(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
+  return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
 }
 
 function table(heads: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {

@@ -16,7 +16,8 @@ export class Refusal extends Error {
 export function readErrorBody(text: string): ErrorBody | undefined {
   try {
     const body = JSON.parse(text) as Partial<Record<keyof ErrorBody, unknown>> | null;
-    if (typeof body?.code !== "string" || typeof body.message !== "string" || typeof body.hint !== "string") return undefined;
+    if (typeof body?.code !== "string" || typeof body.message !== "string" || typeof body.hint !== "string")
+      return undefined;
     return { code: body.code, message: body.message, hint: body.hint };
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 /** The lease's exchange as bytes: the request to send, and the answers out of whatever pieces they arrive in. Pure. */
-import { type ErrorBody } from "../daemon/protocol/errors.ts";
+import type { ErrorBody } from "../daemon/protocol/errors.ts";
 import { type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
 import { readErrorBody } from "./refusal.ts";
 
@@ -21,12 +21,25 @@ const shownCommand = 400;
 
 export function leaseRequest(ask: { template: string; wait: string | undefined; command: readonly string[] }): string {
   // Only for `isolate ps`. Escaped it must still fit in a header.
-  const command = ask.command.join(" ").slice(0, shownCommand).toWellFormed();
-  const fields: [string, string][] = [["template", ask.template.toWellFormed()], ["command", command]];
+  const command = wellFormed(ask.command.join(" ").slice(0, shownCommand));
+  const fields: [string, string][] = [
+    ["template", wellFormed(ask.template)],
+    ["command", command],
+  ];
   if (ask.wait !== undefined) fields.push(["wait", ask.wait]);
   const query = fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
-  const lines = [`GET ${leasePath}?${query} HTTP/1.1`, "Host: isolate", "Connection: Upgrade", `Upgrade: ${leaseUpgrade}`];
+  const lines = [
+    `GET ${leasePath}?${query} HTTP/1.1`,
+    "Host: isolate",
+    "Connection: Upgrade",
+    `Upgrade: ${leaseUpgrade}`,
+  ];
   return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** Half a surrogate pair cannot be escaped. */
+function wellFormed(text: string): string {
+  return Buffer.from(text).toString();
 }
 
 interface Head {
@@ -77,7 +90,9 @@ export function createAnswerReader(): AnswerReader {
     if (!(length >= 0 && length <= maximumBody)) return garbled(`it answered HTTP ${status} of impossible length`);
     if (pending.length < length) return undefined;
     const error = status >= 400 ? readErrorBody(pending.toString("utf8", 0, length)) : undefined;
-    return error ? { kind: "refused", error } : garbled(status === 0 ? "it does not speak HTTP" : `it answered HTTP ${status}`);
+    return error
+      ? { kind: "refused", error }
+      : garbled(status === 0 ? "it does not speak HTTP" : `it answered HTTP ${status}`);
   }
 
   function garbled(wrong: string): Answer {

@@ -6,7 +6,7 @@ import pretty from "pino-pretty";
 const stderr = 2;
 
 export function createLog(level: string): Logger {
-  const options = { level, base: undefined, serializers: { err: describe } };
+  const options = { level, base: null, serializers: { err: describe } };
   if (process.stderr.isTTY) {
     return pino(options, pretty({ destination: stderr, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" }));
   }

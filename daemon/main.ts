@@ -78,7 +78,12 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
   const store = openStore(join(config.state_dir, "isolated.db"), randomUUID);
   const { storeId } = store;
   const storage = await openStorage(
-    createZfsDriver({ storeId, refquota: config.zfs.refquota, mountDirectory: join(config.state_dir, "mnt"), log }),
+    createZfsDriver({
+      store: storeId,
+      refquota: config.zfs.refquota,
+      mountDirectory: join(config.state_dir, "mnt"),
+      warn: (error) => log.warn({ err: error }, "cannot look for new snapshots"),
+    }),
     createOverlayDriver({ storeId, directory: join(config.state_dir, "overlay"), log }),
   );
   const namespaces = createUserNamespaces({
@@ -87,6 +92,7 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
     subgidFile: config.ids.subgid,
     rangeBase: config.ids.base,
     ranges: { rangeOf: store.rangeOf, all: store.ranges, save: store.saveRange },
+    userName: accounts.userName,
     log,
   });
   const concurrency = config.pool.refill_concurrency;

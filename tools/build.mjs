@@ -28,7 +28,16 @@ run(at("node_modules/.bin/tsc"), []);
 
 // The daemon: one module beside node_modules, which keep the native parts and everything that loads files of its own.
 const external = Object.keys(dependencies).flatMap((name) => ["--external", name]);
-run(bun, ["build", "daemon/main.ts", "--target=node", "--format=esm", ...external, ...define, "--banner=#!/usr/bin/env node", "--outfile=dist/bin/isolated.new"]);
+run(bun, [
+  "build",
+  "daemon/main.ts",
+  "--target=node",
+  "--format=esm",
+  ...external,
+  ...define,
+  "--banner=#!/usr/bin/env node",
+  "--outfile=dist/bin/isolated.new",
+]);
 chmodSync(at("dist/bin/isolated.new"), 0o755);
 renameSync(at("dist/bin/isolated.new"), at("dist/bin/isolated"));
 

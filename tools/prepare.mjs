@@ -21,7 +21,8 @@ export async function prepare({ groups = groupNames } = {}) {
 }
 
 function checkMachine() {
-  if (process.platform !== "linux") throw new NotPrepared(`cannot go on: isolate needs Linux, and this is ${process.platform}`);
+  if (process.platform !== "linux")
+    throw new NotPrepared(`cannot go on: isolate needs Linux, and this is ${process.platform}`);
   if (Number.parseInt(process.versions.node, 10) < oldestNode) {
     throw new NotPrepared(
       `cannot go on: Node ${oldestNode} or newer is needed, and ${process.execPath} is ${process.version}\n` +
@@ -53,6 +54,7 @@ function packagesOf(group) {
 }
 
 function missingPackages(wanted) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: these are placeholders of dpkg-query(1).
   const query = ["-W", "-f", "${Package} ${db:Status-Status}\n", ...wanted];
   let listing;
   try {
@@ -67,7 +69,9 @@ function missingPackages(wanted) {
     // It fails where one of the names is unknown to it, and still lists the others.
     listing = error.stdout ?? "";
   }
-  const installed = new Set(listing.split("\n").flatMap((line) => (line.endsWith(" installed") ? [line.split(" ")[0]] : [])));
+  const installed = new Set(
+    listing.split("\n").flatMap((line) => (line.endsWith(" installed") ? [line.split(" ")[0]] : [])),
+  );
   return wanted.filter((name) => !installed.has(name));
 }
 

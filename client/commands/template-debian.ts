@@ -25,7 +25,9 @@ export function parseDebianMirrors(indexTargets: string): DebianMirrors {
     const [createdBy, origin, label, component, uri] = line.split("|");
     if (createdBy !== "Packages" || component !== "main" || !uri || /\s/.test(uri)) return [];
     const lastPart = uri.replace(/\/+$/, "").split("/").at(-1);
-    const kind = origin ? `${origin}/${label}` : { debian: "Debian/Debian", "debian-security": "Debian/Debian-Security" }[lastPart ?? ""];
+    const kind = origin
+      ? `${origin}/${label}`
+      : { debian: "Debian/Debian", "debian-security": "Debian/Debian-Security" }[lastPart ?? ""];
     return [{ kind, uri: uri.replace(/\/+$/, "") }];
   });
   const find = (kind: string): string | undefined => rows.find((row) => row.kind === kind)?.uri;
@@ -44,7 +46,6 @@ export function mmdebstrapArguments(suite: string, mirrors: DebianMirrors): stri
     "--format=tar",
     `--keyring=${debianKeyring}`,
     `--include=${extraPackages.join(",")}`,
-    "--aptopt=APT::Install-Recommends \"false\"",
     suite,
     "-",
     ...sources(suite, mirrors),

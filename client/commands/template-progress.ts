@@ -52,5 +52,6 @@ export function mebibytes(bytes: number): string {
 
 export function duration(milliseconds: number): string {
   const seconds = Math.floor(milliseconds / 1000);
+  if (milliseconds < 10_000) return `${(milliseconds / 1000).toFixed(1)} s`;
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

@@ -78,10 +78,14 @@ function openTar(path: string): OpenSource {
 
 async function openDebian(suite: string): Promise<OpenSource> {
   if (!isSuite(suite)) {
-    throw new IsolateError("bad-source", { source: "Debian", wrong: `'${suite.replace(/[^\x20-\x7e]/g, "?")}' is not the name of a suite, such as bookworm` });
+    throw new IsolateError("bad-source", {
+      source: "Debian",
+      wrong: `'${suite.replace(/[^\x20-\x7e]/g, "?")}' is not the name of a suite, such as bookworm`,
+    });
   }
   needProgram("mmdebstrap", "mmdebstrap");
-  if (!isReadable(debianKeyring)) throw new IsolateError("missing-program", { program: debianKeyring, package: debianKeyringPackage });
+  if (!isReadable(debianKeyring))
+    throw new IsolateError("missing-program", { program: debianKeyring, package: debianKeyringPackage });
   const args = mmdebstrapArguments(suite, parseDebianMirrors(await indexTargets()));
   const source = `Debian ${suite}`;
   return {
@@ -93,7 +97,9 @@ async function openDebian(suite: string): Promise<OpenSource> {
 
 /** The machine's own mirrors are asked of apt; without apt mmdebstrap(1) says itself what it wants. */
 async function indexTargets(): Promise<string> {
-  const asked = promisify(execFile)("apt-get", ["indextargets", "--format", indexTargetsFormat], { maxBuffer: 64 * 2 ** 20 });
+  const asked = promisify(execFile)("apt-get", ["indextargets", "--format", indexTargetsFormat], {
+    maxBuffer: 64 * 2 ** 20,
+  });
   return (await asked.catch(() => ({ stdout: "" }))).stdout;
 }
 
@@ -176,7 +182,10 @@ function startProgram({ program, args, source, input, stageOf, onStage }: Progra
     if (stage !== undefined) onStage?.(stage);
   });
   // The program's own end tells more than a broken pipe to it.
-  const fed = input && stdin ? pipeline(input, stdin).catch((error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? undefined : error)) : undefined;
+  const fed =
+    input && stdin
+      ? pipeline(input, stdin).catch((error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? undefined : error))
+      : undefined;
   const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   let stopped = false;
   const done = (async () => {
@@ -184,7 +193,11 @@ function startProgram({ program, args, source, input, stageOf, onStage }: Progra
       throw new IsolateError("bad-source", { source, wrong: `${program}: ${messageOf(error)}` }, error);
     });
     if (!stopped) await noted;
-    if (code !== 0) throw new IsolateError("bad-source", { source, wrong: complaint(lines) ?? `${program} ended with ${signal ?? `code ${code}`}` });
+    if (code !== 0)
+      throw new IsolateError("bad-source", {
+        source,
+        wrong: complaint(lines) ?? `${program} ended with ${signal ?? `code ${code}`}`,
+      });
     const unread = stopped ? undefined : await fed;
     if (unread) throw new IsolateError("bad-source", { source, wrong: messageOf(unread) }, unread);
   })();
@@ -225,8 +238,10 @@ async function readLines(stream: Readable, onLine: (line: string) => void): Prom
 
 /** The line that says why: programs add general ones after it ("Exiting with failure status due to previous errors"). */
 export function complaint(lines: readonly string[]): string | undefined {
-  const telling = lines.filter((line) => !/^[IW]: |Exiting with failure status|^E: (mmdebstrap failed to run|apt-get update .*failed)/.test(line));
-  const chosen = telling.findLast((line) => /^(E|tar|[a-z0-9]+): /.test(line)) ?? telling.at(-1) ?? lines.at(-1);
+  const telling = lines.filter(
+    (line) => !/^[IW]: |Exiting with failure status|^E: (mmdebstrap failed to run|apt-get update .*failed)/.test(line),
+  );
+  const chosen = telling.find((line) => /^(E|tar|[a-z0-9]+): /.test(line)) ?? telling.at(-1) ?? lines.at(-1);
   return chosen?.replace(/[^\x20-\x7e]/g, "?").slice(0, 300);
 }
 
@@ -239,7 +254,7 @@ function stat(path: string): ReturnType<typeof statSync> & object {
 }
 
 function needProgram(program: string, from: string): void {
-  const path = process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin";
+  const path = process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin";
   if (path.split(delimiter).some((directory) => isExecutable(join(directory || ".", program)))) return;
   throw new IsolateError("missing-program", { program, package: from });
 }
@@ -262,7 +277,7 @@ function isAccessible(path: string, mode: number): boolean {
 }
 
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  const message = (error as Partial<Error> | undefined)?.message ?? String(error);
   // "ENOENT: no such file or directory, stat '/x'" names the path a second time.
-  return error.message.replace(/^[A-Z]+: /, "").replace(/, (stat|open|read)\b.*$/, "");
+  return message.replace(/^[A-Z]+: /, "").replace(/, (stat|open|read)\b.*$/, "");
 }

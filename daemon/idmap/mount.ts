@@ -1,4 +1,6 @@
 /** Id-mapped copies of mounts, mount_setattr(2). */
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { attachMount, cloneMount, closeDescriptor, MOUNT_ATTR, setMountAttributes, unmountLazily } from "../libc.ts";
 
 /** A detached copy of the tree at `path` whose ids go through the user namespace. The caller closes it. */
@@ -40,5 +42,19 @@ export function withIdMapped<T>(
   } finally {
     for (const slot of attached) unmountLazily(slot);
     for (const mount of mounts) closeDescriptor(mount);
+  }
+}
+
+/** Whether something is mounted at the directory: its mount is another than its parent's, proc_pid_fdinfo(5). */
+export function isMountPoint(directory: string): boolean {
+  return mountId(directory) !== mountId(dirname(directory));
+}
+
+function mountId(path: string): string | undefined {
+  const fd = openSync(path, "r");
+  try {
+    return /^mnt_id:\s*([0-9]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1];
+  } finally {
+    closeSync(fd);
   }
 }

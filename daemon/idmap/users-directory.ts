@@ -5,10 +5,11 @@
  * It is a shared mount of its own, so that unmounting a view reaches the copies in other services' namespaces, and it
  * outlives the daemon: sandboxes that run on have their views in it.
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { attachMount, cloneMount, closeDescriptor, MS, setExtendedAttribute, setMountPropagation } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
+import { isMountPoint } from "./mount.ts";
 
 export interface UsersDirectory {
   readonly path: string;
@@ -24,7 +25,7 @@ export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   const path = join(runtime, "users");
   ownDirectory(path, 0o711);
   // A daemon before us may have made the mount; sandboxes that still run hang on it.
-  if (mountId(path) === mountId(runtime)) attachShared(path);
+  if (!isMountPoint(path)) attachShared(path);
   return {
     path,
     of(uid) {
@@ -63,16 +64,6 @@ function attachShared(path: string): void {
     attachMount(mount, path);
   } finally {
     closeDescriptor(mount);
-  }
-}
-
-/** proc_pid_fdinfo(5). A directory and its parent differ in it where the directory is a mount point. */
-function mountId(path: string): string {
-  const fd = openSync(path, "r");
-  try {
-    return /^mnt_id:\s*([0-9]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1] ?? "";
-  } finally {
-    closeSync(fd);
   }
 }
 

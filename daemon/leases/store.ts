@@ -158,7 +158,7 @@ export function openStore(file: string, newId: () => string): Store {
     rangeOf: (uid) => (db.prepare("SELECT start FROM ranges WHERE uid = ?").get(uid) as { start: number } | undefined)?.start,
     ranges: () => new Map((db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map((row) => [row.uid, row.start])),
     saveRange(uid, start) {
-      full(() => db.prepare("INSERT INTO ranges VALUES (?, ?)").run(uid, start));
+      full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
     },
     close: () => db.close(),
   };

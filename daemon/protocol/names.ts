@@ -67,9 +67,9 @@ export function makeCloneId(template: TemplateName, nanoseconds: bigint): CloneI
 export function nearNames(wanted: string, known: readonly string[]): string[] {
   const lastPart = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
   return known
-    .map((name) => ({ name, distance: Math.min(editDistance(wanted, name), editDistance(lastPart(wanted), lastPart(name))) }))
-    .filter(({ name, distance }) => distance <= Math.max(2, Math.floor(lastPart(name).length / 3)))
-    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+    .map((name) => ({ name, whole: editDistance(wanted, name), last: editDistance(lastPart(wanted), lastPart(name)) }))
+    .filter(({ name, whole, last }) => Math.min(whole, last) <= Math.max(2, Math.floor(lastPart(name).length / 3)))
+    .sort((a, b) => Math.min(a.whole, a.last) - Math.min(b.whole, b.last) || a.whole - b.whole)
     .slice(0, 3)
     .map(({ name }) => name);
 }

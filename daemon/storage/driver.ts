@@ -52,6 +52,13 @@ export interface StorageDriver {
   latest(template: TemplateName, pattern?: string): Promise<SnapshotName>;
   /** Freezes the template as it is now. */
   snapshot(template: TemplateName): Promise<SnapshotName>;
+  /**
+   * Mounts what the next snapshot will freeze, writable, at the existing empty directory `at`, with its ids mapped as a
+   * view's are. A storage may refuse a snapshot for as long as it is mounted.
+   */
+  edit(template: TemplateName, to: IdMap, at: string): Promise<void>;
+  /** Takes that mount away; already absent is success. The directory stays. */
+  unedit(template: TemplateName, at: string): Promise<void>;
   /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
   clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
   /**

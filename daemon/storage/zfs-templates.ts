@@ -4,8 +4,8 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../protocol/errors.ts";
 import { type SnapshotName, snapshotName, type TemplateName } from "../protocol/names.ts";
-import { CommandError, run } from "../run.ts";
 import type { IdMap, StorageDriver, TemplateInfo } from "./driver.ts";
+import { unpack as unpackTar } from "./overlay-unpack.ts";
 import {
   createTemplate,
   destroy,
@@ -22,7 +22,7 @@ import { ofThoseThere, type Zfs } from "./zfs-command.ts";
 import { chooseLatest } from "./zfs-latest.ts";
 import { attach, detach, detachedMount, privateDirectory } from "./zfs-mount.ts";
 import { parseDependents, parseProperties, parseSnapshots, type Snapshot, templatesOf } from "./zfs-parse.ts";
-import { causeOf, refusal, refusalOf, storageError } from "./zfs-refusal.ts";
+import { refusal, storageError } from "./zfs-refusal.ts";
 import { createStamps } from "./zfs-stamp.ts";
 
 interface Options {
@@ -33,10 +33,10 @@ interface Options {
   readonly now: () => number;
 }
 
-type Templates = Pick<StorageDriver, "templates" | "createTemplate" | "removeTemplate" | "latest" | "snapshot"> & {
-  edit(template: TemplateName, to: IdMap, at: string): Promise<void>;
-  unedit(template: TemplateName, at: string): Promise<void>;
-};
+type Templates = Pick<
+  StorageDriver,
+  "templates" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit"
+>;
 
 /** A pool's root is no template: its clones would have nowhere to be. */
 export function isDataset(name: string): boolean {
@@ -154,9 +154,7 @@ export function createTemplates({ zfs, store, mountDirectory, now }: Options): T
     const directory = privateDirectory(mountDirectory);
     try {
       attach(detachedMount(template, mountDirectory), directory);
-      await run("tar", unpackArguments(directory), { input: tar });
-    } catch (error) {
-      throw unpackError(error);
+      await unpackTar(tar, directory, `create the template '${template}'`);
     } finally {
       detach(directory);
       rmdirSync(directory);
@@ -178,10 +176,8 @@ export function createTemplates({ zfs, store, mountDirectory, now }: Options): T
     const doing = `remove the template '${template}'`;
     try {
       const marks = parseProperties(await zfs(getMarks(template))).get(template);
-      if (marks?.get(mark.madeBy) !== store) {
-        // Asked for its marks, a dataset that does not exist is an error; this one is somebody's.
-        throw new IsolateError("template-foreign", { template });
-      }
+      // Without a mark it exists all the same: zfs-get(8) fails for a dataset that does not.
+      if (marks?.get(mark.madeBy) !== store) throw new IsolateError("template-foreign", { template });
       const dependents = parseDependents(await zfs(listDependents(template)), template);
       if (dependents.clones.length > 0) {
         throw new IsolateError("template-busy", { template, clones: dependents.clones.length });
@@ -221,25 +217,4 @@ function whatStandsInTheWay(dependents: { mounted: boolean; children: readonly s
   // Its snapshots would be gone before zfs finds that the mount is in use.
   if (dependents.mounted) return "it is mounted; unmount it first with 'zfs unmount' or umount(8)";
   return undefined;
-}
-
-function unpackArguments(directory: string): string[] {
-  return [
-    "--extract",
-    "--file=-",
-    `--directory=${directory}`,
-    "--numeric-owner",
-    "--same-owner",
-    "--same-permissions",
-    "--acls",
-    "--xattrs",
-    "--xattrs-include=*",
-    "--delay-directory-restore",
-  ];
-}
-
-function unpackError(error: unknown): unknown {
-  if (!(error instanceof CommandError) || error.command[0] !== "tar") return error;
-  if (refusalOf(error.stderr) === "full") return error;
-  return new IsolateError("bad-tar", { wrong: causeOf(error) }, error);
 }

@@ -36,7 +36,12 @@ export async function addSuite(log: CommandLog, apt: Apt, directory: string, sui
 }
 
 async function mirrorOf(options: readonly string[]): Promise<string> {
-  const targets = await output("apt-get", ["indextargets", ...options, "--format", "$(ORIGIN) $(LABEL) $(COMPONENT) $(SITE)"]);
+  const targets = await output("apt-get", [
+    "indextargets",
+    ...options,
+    "--format",
+    "$(ORIGIN) $(LABEL) $(COMPONENT) $(SITE)",
+  ]);
   const site = /^Debian Debian main (\S+)$/m.exec(targets)?.[1];
   if (site !== undefined) return site;
   throw new Error("cannot find a Debian mirror in this machine's apt sources: add one, the guest is made from it");

@@ -22,8 +22,8 @@ const leftOut = [
 const size = "4G";
 
 /**
- * Makes a raw ext4 file with the built project, all of it root's. A disk, because copying over ssh takes the emulated
- * processor minutes.
+ * Makes a raw ext4 file with the built project, all of it root's. A disk is simply there after the boot, while the
+ * emulated processor would have to unpack thousands of small files that came over ssh.
  *
  * `staging` is made, and removed again.
  */

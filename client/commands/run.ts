@@ -1,0 +1,94 @@
+/** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
+import { constants, openSync } from "node:fs";
+import { basename } from "node:path";
+import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { engineOf } from "../../engines/index.ts";
+import type { LaunchSpec } from "../../engines/spec.ts";
+import { look, parentDescriptorLimit, probeHost } from "../host.ts";
+import { launch } from "../launch.ts";
+import { takeLease } from "../lease.ts";
+import type { Libc } from "../libc.ts";
+import type { RunRequest } from "../options.ts";
+import { type HostFacts, plan, type Root } from "../plan.ts";
+import type { Print } from "../print.ts";
+import type { Identity } from "../root.ts";
+
+export interface RunContext {
+  readonly socket: string;
+  readonly environment: HostFacts["environment"];
+  readonly libc: Libc;
+  readonly print: Print;
+}
+
+/** Does not return unless it fails: the process becomes the engine. */
+export async function run(request: RunRequest, context: RunContext): Promise<never> {
+  const engine = engineOf(request.engine);
+  if (!engine) throw new IsolateError("usage", { wrong: `the engine '${request.engine}' is not there yet` });
+  const facts = probeHost(request, context.libc, context.environment);
+  const { root, identity } = await takeRoot(request, facts, context);
+  const planned = plan(request, facts, root, look);
+  const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context.libc) : planned;
+  const { argv } = engine(spec);
+  context.print.trace(`exec: ${[facts.engine, ...argv].map(quote).join(" ")}`);
+  return launch(
+    {
+      program: facts.engine,
+      argv,
+      descriptors: [root.lease, root.userns].filter((fd) => fd !== undefined),
+      foreground: facts.foreground,
+      descriptorLimit: parentDescriptorLimit(),
+    },
+    context.libc,
+  );
+}
+
+interface Taken {
+  readonly root: Root;
+  /** Undefined where the engine makes a namespace of one id for the caller. */
+  readonly identity: Identity | undefined;
+}
+
+async function takeRoot(request: RunRequest, facts: HostFacts, { socket, libc, print }: RunContext): Promise<Taken> {
+  if ("directory" in request.root) {
+    const path = facts.directory ?? request.root.directory;
+    const identity = facts.uid === 0 ? await (await import("../own-userns.ts")).makeUserns() : undefined;
+    return { root: { path, name: basename(path), userns: identity?.userns, lease: undefined }, identity };
+  }
+  const ask = { socket, template: request.root.template, wait: request.wait, command: request.command };
+  const { descriptor, grant } = takeLease(ask, libc, print);
+  print.trace(`lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
+  const userns = openUserns(grant.userns);
+  const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };
+  return { root, identity: { uid: grant.uid, gid: grant.gid, userns } };
+}
+
+function openUserns(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY);
+  } catch (error) {
+    throw new IsolateError(
+      "system-call",
+      { call: `open ${path}`, cause: String((error as NodeJS.ErrnoException).code) },
+      error,
+    );
+  }
+}
+
+async function withoutRoot(
+  spec: LaunchSpec,
+  facts: HostFacts,
+  identity: Identity | undefined,
+  libc: Libc,
+): Promise<LaunchSpec> {
+  const { attachTrees, giveUpRoot, stage } = await import("../root.ts");
+  if (!identity) throw new IsolateError("missing-protection", { what: "root has no identity to take on" });
+  const own = [...facts.sources.map(({ path }) => path), ...(facts.directory === undefined ? [] : [facts.directory])];
+  const { trees, spec: staged } = stage(spec, new Set(own));
+  attachTrees(trees, identity.userns, libc);
+  giveUpRoot(identity, libc);
+  return staged;
+}
+
+function quote(word: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

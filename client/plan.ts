@@ -1,0 +1,157 @@
+/** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
+import { IsolateError } from "../daemon/protocol/errors.ts";
+import type { LaunchSpec, Mount } from "../engines/spec.ts";
+import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";
+import type { Bind, RunRequest } from "./options.ts";
+
+export interface Source {
+  /** Absolute, without links. */
+  readonly path: string;
+  readonly kind: "directory" | "file";
+}
+
+export interface HostFacts {
+  readonly uid: number;
+  readonly gid: number;
+  /** The engine's program. */
+  readonly engine: string;
+  /** `isolate-init`. */
+  readonly init: string;
+  /** We are the terminal's foreground job. */
+  readonly foreground: boolean;
+  readonly resolvConf: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Of the request's binds, in their order. */
+  readonly sources: readonly Source[];
+  /** Of `-t`: absolute, without links. */
+  readonly directory: string | undefined;
+}
+
+/** What the command will live in. */
+export interface Root {
+  readonly path: string;
+  /** The clone's name, or the directory's. */
+  readonly name: string;
+  readonly userns: number | undefined;
+  readonly lease: number | undefined;
+}
+
+/**
+ * Enough for apt, dpkg, useradd, su and chown. Never ALL: the sandbox's mounts belong to its user namespace, and
+ * CAP_SYS_ADMIN there remounts a read-only bind writable.
+ */
+export const capabilities = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SETPCAP",
+  "CAP_SETFCAP",
+  "CAP_SYS_CHROOT",
+  "CAP_MKNOD",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_NET_RAW",
+  "CAP_AUDIT_WRITE",
+] as const;
+
+const tmpfs: readonly { readonly at: string; readonly mode: number }[] = [
+  { at: "/tmp", mode: 0o1777 },
+  { at: "/home", mode: 0o755 },
+];
+/** Links and mounts that the engine puts into its /dev, and isolate-init. */
+const engineDevices = ["fd", "stdin", "stdout", "stderr", "core", "ptmx", "pts", "isolate-init"].map(
+  (name) => `/dev/${name}`,
+);
+
+/** Throws `bad-bind` and `bad-root`. */
+export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Look): LaunchSpec {
+  const bare: Mounted[] = [{ at: "/", from: root.path }];
+  for (const place of ["/proc", "/dev"]) expectPlain(place, resolveInRoot(place, bare, look), root);
+  const mounted: Mounted[] = [...bare, { at: "/proc", from: undefined }, { at: "/dev", from: undefined }];
+  const mounts: Mount[] = [];
+
+  for (const { at, mode } of tmpfs) {
+    const target = resolveInRoot(at, mounted, look);
+    if ("wrong" in target || target.kind === "file" || isReserved(target.path)) throw unusable(root, at);
+    mounts.push({ kind: "tmpfs", to: target.path, mode });
+    mounted.push({ at: target.path, from: undefined });
+  }
+
+  const bind = (source: Source, to: string, readOnly: boolean, wrong: (why: string) => IsolateError): void => {
+    const target = resolveInRoot(to, mounted, look);
+    if ("wrong" in target) throw wrong(target.wrong);
+    if (isReserved(target.path)) throw wrong(`${target.path} belongs to the sandbox itself`);
+    if (target.kind !== "absent" && target.kind !== source.kind) {
+      throw wrong(`${source.path} is a ${source.kind}, and ${target.path} of the root is a ${target.kind}`);
+    }
+    mounts.push({ kind: "bind", from: source.path, to: target.path, readOnly });
+    mounted.push({ at: target.path, from: source.path });
+  };
+
+  // First, so that a bind of the user's may replace it.
+  if (request.network === "host" && facts.resolvConf !== undefined) {
+    const text = `${facts.resolvConf}:/etc/resolv.conf:ro`;
+    bind(
+      { path: facts.resolvConf, kind: "file" },
+      "/etc/resolv.conf",
+      true,
+      (wrong) => new IsolateError("bad-bind", { bind: text, wrong }),
+    );
+  }
+  request.binds.forEach(({ to, readOnly, text }: Bind, index) => {
+    const source = facts.sources[index];
+    if (source) bind(source, to, readOnly, (wrong) => new IsolateError("bad-bind", { bind: text, wrong }));
+  });
+
+  return {
+    root: root.path,
+    mounts,
+    environment: { ...environment(facts.environment), ...request.variables },
+    workingDirectory: request.workingDirectory,
+    hostname: hostname(root.name),
+    network: request.network,
+    userns: root.userns,
+    capabilities,
+    init: { path: facts.init, leaseDescriptor: root.lease, foreground: facts.foreground },
+    command: request.command,
+  };
+}
+
+function expectPlain(place: string, resolved: Resolved, root: Root): void {
+  if ("wrong" in resolved || resolved.path !== place || resolved.kind === "file") throw unusable(root, place);
+}
+
+function unusable(root: Root, place: string): IsolateError {
+  return new IsolateError("bad-root", { directory: root.path, wrong: `its ${place} is not a directory of its own` });
+}
+
+function isReserved(path: string): boolean {
+  return (
+    path === "/" || path === "/dev" || isWithin(path, "/proc") || engineDevices.some((device) => isWithin(path, device))
+  );
+}
+
+/** Of the caller's, only what describes their terminal, language and time zone. */
+const inherited = /^(TERM|COLORTERM|LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR)$/;
+
+function environment(callers: HostFacts["environment"]): Record<string, string> {
+  const own = {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    HOME: "/root",
+    USER: "root",
+    LOGNAME: "root",
+  };
+  const kept = Object.entries(callers).filter(
+    (pair): pair is [string, string] => inherited.test(pair[0]) && pair[1] !== undefined,
+  );
+  return { ...own, ...Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1))) };
+}
+
+/** sethostname(2) takes 64 bytes. */
+function hostname(name: string): string {
+  const plain = name.replace(/[^A-Za-z0-9_.:-]/g, "-").slice(0, 64);
+  return plain === "" ? "isolate" : plain;
+}

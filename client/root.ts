@@ -1,0 +1,81 @@
+/**
+ * Root as the caller. No process of a sandbox may be the host's root, so the client gives root up before it becomes the
+ * engine, and first does what only root can: it opens the host paths to be shown, and maps the ids of those that are the
+ * caller's own (what container 0 writes there is root's on the host). All of it in a mount namespace of this process.
+ */
+import { closeSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { IsolateError } from "../daemon/protocol/errors.ts";
+import type { LaunchSpec } from "../engines/spec.ts";
+import { look } from "./host.ts";
+import { type Libc, SystemCallError } from "./libc.ts";
+
+/** Whom the sandbox runs as. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** Descriptor of the user namespace whose 0 this is. */
+  readonly userns: number;
+}
+
+export interface Tree {
+  readonly from: string;
+  /** Stored ids are the host's, and must appear as the sandbox's. A clone's view is mapped by the daemon already. */
+  readonly mapped: boolean;
+}
+
+const staging = "/tmp";
+
+/** Each host path of a spec, and the spec with `staging` paths in their stead. Pure. */
+export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: Tree[]; spec: LaunchSpec } {
+  const trees: Tree[] = [];
+  const staged = (from: string): string => {
+    trees.push({ from, mapped: mapped.has(from) });
+    return `${staging}/${trees.length - 1}`;
+  };
+  const root = staged(spec.root);
+  const mounts = spec.mounts.map((mount) => (mount.kind === "bind" ? { ...mount, from: staged(mount.from) } : mount));
+  const init = { ...spec.init, path: staged(spec.init.path) };
+  return { trees, spec: { ...spec, root, mounts, init } };
+}
+
+/** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
+export function attachTrees(trees: readonly Tree[], userns: number, libc: Libc): void {
+  attempt("cannot be shown", () => libc.leaveMountNamespace());
+  const mounts = trees.map(({ from, mapped }) => {
+    const directory = look(from).kind === "directory";
+    const mount = attempt(from, () => libc.cloneTree(from));
+    if (mapped) attempt(`ids of ${from}`, () => libc.mapIds(mount, userns));
+    return { mount, directory };
+  });
+  attempt(staging, () => libc.mountTmpfs(staging, "mode=0755,size=1m"));
+  mounts.forEach(({ mount, directory }, index) => {
+    const target = `${staging}/${index}`;
+    if (directory) mkdirSync(target);
+    else writeFileSync(target, "");
+    attempt(target, () => libc.attach(mount, target));
+    closeSync(mount);
+  });
+}
+
+/** Throws unless afterwards nothing of root is left in this thread. */
+export function giveUpRoot({ uid, gid }: Identity, libc: Libc): void {
+  if (uid === 0 || gid === 0) throw new IsolateError("missing-protection", { what: "the sandbox would run as root" });
+  attempt("identity", () => libc.becomeUser(uid, gid));
+  const status = readFileSync("/proc/thread-self/status", "utf8");
+  const line = (name: string): string => new RegExp(`^${name}:(.*)$`, "m").exec(status)?.[1]?.trim() ?? "unknown";
+  const wrong =
+    line("Uid") !== [uid, uid, uid, uid].join("\t") ||
+    line("Gid") !== [gid, gid, gid, gid].join("\t") ||
+    line("Groups") !== "" ||
+    !["CapPrm", "CapEff", "CapAmb"].every((name) => /^0+$/.test(line(name)));
+  if (wrong) throw new IsolateError("missing-protection", { what: "root's rights could not be given up" });
+}
+
+function attempt<T>(what: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    throw new IsolateError("system-call", { call: `${error.call} (${what})`, cause: error.errno }, error);
+  }
+}

@@ -1,0 +1,31 @@
+/** What a storage's failure means to its user. */
+import { SystemCallError } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { CommandError } from "../run.ts";
+
+/** Runs `act`; what it throws becomes `storage-full` or `storage-failed`. `doing` follows "cannot". */
+export async function storing<T>(doing: string, act: () => T | Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw storageFailure(doing, error);
+  }
+}
+
+export function storageFailure(doing: string, error: unknown): IsolateError {
+  if (error instanceof IsolateError) return error;
+  const cause = error instanceof Error ? error.message : String(error);
+  return new IsolateError(isFull(error) ? "storage-full" : "storage-failed", { doing, cause }, error);
+}
+
+/** Whether space, inodes or a quota ran out. */
+export function isFull(error: unknown): boolean {
+  if (error instanceof CommandError) return /No space left on device|Disk quota exceeded/.test(error.stderr);
+  return ["ENOSPC", "EDQUOT"].includes(errnoOf(error) ?? "");
+}
+
+/** `ENOENT` and so on, of node:fs or of our own system calls. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof SystemCallError) return error.errno;
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}

@@ -1,0 +1,102 @@
+/** Clones of the overlay store: an upper directory each, mounted only for a view. */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { hasErrno, renameNew } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { type CloneId, isCloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
+import type { CloneInfo, IdMap, StorageDriver } from "./driver.ts";
+import { storing } from "./failure.ts";
+import type { OpenOverlay } from "./overlay.ts";
+import {
+  cloneNames,
+  makeUpper,
+  markedSnapshot,
+  readLayers,
+  readMark,
+  stackUpTo,
+  workingLayer,
+  writeMark,
+} from "./overlay-layout.ts";
+import { isInUse, mountStack, unmountStack } from "./overlay-mount.ts";
+import { findTemplate } from "./overlay-templates.ts";
+
+type Clones = Pick<StorageDriver, "clone" | "view" | "unview" | "destroy" | "list">;
+
+/** Those that carry our mark. */
+export function clonesOf(store: OpenOverlay): CloneInfo[] {
+  return cloneNames(store.clones).flatMap((id) => infoOf(store, id) ?? []);
+}
+
+function infoOf(store: OpenOverlay, id: CloneId): CloneInfo | undefined {
+  const snapshot = markedSnapshot(readMark(join(store.clones, id), store.id) ?? "");
+  if (!snapshot) return undefined;
+  return { id, template: splitSnapshotName(snapshot).template, snapshot, bytes: null };
+}
+
+export function createClones(store: () => OpenOverlay): Clones {
+  /** Undefined when there is none. Throws when there is something that we did not make. */
+  function find(id: CloneId, doing: string): CloneInfo | undefined {
+    const home = join(store().clones, id);
+    const info = isCloneId(id) ? infoOf(store(), id) : undefined;
+    if (info || !existsSync(home)) return info;
+    throw new IsolateError("storage-failed", { doing, cause: "it does not carry this daemon's mark" });
+  }
+
+  function make(from: SnapshotName, id: CloneId): CloneInfo {
+    const { clones, trash, id: storeId } = store();
+    const { template, snapshot } = splitSnapshotName(from);
+    const { layers } = findTemplate(store(), template);
+    const all = readLayers(layers);
+    if (!all.some(({ stamp }) => stamp === snapshot)) throw new IsolateError("no-snapshot", { template });
+    const made = trash.fresh(id);
+    try {
+      makeUpper(made, join(layers, stackUpTo(all, snapshot)[0] ?? ""));
+      writeMark(made, storeId, from);
+      renameNew(made, join(clones, id));
+    } catch (error) {
+      void trash.remove(made).catch(() => {}); // otherwise at the next start
+      throw error;
+    }
+    return { id, template, snapshot: from, bytes: null };
+  }
+
+  function show(id: CloneId, to: IdMap, at: string, doing: string): void {
+    const info = find(id, doing);
+    if (!info) throw new IsolateError("storage-failed", { doing, cause: "there is no such clone" });
+    const working = workingLayer(join(store().clones, id));
+    refuseInUse(id, working);
+    const { layers } = findTemplate(store(), info.template);
+    const lower = stackUpTo(readLayers(layers), splitSnapshotName(info.snapshot).snapshot);
+    mountStack({ layers, lower, working }, to, at, store().slotsNeeded);
+  }
+
+  /** A second superblock over the same upper directory corrupts it, and hides the first one's use of it. */
+  function refuseInUse(id: CloneId, working: ReturnType<typeof workingLayer>): void {
+    // overlayfs makes a directory in the work directory at its first mount: without it there was none.
+    if (!existsSync(join(working.work, "work")) || !isInUse(working, store().empty)) return;
+    throw new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
+  }
+
+  return {
+    clone: (from, id) => storing(`make the clone '${id}'`, () => make(from, id)),
+    view: (id, to, at) => {
+      const doing = `mount the clone '${id}'`;
+      return storing(doing, () => show(id, to, at, doing));
+    },
+    unview: (id, at) => storing(`unmount the clone '${id}'`, () => void unmountStack(at)),
+    destroy(id) {
+      const doing = `destroy the clone '${id}'`;
+      return storing(doing, async () => {
+        const { clones, trash } = store();
+        // Between this question and the rename nothing else runs here, and nobody else mounts clones.
+        if (find(id, doing)) {
+          refuseInUse(id, workingLayer(join(clones, id)));
+          await trash.remove(trash.take(join(clones, id)));
+        } else {
+          await trash.empty(id); // what an earlier attempt could not delete
+        }
+      });
+    },
+    list: () => storing("list the clones", () => clonesOf(store())),
+  };
+}

@@ -1,0 +1,58 @@
+/** The directories of an overlay store. */
+import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { isMountPoint } from "../idmap/mount.ts";
+import { attachMount, cloneMount, closeDescriptor, MS, mount } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { unmountStack } from "./overlay-mount.ts";
+import { createTrash, type Trash } from "./trash.ts";
+
+export interface OverlayStore {
+  /** In every mark: what carries another is not ours. */
+  readonly id: string;
+  readonly templates: string;
+  readonly clones: string;
+  readonly empty: string;
+  readonly trash: Trash;
+  /** Two empty directories on a private mount, for kernels that need them (see withIdMapped). */
+  slots(): readonly string[];
+}
+
+/** Makes what is missing. Throws `unsupported-host` when the directory is not root's own. */
+export function openStore(directory: string, storeId: string): OverlayStore {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const found = lstatSync(directory);
+  if (!found.isDirectory() || found.uid !== 0) {
+    throw new IsolateError("unsupported-host", {
+      what: `${directory} is not a directory of root's`,
+      mend: "give the overlay store another directory",
+    });
+  }
+  chmodSync(directory, 0o700);
+  const inside = (name: string): string => {
+    const path = join(directory, name);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  };
+  return {
+    id: storeId,
+    templates: inside("templates"),
+    clones: inside("clones"),
+    empty: inside("empty"),
+    trash: createTrash(inside("trash")),
+    slots: () => privateSlots(inside("slots"), [inside("slots/0"), inside("slots/1")]),
+  };
+}
+
+/** Private, so that what is attached there for a moment reaches no other namespace. */
+function privateSlots(directory: string, slots: readonly string[]): readonly string[] {
+  while (isMountPoint(directory) && unmountStack(directory)); // an earlier daemon's, with what a crash left in it
+  const copy = cloneMount(directory);
+  try {
+    attachMount(copy, directory);
+  } finally {
+    closeDescriptor(copy);
+  }
+  mount(null, directory, null, MS.private, null);
+  return slots;
+}

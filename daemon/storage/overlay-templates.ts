@@ -1,0 +1,185 @@
+/** Templates of the overlay store: stacks of directories, the topmost still being written. */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { renameNew } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { nearNames, type SnapshotName, snapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import type { IdMap, StorageDriver, TemplateInfo } from "./driver.ts";
+import { errnoOf, storing } from "./failure.ts";
+import type { OpenOverlay } from "./overlay.ts";
+import { clonesOf } from "./overlay-clones.ts";
+import {
+  isOwnName,
+  type Layer,
+  latestLayer,
+  makeUpper,
+  nextStamp,
+  readLayers,
+  readMark,
+  stackUpTo,
+  stampTime,
+  type TemplatePaths,
+  templatePaths,
+  upperChanged,
+  workingLayer,
+  writeMark,
+} from "./overlay-layout.ts";
+import { isInUse, mostLayers, mountStack, unmountStack } from "./overlay-mount.ts";
+import { unpack } from "./unpack.ts";
+
+type Templates = Pick<
+  StorageDriver,
+  "templates" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit" | "watch"
+>;
+
+/** Throws `unknown-template`, for directories too that carry no mark of ours. */
+export function findTemplate(store: OpenOverlay, template: TemplateName): TemplatePaths {
+  const paths = templatePaths(join(store.templates, template));
+  if (isOwnName(template) && readMark(paths.home, store.id) === template) return paths;
+  throw new IsolateError("unknown-template", { template, near: nearNames(template, templateNames(store)) });
+}
+
+function templateNames(store: OpenOverlay): TemplateName[] {
+  return readdirSync(store.templates).filter(
+    (name) => readMark(join(store.templates, name), store.id) === name,
+  ) as TemplateName[];
+}
+
+export function createTemplates(store: () => OpenOverlay, now: () => number): Templates {
+  const watchers = new Set<(template: TemplateName) => void>();
+
+  async function create(template: TemplateName, tar: Readable): Promise<SnapshotName> {
+    const doing = `create the template '${template}'`;
+    return storing(doing, async () => {
+      const { templates, trash, id } = store();
+      if (!isOwnName(template)) {
+        throw new IsolateError("bad-name", {
+          name: template,
+          wrong: "a template of the overlay store has no slash in it",
+        });
+      }
+      const place = join(templates, template);
+      if (existsSync(place)) throw new IsolateError("template-exists", { template });
+      const made = trash.fresh(template);
+      try {
+        const paths = templatePaths(made);
+        const stamp = nextStamp([], now());
+        const layer = join(paths.layers, stamp);
+        mkdirSync(layer, { recursive: true });
+        await unpack(tar, layer, doing);
+        writeMark(made, id, template);
+        mkdirSync(paths.working.home);
+        makeUpper(paths.working.home, layer);
+        renameNew(made, place);
+        return snapshotName(template, stamp);
+      } catch (error) {
+        await trash.remove(made);
+        if (errnoOf(error) === "EEXIST") throw new IsolateError("template-exists", { template }, error);
+        throw error;
+      }
+    });
+  }
+
+  async function remove(template: TemplateName): Promise<void> {
+    await storing(`remove the template '${template}'`, async () => {
+      const { trash, empty } = store();
+      const paths = findTemplate(store(), template);
+      const clones = clonesOf(store()).filter(
+        ({ snapshot }) => splitSnapshotName(snapshot).template === template,
+      ).length;
+      if (clones > 0) throw new IsolateError("template-busy", { template, clones });
+      refuseWhileEdited(template, paths, empty, "remove");
+      await trash.remove(trash.take(paths.home));
+    });
+  }
+
+  function freeze(template: TemplateName): SnapshotName {
+    const { trash, empty } = store();
+    const paths = findTemplate(store(), template);
+    refuseWhileEdited(template, paths, empty, "snapshot");
+    const layers = readLayers(paths.layers);
+    const stack = stackUpTo(layers);
+    const stamp = nextStamp(layers, now());
+    const place = join(paths.layers, stamp);
+    completeWorking(store(), paths, layers);
+    if (!upperChanged(paths.working.upper, join(paths.layers, stack[0] ?? ""))) {
+      writeFileSync(place, "", { flag: "wx" });
+    } else {
+      if (stack.length >= mostLayers) {
+        const cause = `it has ${mostLayers} snapshots, which is the most an overlay takes; make a new template of it`;
+        throw new IsolateError("storage-failed", { doing: `snapshot the template '${template}'`, cause });
+      }
+      renameNew(paths.working.upper, place);
+      void trash.remove(trash.take(paths.working.home)).catch(() => {}); // otherwise at the next start
+      completeWorking(store(), paths, readLayers(paths.layers));
+    }
+    return snapshotName(template, stamp);
+  }
+
+  function infoOf(template: TemplateName): TemplateInfo {
+    const layer = latestLayer(readLayers(findTemplate(store(), template).layers));
+    if (!layer) return { template, snapshot: null, created: null, bytes: null };
+    return { template, snapshot: snapshotName(template, layer.stamp), created: stampTime(layer.stamp), bytes: null };
+  }
+
+  return {
+    createTemplate: create,
+    removeTemplate: remove,
+    templates: (names) =>
+      storing("list the templates", () => {
+        const all = templateNames(store());
+        return (names === undefined ? all : all.filter((name) => names.includes(name))).map(infoOf);
+      }),
+    latest: (template, pattern) =>
+      storing(`find the latest snapshot of '${template}'`, () => {
+        const layer = latestLayer(readLayers(findTemplate(store(), template).layers), pattern);
+        if (!layer) throw new IsolateError("no-snapshot", { template });
+        return snapshotName(template, layer.stamp);
+      }),
+    async snapshot(template) {
+      const made = await storing(`snapshot the template '${template}'`, () => freeze(template));
+      for (const changed of watchers) changed(template);
+      return made;
+    },
+    edit: (template, to, at) =>
+      storing(`open the template '${template}'`, () => {
+        const paths = findTemplate(store(), template);
+        refuseWhileEdited(template, paths, store().empty, "edit");
+        const layers = readLayers(paths.layers);
+        completeWorking(store(), paths, layers);
+        mountStack(
+          { layers: paths.layers, lower: stackUpTo(layers), working: paths.working },
+          to,
+          at,
+          store().slotsNeeded,
+        );
+      }),
+    unedit: (template, at) => storing(`close the template '${template}'`, () => void unmountStack(at)),
+    // Whatever makes a snapshot here is this driver, so there is nothing to look for.
+    watch(templates, changed) {
+      const watcher = (template: TemplateName): void => {
+        if (templates().includes(template)) changed(template);
+      };
+      watchers.add(watcher);
+      return () => watchers.delete(watcher);
+    },
+  };
+}
+
+/** A layer must not change below those who see it, nor be written by two mounts at once. */
+function refuseWhileEdited(template: TemplateName, paths: TemplatePaths, empty: string, verb: string): void {
+  // overlayfs makes a directory in the work directory at its first mount: without it there was none.
+  if (!existsSync(join(paths.working.work, "work")) || !isInUse(paths.working, empty)) return;
+  const cause = "it is mounted for editing, or a process still uses that mount";
+  throw new IsolateError("storage-failed", { doing: `${verb} the template '${template}'`, cause });
+}
+
+/** Makes the working layer anew where a crash, or a snapshot just now, left none. */
+function completeWorking({ trash }: OpenOverlay, paths: TemplatePaths, layers: readonly Layer[]): void {
+  if (existsSync(paths.working.upper)) return;
+  if (existsSync(paths.working.home)) trash.take(paths.working.home);
+  const made = trash.fresh("working");
+  makeUpper(made, join(paths.layers, stackUpTo(layers)[0] ?? ""));
+  renameNew(workingLayer(made).home, paths.working.home);
+}

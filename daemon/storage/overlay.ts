@@ -1,0 +1,57 @@
+/**
+ * The storage driver `overlay`, for hosts without ZFS: a template is a stack of directories, a clone an upper directory
+ * of overlayfs. What decides and acts on the store is synchronous; only tar(1) and rm(1) are waited for, and they work
+ * in the trash, where nobody else looks.
+ */
+import type { StorageDriver } from "./driver.ts";
+import { storing } from "./failure.ts";
+import { probeOverlay } from "./overlay-check.ts";
+import { createClones } from "./overlay-clones.ts";
+import { type OverlayStore, openStore } from "./overlay-store.ts";
+import { createTemplates } from "./overlay-templates.ts";
+
+export interface OverlayOptions {
+  /** The store's own, on a file system that takes id-mapped mounts. Made where it is missing. */
+  readonly directory: string;
+  /** Tells this daemon's clones and templates from every other's; kept for as long as its state directory is. */
+  readonly storeId: string;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Work as on Linux before 6.15 (see withIdMapped) whatever this kernel can. */
+  readonly attachLayers?: boolean;
+}
+
+/** The store as `check` found it. */
+export interface OpenOverlay extends OverlayStore {
+  /** For withIdMapped. */
+  readonly slotsNeeded: readonly string[] | undefined;
+}
+
+/** Nothing but `check` works before `check` did. */
+export function createOverlayDriver(options: OverlayOptions): StorageDriver {
+  const { directory, storeId, now = Date.now, attachLayers = false } = options;
+  let opened: OpenOverlay | undefined;
+  const store = (): OpenOverlay => {
+    if (!opened) throw new Error("the overlay store was not checked");
+    return opened;
+  };
+
+  async function check(): Promise<void> {
+    const found = openStore(directory, storeId);
+    await found.trash.empty();
+    const scratch = found.trash.fresh("check");
+    try {
+      const slots = await probeOverlay(scratch, found.empty, found.slots, attachLayers);
+      opened = { ...found, slotsNeeded: slots };
+    } finally {
+      await found.trash.remove(scratch);
+    }
+  }
+
+  return {
+    name: "overlay",
+    check: () => storing("open the overlay store", check),
+    ...createTemplates(store, now),
+    ...createClones(store),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * The directory where trees are made before they are whole and where they go before they are deleted. Both ways lead
+ * through one rename(2), so that a crash at any instruction leaves a tree either in its place or in here; whatever is in
+ * here at the start is nobody's.
+ */
+import { mkdirSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { renameNew } from "../libc.ts";
+import { run } from "../run.ts";
+
+export interface Trash {
+  /** A new empty directory. Its name begins with `name`. */
+  fresh(name: string): string;
+  /** Moves a tree in. It must be on the same file system. Gives where it is now. */
+  take(path: string): string;
+  /** Deletes a tree that `fresh` or `take` gave. */
+  remove(tree: string): Promise<void>;
+  /** Deletes everything, or what once was `name`. */
+  empty(name?: string): Promise<void>;
+}
+
+/** `directory` exists and only root can write in it. */
+export function createTrash(directory: string): Trash {
+  let last = 0n;
+  const place = (name: string): string => {
+    const now = process.hrtime.bigint();
+    last = now > last ? now : last + 1n;
+    return join(directory, `${name}.${process.pid}.${last}`);
+  };
+  // Of all the ways to delete a tree rm(1) is the one that holds each directory open, follows no link and stays on the
+  // file system, however the tree is changed meanwhile; rm of node:fs deletes outside when a directory is exchanged.
+  const removeTrees = async (trees: readonly string[]): Promise<void> => {
+    if (trees.length > 0) await run("rm", ["-rf", "--one-file-system", "--", ...trees]);
+  };
+  return {
+    fresh(name) {
+      const tree = place(name);
+      mkdirSync(tree, { mode: 0o700 });
+      return tree;
+    },
+    take(path) {
+      const tree = place(basename(path));
+      renameNew(path, tree);
+      return tree;
+    },
+    remove: (tree) => removeTrees([tree]),
+    empty(name) {
+      const entries = readdirSync(directory).filter((entry) => name === undefined || nameIn(entry) === name);
+      return removeTrees(entries.map((entry) => join(directory, entry)));
+    },
+  };
+}
+
+/** What `place` was given. */
+function nameIn(entry: string): string {
+  return entry.replace(/\.[0-9]+\.[0-9]+$/, "");
+}

@@ -1,0 +1,41 @@
+/** A template's tar archive, unpacked into a directory. */
+import { Readable } from "node:stream";
+import { IsolateError } from "../protocol/errors.ts";
+import { CommandError, run } from "../run.ts";
+import { isFull, storageFailure } from "./failure.ts";
+
+const endMark = 1024;
+
+/**
+ * Throws `bad-tar` for what is no archive or not a whole one, and `storage-full`. overlayfs's own attributes
+ * (`trusted.overlay.*`) are left out: in an archive they describe layers that we do not have.
+ */
+export async function unpack(tar: Readable, directory: string, doing: string): Promise<void> {
+  const tail = { bytes: Buffer.alloc(0) };
+  const attributes = ["--acls", "--xattrs", "--xattrs-include=user.*", "--xattrs-include=security.*"];
+  const args = ["-x", "-p", "--numeric-owner", "--same-owner", ...attributes, "-C", directory, "-f", "-"];
+  try {
+    await run("tar", args, { input: Readable.from(remembering(tar, tail)) });
+  } catch (error) {
+    if (!(error instanceof CommandError) || isFull(error)) throw storageFailure(doing, error);
+    throw badTar(error.cause instanceof Error ? error.message : firstLine(error.stderr) || error.message, error);
+  }
+  // tar(1) takes an archive that is cut between two members for a whole one.
+  if (tail.bytes.length < endMark || tail.bytes.some((byte) => byte !== 0)) throw badTar("its end is missing");
+}
+
+/** Passes the stream on, and keeps the last bytes of it. */
+async function* remembering(tar: Readable, tail: { bytes: Buffer }): AsyncGenerator<Buffer> {
+  for await (const chunk of tar as AsyncIterable<Buffer>) {
+    tail.bytes = Buffer.from(Buffer.concat([tail.bytes, chunk.subarray(-endMark)]).subarray(-endMark));
+    yield chunk;
+  }
+}
+
+function firstLine(text: string): string {
+  return (text.split("\n")[0] ?? "").replace(/^tar: /, "");
+}
+
+function badTar(wrong: string, cause?: unknown): IsolateError {
+  return new IsolateError("bad-tar", { wrong }, cause);
+}

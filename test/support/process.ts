@@ -1,0 +1,85 @@
+/** Runs real programs as real users, and always ends what it started. */
+import { type ChildProcess, spawn } from "node:child_process";
+
+/** A user of the kernel's, with no entry in any file. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+export const root: User = { uid: 0, gid: 0, groups: [0] };
+
+export interface Outcome {
+  /** 128 + n where a signal ended it. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly as?: User;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  /** Milliseconds until it is killed, which fails the test by its code. */
+  readonly patience?: number;
+}
+
+const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGPIPE: 13, SIGTERM: 15 };
+
+/** argv that runs a command with exactly that user's ids and no capability more. */
+export function asUser({ uid, gid, groups }: User, command: readonly string[]): string[] {
+  if (uid === 0) return [...command];
+  const ids = ["--reuid", String(uid), "--regid", String(gid)];
+  return ["setpriv", ...ids, ...(groups.length > 0 ? ["--groups", groups.join(",")] : ["--clear-groups"]), "--", ...command];
+}
+
+export function start(command: readonly string[], options: RunOptions = {}): ChildProcess {
+  const [program = "false", ...args] = asUser(options.as ?? root, command);
+  const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  return spawn(program, args, { cwd: options.cwd ?? "/", env: { PATH, LC_ALL: "C.UTF-8", ...options.env }, stdio: "pipe" });
+}
+
+export function finished(child: ChildProcess, options: RunOptions = {}): Promise<Outcome> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.on("data", (chunk: Buffer) => {
+    stdout += chunk;
+  });
+  child.stderr?.on("data", (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  child.stdin?.on("error", () => undefined);
+  child.stdin?.end(options.input ?? "");
+  const killer = setTimeout(() => child.kill("SIGKILL"), options.patience ?? 60_000);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      clearTimeout(killer);
+      resolve({ code: code ?? 128 + (signalNumbers[signal ?? ""] ?? 0), stdout, stderr });
+    });
+  });
+}
+
+export function run(command: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  return finished(start(command, options), options);
+}
+
+/** Like `run`, but anything except 0 is thrown. */
+export async function must(command: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(command, options);
+  if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${stderr || stdout}`);
+  return stdout;
+}
+
+/** Waits until `condition` gives something true; the message is what was awaited. */
+export async function eventually<T>(what: string, condition: () => T | Promise<T>, patience = 30_000): Promise<NonNullable<T>> {
+  const end = Date.now() + patience;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`never came true: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

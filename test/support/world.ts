@@ -1,0 +1,157 @@
+/**
+ * A whole isolate of its own for one test file: a real daemon with its paths in a temporary directory, a real Debian
+ * template on the storage under test, and real users by number. `close` leaves nothing behind, whatever has happened.
+ */
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Lease, Pool } from "../../daemon/protocol/schema.ts";
+import { debianTar } from "./debian-root.ts";
+import { eventually, finished, must, type Outcome, type RunOptions, root, run, start, type User } from "./process.ts";
+import { program } from "./project.ts";
+
+export const group = 61100;
+const member = (uid: number): User => ({ uid, gid: uid, groups: [group] });
+/** With a range in subuid(5). */
+export const alice = member(61101);
+/** Without one: the daemon gives a range. */
+export const bob = member(61102);
+/** Of no group at all. */
+export const mallory: User = { uid: 61103, gid: 61103, groups: [] };
+
+export interface WorldOptions {
+  /** More lines of isolated.toml. */
+  readonly config?: string;
+  /** Ready clones of the template; 3 if not given. */
+  readonly size?: number;
+  /** false: no template is made. */
+  readonly template?: boolean;
+}
+
+export type World = Awaited<ReturnType<typeof createWorld>>;
+
+const pool = process.env.ISOLATE_TEST_ZPOOL;
+
+export async function createWorld(options: WorldOptions = {}) {
+  const directory = mkdtempSync(join(tmpdir(), "isolate-"));
+  const at = (name: string): string => join(directory, name);
+  const parent = pool ? `${pool}/${directory.slice(directory.lastIndexOf("/") + 1)}` : undefined;
+  const template = parent ? `${parent}/debian` : "debian";
+  const socket = at("socket");
+  const logFile = at("log");
+  const state = at("state");
+  const runtime = at("run");
+  let daemon: ChildProcess | undefined;
+
+  writeFileSync(at("subuid"), `${alice.uid}:200000:65536\n`);
+  writeFileSync(
+    at("isolated.toml"),
+    `group = ${group}\nsocket = "${socket}"\nstate_dir = "${state}"\nruntime_dir = "${runtime}"\nlog_level = "debug"\n${options.config ?? ""}\n[ids]\nsubuid = "${at("subuid")}"\nsubgid = "${at("subuid")}"\n`,
+  );
+  // A member reaches the socket and the views through it.
+  await must(["chmod", "755", directory]);
+
+  const isolate = (args: readonly string[], run_: RunOptions = {}): Promise<Outcome> =>
+    run([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } });
+
+  async function pools(): Promise<Pool[]> {
+    const { stdout, code, stderr } = await isolate(["pool", "--json"], { as: root });
+    if (code !== 0) throw new Error(`isolate pool: ${stderr}`);
+    return JSON.parse(stdout) as Pool[];
+  }
+
+  const world = {
+    directory,
+    template,
+    socket,
+    state,
+    runtime,
+    isolate,
+    pools,
+    log: (): string => readFileSync(logFile, "utf8"),
+    daemonPid: (): number => daemon?.pid ?? 0,
+    /** The client started and left running. */
+    begin: (args: readonly string[], run_: RunOptions = {}): ChildProcess =>
+      start([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } }),
+
+    async startDaemon(): Promise<void> {
+      const command = ["sh", "-c", 'exec "$0" --config "$1" >>"$2" 2>&1', program("isolated"), at("isolated.toml"), logFile];
+      daemon = start(command);
+      const started = daemon;
+      await eventually("the daemon answers", async () => {
+        if (started.exitCode !== null) throw new Error(`the daemon ended: ${world.log()}`);
+        return (await isolate(["pool"], { as: root })).code === 0;
+      });
+    },
+
+    /** Resolves with its exit code once it has ended. */
+    async endDaemon(signal: "SIGTERM" | "SIGKILL"): Promise<number> {
+      const ending = daemon;
+      if (!ending || ending.exitCode !== null || ending.signalCode !== null) return ending?.exitCode ?? -1;
+      const end = finished(ending);
+      ending.kill(signal);
+      return (await end).code;
+    },
+
+    async leases(): Promise<Lease[]> {
+      return JSON.parse((await isolate(["ps", "--json"], { as: root })).stdout) as Lease[];
+    },
+
+    async pool(): Promise<Pool> {
+      const found = (await pools()).find((one) => one.template === template);
+      if (!found) throw new Error(`no pool of ${template}`);
+      return found;
+    },
+
+    /** Nothing leased or retired, and as many ready as wanted. */
+    settled: (): Promise<Pool> =>
+      eventually("the pool is full and nothing is in use", async () => {
+        const now = await world.pool();
+        return now.ready === now.size && now.leased + now.retired + now.creating === 0 && now;
+      }),
+
+    async close(): Promise<void> {
+      try {
+        for (const { lease } of await world.leases().catch(() => [])) await endLease(world, lease);
+        await world.settled().catch(() => undefined);
+        await run([program("isolate"), "template", "rm", template], { env: { ISOLATE_SOCKET: socket } });
+        await world.endDaemon("SIGTERM");
+      } finally {
+        await world.endDaemon("SIGKILL");
+        for (const mountPoint of mountsBelow(directory)) await run(["umount", "-l", "--", mountPoint]);
+        if (parent) await run(["zfs", "destroy", "-r", parent]);
+        if (mountsBelow(directory).length === 0) rmSync(directory, { recursive: true, force: true });
+      }
+    },
+  };
+
+  try {
+    if (parent) await must(["zfs", "create", "-o", "mountpoint=none", parent]);
+    await world.startDaemon();
+    if (options.template !== false) {
+      const created = await isolate(["template", "create", template, "--tar", await debianTar()], { as: root, patience: 900_000 });
+      if (created.code !== 0) throw new Error(`template create: ${created.stderr}${world.log()}`);
+      const sized = await isolate(["-r", template, String(options.size ?? 3)], { as: root, patience: 300_000 });
+      if (sized.code !== 0) throw new Error(`-r: ${sized.stderr}${world.log()}`);
+    }
+    return world;
+  } catch (error) {
+    await world.close();
+    throw error;
+  }
+}
+
+async function endLease(world: World, lease: string): Promise<void> {
+  const found = (await world.leases()).find((one) => one.lease === lease);
+  if (found && found.pid > 1) await run(["kill", "-KILL", String(found.pid)]);
+}
+
+/** Deepest first, as /proc/self/mountinfo names them. */
+export function mountsBelow(directory: string): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .filter((path) => path === directory || path.startsWith(`${directory}/`))
+    .reverse();
+}
