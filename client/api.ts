@@ -52,7 +52,7 @@ function send({ socket, method, path, body }: Sending): Promise<IncomingMessage>
 }
 
 /** Why there is no answer. */
-export function connectionError(socket: string, error: NodeJS.ErrnoException): Error {
+function connectionError(socket: string, error: NodeJS.ErrnoException): Error {
   if (error.syscall === "connect" || error.code === "ENOENT" || error.code === "ECONNREFUSED") {
     return unreachable(socket, error.code ?? error.message, error);
   }
@@ -77,7 +77,7 @@ async function readReply(response: IncomingMessage): Promise<unknown> {
 }
 
 /** What an answer that is not a success means. */
-export function refusal(status: number, text: string): Error {
+function refusal(status: number, text: string): Error {
   const body = readErrorBody(text);
   return body ? new Refusal(body) : new IsolateError("lost-daemon", { cause: `it answered HTTP ${status}` });
 }

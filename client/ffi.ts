@@ -22,14 +22,14 @@ export interface Binder {
 const library = "libc.so.6";
 
 export async function loadBinder(): Promise<Binder> {
-  return process.versions["bun"] === undefined ? await koffiBinder() : await bunBinder();
+  return process.versions.bun === undefined ? await koffiBinder() : await bunBinder();
 }
 
 async function bunBinder(): Promise<Binder> {
   const { dlopen, ptr, read } = await import("bun:ffi");
   const types = { i32: "i32", i64: "i64", bytes: "ptr", text: "ptr", texts: "ptr" } as const;
   const cString = (text: string): Uint8Array => Buffer.from(`${text}\0`);
-  const location = dlopen(library, { __errno_location: { args: [], returns: "ptr" } }).symbols["__errno_location"];
+  const location = dlopen(library, { __errno_location: { args: [], returns: "ptr" } }).symbols.__errno_location;
 
   const convert = (argument: Argument, keep: Uint8Array[]): unknown => {
     if (typeof argument === "string") return cString(argument);

@@ -13,7 +13,7 @@ const output: Output = {
   environment: process.env,
 };
 
-await main(process.argv.slice(2));
+void main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<void> {
   let print = createPrint(output);
@@ -65,7 +65,7 @@ function writeAll(descriptor: 1 | 2, text: string): void {
 /** Only a terminal is a character device with a width worth asking for; /dev/null gets colours that nobody sees. */
 function isTerminal(descriptor: 1 | 2): boolean {
   try {
-    return fstatSync(descriptor).isCharacterDevice() && process.env["TERM"] !== "dumb";
+    return fstatSync(descriptor).isCharacterDevice() && process.env.TERM !== "dumb";
   } catch {
     return false;
   }

@@ -87,7 +87,7 @@ function readCommon(parts: readonly Parsed[], environment: Readonly<Record<strin
   if (given === "") throw usage("--socket is empty");
   if (has("quiet") && has("trace")) throw usage("-q and -x contradict each other");
   return {
-    socket: given ?? (environment["ISOLATE_SOCKET"] || defaultSocket),
+    socket: given ?? (environment.ISOLATE_SOCKET || defaultSocket),
     verbosity: has("trace") ? "trace" : has("quiet") ? "quiet" : "normal",
   };
 }

@@ -35,7 +35,7 @@ const colours: Readonly<Record<Level, string>> = { error: "31", warn: "33", info
 export function createPrint(output: Output, verbosity: Verbosity = "normal"): Print {
   function say(level: Level, sentence: string, hint = ""): void {
     if (!shown[verbosity].includes(level)) return;
-    const coloured = !output.environment["NO_COLOR"] && output.isTerminal(2);
+    const coloured = !output.environment.NO_COLOR && output.isTerminal(2);
     const paint = (code: string, text: string): string => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
     const lines = [`${paint(colours[level], "isolate:")} ${harmless(sentence)}`];
     if (hint !== "") lines.push(paint("2", `  ${harmless(hint)}`));

@@ -1,5 +1,5 @@
 /** From a command's name to its verb. Everything here talks to the daemon by HTTP and stays in this process. */
-import { connectionError, createApi, refusal } from "../api.ts";
+import { createApi } from "../api.ts";
 import type { CommandRequest, Common, RefillRequest } from "../options.ts";
 import type { Output, Print } from "../print.ts";
 import { pool } from "./pool.ts";
@@ -45,8 +45,6 @@ async function create(
     uid: process.getuid?.() ?? 0,
     quiet: verbosity === "quiet",
     terminal: { isTTY: output.isTerminal(2), columns: output.columns(), write: (text) => output.write(2, text) },
-    refusal: ({ status, body }) => refusal(status, JSON.stringify(body ?? "")),
-    unreachable: (error) => connectionError(socket, error),
   });
   print.info(summary);
 }

@@ -1,43 +1,23 @@
 /** Clones of the overlay store: an upper directory each, mounted only for a view. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { hasErrno, renameNew } from "../libc.ts";
+import { renameNew } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
-import { type CloneId, isCloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
+import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
 import type { CloneInfo, IdMap, StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
-import type { OpenOverlay } from "./overlay.ts";
-import {
-  cloneNames,
-  makeUpper,
-  markedSnapshot,
-  readLayers,
-  readMark,
-  stackUpTo,
-  workingLayer,
-  writeMark,
-} from "./overlay-layout.ts";
+import { findClone, findTemplate, listClones } from "./overlay-find.ts";
+import { makeUpper, readLayers, stackUpTo, type WorkingLayer, workingLayer, writeMark } from "./overlay-layout.ts";
 import { isInUse, mountStack, unmountStack } from "./overlay-mount.ts";
-import { findTemplate } from "./overlay-templates.ts";
+import type { OpenOverlay } from "./overlay-store.ts";
 
 type Clones = Pick<StorageDriver, "clone" | "view" | "unview" | "destroy" | "list">;
-
-/** Those that carry our mark. */
-export function clonesOf(store: OpenOverlay): CloneInfo[] {
-  return cloneNames(store.clones).flatMap((id) => infoOf(store, id) ?? []);
-}
-
-function infoOf(store: OpenOverlay, id: CloneId): CloneInfo | undefined {
-  const snapshot = markedSnapshot(readMark(join(store.clones, id), store.id) ?? "");
-  if (!snapshot) return undefined;
-  return { id, template: splitSnapshotName(snapshot).template, snapshot, bytes: null };
-}
 
 export function createClones(store: () => OpenOverlay): Clones {
   /** Undefined when there is none. Throws when there is something that we did not make. */
   function find(id: CloneId, doing: string): CloneInfo | undefined {
     const home = join(store().clones, id);
-    const info = isCloneId(id) ? infoOf(store(), id) : undefined;
+    const info = findClone(store(), id);
     if (info || !existsSync(home)) return info;
     throw new IsolateError("storage-failed", { doing, cause: "it does not carry this daemon's mark" });
   }
@@ -54,7 +34,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       writeMark(made, storeId, from);
       renameNew(made, join(clones, id));
     } catch (error) {
-      void trash.remove(made).catch(() => {}); // otherwise at the next start
+      void trash.discard(made);
       throw error;
     }
     return { id, template, snapshot: from, bytes: null };
@@ -71,7 +51,7 @@ export function createClones(store: () => OpenOverlay): Clones {
   }
 
   /** A second superblock over the same upper directory corrupts it, and hides the first one's use of it. */
-  function refuseInUse(id: CloneId, working: ReturnType<typeof workingLayer>): void {
+  function refuseInUse(id: CloneId, working: WorkingLayer): void {
     // overlayfs makes a directory in the work directory at its first mount: without it there was none.
     if (!existsSync(join(working.work, "work")) || !isInUse(working, store().empty)) return;
     throw new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
@@ -97,6 +77,6 @@ export function createClones(store: () => OpenOverlay): Clones {
         }
       });
     },
-    list: () => storing("list the clones", () => clonesOf(store())),
+    list: () => storing("list the clones", () => listClones(store())),
   };
 }

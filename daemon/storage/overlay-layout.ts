@@ -9,8 +9,8 @@
  *     trash/                           half made or half deleted, see trash.ts
  *     empty/ slots/0 slots/1           for the mounts of overlay-mount.ts
  *
- * A mark tells which daemon made the thing, and of what. It is a symbolic link that nobody follows: unlike a file's, its text is there as soon as its name is, even after
- * a power failure.
+ * A mark tells which daemon made the thing, and of what. It is a symbolic link that nobody follows: unlike a file's,
+ * its text is there as soon as its name is, even after a power failure.
  */
 import {
   chmodSync,
@@ -23,7 +23,7 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
-import { isCloneId, type SnapshotName, snapshotName, type TemplateName } from "../protocol/names.ts";
+import { type SnapshotName, snapshotName, type TemplateName } from "../protocol/names.ts";
 import { errnoOf } from "./failure.ts";
 import { fits } from "./zfs-latest.ts";
 
@@ -73,10 +73,6 @@ export function markedSnapshot(mark: string): SnapshotName | undefined {
 /** A template's name is one component: it has no slash, and does not begin with a dot. */
 export function isOwnName(name: string): boolean {
   return !name.includes("/") && !name.startsWith(".") && name !== "";
-}
-
-export function cloneNames(directory: string): string[] {
-  return readdirSync(directory).filter(isCloneId);
 }
 
 // --- Snapshots.

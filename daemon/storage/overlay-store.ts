@@ -5,7 +5,7 @@ import { isMountPoint } from "../idmap/mount.ts";
 import { attachMount, cloneMount, closeDescriptor, MS, mount } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { unmountStack } from "./overlay-mount.ts";
-import { createTrash, type Trash } from "./trash.ts";
+import { createTrash, type Trash, type TrashLog } from "./trash.ts";
 
 export interface OverlayStore {
   /** In every mark: what carries another is not ours. */
@@ -18,8 +18,14 @@ export interface OverlayStore {
   slots(): readonly string[];
 }
 
+/** The store as the driver's `check` found it. */
+export interface OpenOverlay extends OverlayStore {
+  /** For withIdMapped. */
+  readonly slotsNeeded: readonly string[] | undefined;
+}
+
 /** Makes what is missing. Throws `unsupported-host` when the directory is not root's own. */
-export function openStore(directory: string, storeId: string): OverlayStore {
+export function openStore(directory: string, storeId: string, log: TrashLog): OverlayStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const found = lstatSync(directory);
   if (!found.isDirectory() || found.uid !== 0) {
@@ -39,7 +45,7 @@ export function openStore(directory: string, storeId: string): OverlayStore {
     templates: inside("templates"),
     clones: inside("clones"),
     empty: inside("empty"),
-    trash: createTrash(inside("trash")),
+    trash: createTrash(inside("trash"), log),
     slots: () => privateSlots(inside("slots"), [inside("slots/0"), inside("slots/1")]),
   };
 }

@@ -1,14 +1,13 @@
 /** Templates of the overlay store: stacks of directories, the topmost still being written. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { renameNew } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
-import { nearNames, type SnapshotName, snapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
-import type { IdMap, StorageDriver, TemplateInfo } from "./driver.ts";
+import { type SnapshotName, snapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import type { StorageDriver, TemplateInfo } from "./driver.ts";
 import { errnoOf, storing } from "./failure.ts";
-import type { OpenOverlay } from "./overlay.ts";
-import { clonesOf } from "./overlay-clones.ts";
+import { findTemplate, listClones, listTemplates } from "./overlay-find.ts";
 import {
   isOwnName,
   type Layer,
@@ -16,7 +15,6 @@ import {
   makeUpper,
   nextStamp,
   readLayers,
-  readMark,
   stackUpTo,
   stampTime,
   type TemplatePaths,
@@ -26,25 +24,13 @@ import {
   writeMark,
 } from "./overlay-layout.ts";
 import { isInUse, mostLayers, mountStack, unmountStack } from "./overlay-mount.ts";
+import type { OpenOverlay } from "./overlay-store.ts";
 import { unpack } from "./unpack.ts";
 
 type Templates = Pick<
   StorageDriver,
   "templates" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit" | "watch"
 >;
-
-/** Throws `unknown-template`, for directories too that carry no mark of ours. */
-export function findTemplate(store: OpenOverlay, template: TemplateName): TemplatePaths {
-  const paths = templatePaths(join(store.templates, template));
-  if (isOwnName(template) && readMark(paths.home, store.id) === template) return paths;
-  throw new IsolateError("unknown-template", { template, near: nearNames(template, templateNames(store)) });
-}
-
-function templateNames(store: OpenOverlay): TemplateName[] {
-  return readdirSync(store.templates).filter(
-    (name) => readMark(join(store.templates, name), store.id) === name,
-  ) as TemplateName[];
-}
 
 export function createTemplates(store: () => OpenOverlay, now: () => number): Templates {
   const watchers = new Set<(template: TemplateName) => void>();
@@ -74,7 +60,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
         renameNew(made, place);
         return snapshotName(template, stamp);
       } catch (error) {
-        await trash.remove(made);
+        await trash.discard(made);
         if (errnoOf(error) === "EEXIST") throw new IsolateError("template-exists", { template }, error);
         throw error;
       }
@@ -85,7 +71,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
     await storing(`remove the template '${template}'`, async () => {
       const { trash, empty } = store();
       const paths = findTemplate(store(), template);
-      const clones = clonesOf(store()).filter(
+      const clones = listClones(store()).filter(
         ({ snapshot }) => splitSnapshotName(snapshot).template === template,
       ).length;
       if (clones > 0) throw new IsolateError("template-busy", { template, clones });
@@ -111,7 +97,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
         throw new IsolateError("storage-failed", { doing: `snapshot the template '${template}'`, cause });
       }
       renameNew(paths.working.upper, place);
-      void trash.remove(trash.take(paths.working.home)).catch(() => {}); // otherwise at the next start
+      void trash.discard(trash.take(paths.working.home));
       completeWorking(store(), paths, readLayers(paths.layers));
     }
     return snapshotName(template, stamp);
@@ -128,7 +114,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
     removeTemplate: remove,
     templates: (names) =>
       storing("list the templates", () => {
-        const all = templateNames(store());
+        const all = listTemplates(store());
         return (names === undefined ? all : all.filter((name) => names.includes(name))).map(infoOf);
       }),
     latest: (template, pattern) =>
@@ -178,7 +164,7 @@ function refuseWhileEdited(template: TemplateName, paths: TemplatePaths, empty: 
 /** Makes the working layer anew where a crash, or a snapshot just now, left none. */
 function completeWorking({ trash }: OpenOverlay, paths: TemplatePaths, layers: readonly Layer[]): void {
   if (existsSync(paths.working.upper)) return;
-  if (existsSync(paths.working.home)) trash.take(paths.working.home);
+  if (existsSync(paths.working.home)) void trash.discard(trash.take(paths.working.home));
   const made = trash.fresh("working");
   makeUpper(made, join(paths.layers, stackUpTo(layers)[0] ?? ""));
   renameNew(workingLayer(made).home, paths.working.home);

@@ -7,7 +7,7 @@ import type { StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { probeOverlay } from "./overlay-check.ts";
 import { createClones } from "./overlay-clones.ts";
-import { type OverlayStore, openStore } from "./overlay-store.ts";
+import { type OpenOverlay, openStore } from "./overlay-store.ts";
 import { createTemplates } from "./overlay-templates.ts";
 
 export interface OverlayOptions {
@@ -15,21 +15,16 @@ export interface OverlayOptions {
   readonly directory: string;
   /** Tells this daemon's clones and templates from every other's; kept for as long as its state directory is. */
   readonly storeId: string;
+  readonly log: { warn(details: object, message: string): void };
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   /** Work as on Linux before 6.15 (see withIdMapped) whatever this kernel can. */
   readonly attachLayers?: boolean;
 }
 
-/** The store as `check` found it. */
-export interface OpenOverlay extends OverlayStore {
-  /** For withIdMapped. */
-  readonly slotsNeeded: readonly string[] | undefined;
-}
-
 /** Nothing but `check` works before `check` did. */
 export function createOverlayDriver(options: OverlayOptions): StorageDriver {
-  const { directory, storeId, now = Date.now, attachLayers = false } = options;
+  const { directory, storeId, log, now = Date.now, attachLayers = false } = options;
   let opened: OpenOverlay | undefined;
   const store = (): OpenOverlay => {
     if (!opened) throw new Error("the overlay store was not checked");
@@ -37,7 +32,7 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
   };
 
   async function check(): Promise<void> {
-    const found = openStore(directory, storeId);
+    const found = openStore(directory, storeId, log);
     await found.trash.empty();
     const scratch = found.trash.fresh("check");
     try {

@@ -8,6 +8,10 @@ import { basename, join } from "node:path";
 import { renameNew } from "../libc.ts";
 import { run } from "../run.ts";
 
+export interface TrashLog {
+  warn(details: object, message: string): void;
+}
+
 export interface Trash {
   /** A new empty directory. Its name begins with `name`. */
   fresh(name: string): string;
@@ -15,12 +19,14 @@ export interface Trash {
   take(path: string): string;
   /** Deletes a tree that `fresh` or `take` gave. */
   remove(tree: string): Promise<void>;
+  /** The same, never rejecting: what cannot be deleted now is logged, and tried again at the next start. */
+  discard(tree: string): Promise<void>;
   /** Deletes everything, or what once was `name`. */
   empty(name?: string): Promise<void>;
 }
 
 /** `directory` exists and only root can write in it. */
-export function createTrash(directory: string): Trash {
+export function createTrash(directory: string, log: TrashLog): Trash {
   let last = 0n;
   const place = (name: string): string => {
     const now = process.hrtime.bigint();
@@ -44,6 +50,8 @@ export function createTrash(directory: string): Trash {
       return tree;
     },
     remove: (tree) => removeTrees([tree]),
+    discard: (tree) =>
+      removeTrees([tree]).catch((err: unknown) => log.warn({ err, tree }, "cannot delete what is in the trash")),
     empty(name) {
       const entries = readdirSync(directory).filter((entry) => name === undefined || nameIn(entry) === name);
       return removeTrees(entries.map((entry) => join(directory, entry)));

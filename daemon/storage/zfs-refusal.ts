@@ -1,7 +1,7 @@
 /** What zfs(8) means when it fails, from its words: its exit code is 1 for nearly everything. */
-import { SystemCallError } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { CommandError } from "../run.ts";
+import { isFull } from "./failure.ts";
 
 export type Refusal = "missing" | "no-parent" | "exists" | "busy" | "dependents" | "full" | "no-property" | "other";
 
@@ -47,8 +47,7 @@ export function unusableNames(stderr: string): ReadonlySet<string> {
 /** `doing` goes on after "cannot ...". What already is an error for its user stays as it is. */
 export function storageError(doing: string, thrown: unknown): IsolateError {
   if (thrown instanceof IsolateError) return thrown;
-  const full =
-    refusal(thrown) === "full" || (thrown instanceof SystemCallError && ["ENOSPC", "EDQUOT"].includes(thrown.errno));
+  const full = refusal(thrown) === "full" || isFull(thrown);
   return new IsolateError(full ? "storage-full" : "storage-failed", { doing, cause: causeOf(thrown) }, thrown);
 }
 

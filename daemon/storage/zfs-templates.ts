@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../protocol/errors.ts";
 import { type SnapshotName, snapshotName, type TemplateName } from "../protocol/names.ts";
 import type { IdMap, StorageDriver, TemplateInfo } from "./driver.ts";
-import { unpack as unpackTar } from "./overlay-unpack.ts";
+import { unpack as unpackTar } from "./unpack.ts";
 import {
   createTemplate,
   destroy,

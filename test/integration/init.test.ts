@@ -267,10 +267,11 @@ describe("the lease's descriptor", () => {
 });
 
 describe("the sandbox ends", () => {
+  const bounded = "(sleep 60; kill -KILL $$) &"; // a stopped process does not see its input end
   const commands = {
     "a command": "echo ready; cat",
     "a command that ignores TERM": 'trap "" TERM; echo ready; cat',
-    "a stopped command": "echo ready; kill -STOP $$",
+    "a stopped command": `${bounded} echo ready; kill -STOP $$`,
     "a daemon": 'exec 3<&0; (trap "" TERM; setsid cat <&3 &); echo ready; cat',
   };
   const cases = Object.entries(commands).flatMap(([what, script]) =>
@@ -285,7 +286,7 @@ describe("the sandbox ends", () => {
   });
 
   test("after its command could tidy up, even a stopped one", async () => {
-    const sandbox = await start('trap "echo tidied; exit" TERM; echo ready; kill -STOP $$; echo never');
+    const sandbox = await start(`${bounded} trap "echo tidied; exit" TERM; echo ready; kill -STOP $$; echo never`);
     sandbox.kill("SIGKILL");
     await sandbox.end();
     expect(sandbox.out).toBe("ready\ntidied\n");

@@ -85,6 +85,9 @@ export async function createWorld(options: WorldOptions = {}) {
       });
     },
 
+    /** Another daemon of the same configuration, which is expected to end by itself. */
+    secondDaemon: (): Promise<Outcome> => run([program("isolated"), "--config", at("isolated.toml")]),
+
     /** Resolves with its exit code once it has ended. */
     async endDaemon(signal: "SIGTERM" | "SIGKILL"): Promise<number> {
       const ending = daemon;
@@ -108,7 +111,7 @@ export async function createWorld(options: WorldOptions = {}) {
     settled: (): Promise<Pool> =>
       eventually("the pool is full and nothing is in use", async () => {
         const now = await world.pool();
-        return now.ready === now.size && now.leased + now.retired + now.creating === 0 && now;
+        return now.ready === now.size && now.leased + now.retired + now.creating === 0 ? now : null;
       }),
 
     async close(): Promise<void> {

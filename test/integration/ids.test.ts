@@ -1,0 +1,99 @@
+/** Every id inside is usable, none of the host's is reached, and root as a caller is no exception. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { must, root } from "../support/process.ts";
+import { alice, bob, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+let scratch: string;
+
+beforeAll(async () => {
+  world = await createWorld();
+  scratch = mkdtempSync(join(tmpdir(), "isolate-ids-"));
+}, 1_200_000);
+afterAll(async () => {
+  rmSync(scratch, { recursive: true, force: true });
+  await world.close();
+}, 300_000);
+
+const callers = [
+  ["a user with a range in subuid", alice],
+  ["a user whose range the daemon gave", bob],
+  ["root", root],
+] as const;
+
+describe.each(callers)("%s", (_who, as) => {
+  const inside = (command: string, args: string[] = []) =>
+    world.isolate(["-z", world.template, ...args, "bash", "-ec", command], { as, patience: 300_000 });
+
+  test("is root inside, and can use every id from 0 to 65535", async () => {
+    const { stdout, stderr } = await inside("id -u; touch /f; for id in 1 33 1000 65535; do chown $id:$id /f; stat -c %u:%g /f; done");
+    expect(stdout + stderr).toBe("0\n1:1\n33:33\n1000:1000\n65535:65535\n");
+  });
+
+  test("finds the template's files with their own owners", async () => {
+    expect((await inside("stat -c %u:%g /etc/shadow /root /var/cache/apt/archives/partial")).stdout).toBe("0:42\n0:0\n42:0\n");
+  });
+
+  test("can add a user, become it, and write as it", async () => {
+    const { stdout, stderr, code } = await inside("useradd -m ann; su ann -c 'id -un; touch ~/f; stat -c %U ~/f'");
+    expect({ stdout, code, stderr }).toEqual({ stdout: "ann\nann\n", code: 0, stderr: "" });
+  });
+
+  test("can install a package with apt-get", async () => {
+    const build = "mkdir -p /d/DEBIAN /d/opt; echo content > /d/opt/hello; chown 33:33 /d/opt/hello; printf 'Package: hello-isolate\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@localhost>\\nDescription: t\\n' > /d/DEBIAN/control; dpkg-deb -b /d /hello.deb >/dev/null";
+    const { stdout, stderr, code } = await inside(`${build}; apt-get install -y /hello.deb >/log 2>&1 || cat /log; cat /opt/hello; stat -c %u /opt/hello; dpkg-query -W hello-isolate`);
+    expect({ stdout, code, stderr }).toEqual({ stdout: "content\n33\nhello-isolate\t1\n", code: 0, stderr: "" });
+  });
+
+  test("has the named capabilities and no more, and can gain none", async () => {
+    const { stdout } = await inside("grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status | tr -s '\\t' ' '");
+    // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
+    const named = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31].reduce((mask, bit) => mask + 2 ** bit, 0);
+    const mask = named.toString(16).padStart(16, "0");
+    expect(stdout).toBe(`CapEff: ${mask}\nCapBnd: ${mask}\nNoNewPrivs: 1\n`);
+  });
+
+  test("cannot write what is the kernel's", async () => {
+    const { stdout } = await inside("for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/sys/vm/drop_caches; do (echo x > $f) 2>/dev/null && echo $f; done; true");
+    expect(stdout).toBe("");
+  });
+
+  test("is nobody of the host's: no process of the sandbox has host id 0", async () => {
+    const child = world.begin(["-z", world.template, "sh", "-c", "sleep 60 & echo up; read line"], { as });
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    const ids = readFileSync(`/proc/${child.pid}/status`, "utf8").match(/^[UG]id:.*$/gm)?.join(" ") ?? "";
+    expect(ids).toMatch(/^Uid:/);
+    const all = await must(["ps", "-o", "uid=,gid=", "--ppid", String(child.pid), "-p", String(child.pid)]);
+    for (const line of [...all.trim().split("\n"), ...ids.replace(/[UG]id:/g, "").trim().split(/\s+/)]) expect(line.trim()).not.toMatch(/^0\b/);
+    child.stdin?.end("\n");
+    await world.settled();
+  });
+});
+
+test("what root's sandbox writes into a -d directory is root's on the host, whoever it is inside", async () => {
+  const { code, stderr } = await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt`, "sh", "-c", "touch /mnt/a; install -o 33 /dev/null /mnt/b"], { as: root });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(await must(["stat", "-c", "%u", join(scratch, "a"), join(scratch, "b")])).toBe("0\n33\n");
+});
+
+test("root's sandbox cannot read what only root can read, unless it was bound", async () => {
+  expect((await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt`, "ls", "/proc/1/root/root"], { as: root })).stdout).not.toContain("mnt");
+  expect(existsSync(join(scratch, "c"))).toBe(false);
+});
+
+test("two users' ids never meet on the host", async () => {
+  const mapOf = async (as: typeof alice) => (await world.isolate(["-z", world.template, "cat", "/proc/self/uid_map"], { as })).stdout;
+  const extents = [];
+  for (const as of [alice, bob, root]) {
+    for (const line of (await mapOf(as)).trim().split("\n")) {
+      const [, first = 0, count = 0] = line.trim().split(/\s+/).map(Number);
+      extents.push([first, first + count - 1] as const);
+    }
+  }
+  const sorted = extents.sort((a, b) => a[0] - b[0]);
+  for (const [index, [first]] of sorted.entries()) if (index > 0) expect(first).toBeGreaterThan(sorted[index - 1]?.[1] ?? 0);
+  expect(sorted[0]?.[0]).toBeGreaterThan(0);
+});

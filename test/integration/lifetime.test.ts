@@ -1,0 +1,93 @@
+/** However a run ends, its clone is destroyed and the pool is full again; and it ends only when it should. */
+import type { ChildProcess } from "node:child_process";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { eventually, finished, must, root, run } from "../support/process.ts";
+import { program } from "../support/project.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+}, 1_200_000);
+afterAll(() => world.close(), 300_000);
+
+/** A sandbox whose command has said that it is up. */
+async function up(command: string): Promise<ChildProcess> {
+  const child = world.begin(["-z", world.template, "sh", "-c", `echo up; ${command}`]);
+  await new Promise((resolve) => child.stdout?.once("data", resolve));
+  return child;
+}
+
+/** Host pids of all processes below one, itself included. */
+async function tree(pid: number): Promise<number[]> {
+  const { stdout } = await run(["ps", "-o", "pid=", "--ppid", String(pid)]);
+  const children = stdout.trim().split(/\s+/).filter(Boolean).map(Number);
+  return [pid, ...(await Promise.all(children.map(tree))).flat()];
+}
+
+const alive = async (pids: number[]) => (await run(["ps", "-o", "pid=,stat=", "-p", pids.join(",")])).stdout.split("\n").filter((line) => line.trim() && !/ Z/.test(line));
+
+describe("the sandbox and its clone are gone after", () => {
+  test.each([
+    ["kill -9 of the client, which is the engine", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[0]}`]],
+    ["kill -TERM of it", "sleep 1000", (pids: number[]) => ["kill", "-TERM", `${pids[0]}`]],
+    ["kill -9 of the command", "exec sleep 1000", (pids: number[]) => ["kill", "-9", `${pids.at(-1)}`]],
+    ["kill -9 of the first program inside", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[1]}`]],
+    ["kill -HUP, as at the end of a terminal", "sleep 1000", (pids: number[]) => ["kill", "-HUP", `${pids[0]}`]],
+    ["a command that ignores TERM, and a daemon beside it", "trap '' TERM; setsid sh -c \"trap '' TERM HUP; sleep 1000\" & sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[0]}`]],
+  ])("%s", async (_what, command, kill) => {
+    const before = await world.settled();
+    const child = await up(command);
+    const pids = await eventually("the command runs", async () => {
+      const found = await tree(child.pid ?? 0);
+      return found.length >= 3 ? found : null;
+    });
+    const end = finished(child);
+    await must(kill(pids));
+    await end;
+    await eventually("every process of the sandbox has ended", async () => (await alive(pids)).length === 0);
+    expect(await world.settled()).toEqual(before);
+  });
+
+  test("timeout(1), which reports it", async () => {
+    const client = program("isolate");
+    const { code } = await run(["timeout", "1", client, "-z", world.template, "sleep", "1000"], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+    expect(code).toBe(124);
+    await world.settled();
+  });
+});
+
+test("a background job ends with the command, and the run does not wait for it", async () => {
+  expect((await world.isolate(["-z", world.template, "sh", "-c", "sleep 1000 & exit 3"])).code).toBe(3);
+  await world.settled();
+});
+
+test("a run in the background outlives the shell that started it", async () => {
+  const env = { ISOLATE_SOCKET: world.socket };
+  const shell = `nohup "$0" -z "$1" sleep 1001 >/dev/null 2>&1 & echo $!`;
+  const { stdout } = await run(["sh", "-c", shell, program("isolate"), world.template], { as: alice, env });
+  const pid = Number(stdout);
+  await eventually("it runs", async () => (await world.leases()).some((lease) => lease.pid === pid));
+  expect(await alive([pid])).toHaveLength(1);
+  await must(["kill", "-TERM", String(pid)]);
+  await world.settled();
+});
+
+test("a run whose client dies while it waits takes no clone", async () => {
+  await world.isolate(["-r", world.template, "0"], { as: root });
+  const child = world.begin(["-z", world.template, "sleep", "1000"]);
+  child.kill("SIGKILL");
+  await finished(child);
+  await eventually("nothing is left", async () => {
+    const { ready, leased, retired, creating } = await world.pool();
+    return ready + leased + retired + creating === 0;
+  });
+  await world.isolate(["-r", world.template, "3"], { as: root });
+});
+
+test("yes | head ends quietly, and the limit of descriptors inside is the caller's", async () => {
+  expect(await world.isolate(["-z", world.template, "sh", "-c", "yes | head -1"])).toEqual({ code: 0, stdout: "y\n", stderr: "" });
+  const client = program("isolate");
+  const { stdout } = await run(["sh", "-c", 'ulimit -Sn 333; "$0" -z "$1" sh -c "ulimit -Sn"; true', client, world.template], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+  expect(stdout).toBe("333\n");
+});

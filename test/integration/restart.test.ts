@@ -1,0 +1,64 @@
+/** The daemon may die at any moment: what runs goes on, what was half done is finished or undone. */
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { eventually, finished, must } from "../support/process.ts";
+import { createWorld, type World } from "../support/world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+}, 1_200_000);
+afterAll(() => world.close(), 300_000);
+
+async function up(command: string) {
+  const child = world.begin(["-z", world.template, "sh", "-c", `echo up; ${command}`]);
+  await new Promise((resolve) => child.stdout?.once("data", resolve));
+  return child;
+}
+
+test.each(["SIGKILL", "SIGTERM"] as const)("a run goes on across %s of the daemon, and its clone goes at its end", async (signal) => {
+  const before = await world.settled();
+  const child = await up("read line; touch /alive && hostname");
+  expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
+  await world.startDaemon();
+  expect(await world.leases()).toHaveLength(1);
+  const end = finished(child, { input: "\n" });
+  expect((await end).code).toBe(0);
+  expect(await world.settled()).toEqual(before);
+});
+
+test("a run that ends while there is no daemon is cleaned up by the next", async () => {
+  const before = await world.settled();
+  const child = await up("read line");
+  await world.endDaemon("SIGKILL");
+  await finished(child, { input: "\n" });
+  await world.startDaemon();
+  expect(await world.settled()).toEqual(before);
+});
+
+test("a daemon that is killed again and again while it works leaves a whole pool and nothing more", async () => {
+  const before = await world.settled();
+  for (let round = 0; round < 6; round++) {
+    const runs = [1, 2, 3, 4].map(() => world.isolate(["-z", world.template, "sleep", "0.05"]));
+    await new Promise((resolve) => setTimeout(resolve, 15 * round));
+    await world.endDaemon("SIGKILL");
+    await Promise.all(runs);
+    await world.startDaemon();
+  }
+  expect(await world.settled()).toEqual(before);
+  const names = await must(["find", `${world.runtime}/users`, "-mindepth", "2", "-not", "-name", "userns*"]);
+  expect(names).toBe("");
+});
+
+test("without a daemon a run says what to start", async () => {
+  await world.endDaemon("SIGTERM");
+  const { code, stderr } = await world.isolate(["-z", world.template, "true"]);
+  expect({ code, stderr }).toMatchObject({ code: 125, stderr: expect.stringMatching(/^isolate: cannot reach the daemon at .*\n.*systemctl start isolated\.socket.*\n$/) });
+  await world.startDaemon();
+});
+
+test("two daemons never share a state directory", async () => {
+  const second = await eventually("the second daemon ends", () => world.secondDaemon());
+  expect(second.code).toBe(125);
+  expect(second.stderr).toMatch(/^isolated: cannot start: another daemon uses /);
+  expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
+});
