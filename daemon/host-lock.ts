@@ -1,5 +1,5 @@
 /** What a daemon needs of its host before it may touch anything. */
-import { mkdirSync, openSync, readlinkSync, statSync } from "node:fs";
+import { mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "./libc.ts";
 import { IsolateError } from "./protocol/errors.ts";
@@ -7,13 +7,21 @@ import { IsolateError } from "./protocol/errors.ts";
 /** Throws `cannot-start`: mounts made by anybody else, or in a namespace of its own, would serve nobody. */
 export function requireHost(): void {
   if (process.getuid?.() !== 0) throw new IsolateError("cannot-start", { wrong: "only root may", mend: "run it with sudo, or by systemctl start isolated" });
-  const [own, first] = ["self", "1"].map((pid) => readlinkSync(`/proc/${pid}/ns/mnt`));
-  if (own !== first) {
+  if (rootMountId("self") !== rootMountId("1")) {
     throw new IsolateError("cannot-start", {
       wrong: "it runs in a mount namespace of its own, where its mounts would reach nobody",
       mend: "start it outside of containers; in a unit, set PrivateMounts=no and none of the options of systemd.exec(5) that imply it",
     });
   }
+}
+
+/**
+ * Each mount namespace has mounts of its own, with ids of their own (proc_pid_mountinfo(5), field 1). The link
+ * /proc/1/ns/mnt would tell as well, but a hardened host hides it even from root.
+ */
+function rootMountId(pid: string): string | undefined {
+  const mounts = readFileSync(`/proc/${pid}/mountinfo`, "utf8").split("\n").map((line) => line.split(" "));
+  return mounts.find((fields) => fields[4] === "/")?.[0];
 }
 
 /** Makes the directory, root's alone, and locks it for the life of this process. Throws `cannot-start`. */

@@ -151,7 +151,8 @@ async function runOverSsh(ssh: readonly string[], command: readonly string[], op
 async function copyOverSsh(ssh: readonly string[], from: string, to: string): Promise<void> {
   const pack = spawn("tar", ["-C", from, "-cf", "-", "."], { stdio: ["ignore", "pipe", "inherit"] });
   const unpack = `mkdir -p ${shellLine([to])} && tar --no-same-owner -C ${shellLine([to])} -xf -`;
-  const send = spawn("ssh", [...ssh, unpack], { stdio: [pack.stdout, "inherit", "inherit"] });
+  const send = spawn("ssh", [...ssh, unpack], { stdio: ["pipe", "inherit", "inherit"] });
+  pack.stdout.pipe(send.stdin);
   const codes = await Promise.all([exitCode(pack, "tar"), exitCode(send, "tar in the guest")]);
   if (codes.some((code) => code !== 0))
     throw new Error(`cannot copy ${from} to ${to} in the guest (tar ${codes.join(", ssh ")})`);
