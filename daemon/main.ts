@@ -13,6 +13,7 @@ import { createPolicy } from "./http/peer.ts";
 import { createServer, listen } from "./http/server.ts";
 import { createValidate } from "./http/validate.ts";
 import { createUserNamespaces } from "./idmap/userns.ts";
+import { createEdits, sweepViews } from "./leases/edits.ts";
 import { bootId } from "./leases/holder.ts";
 import { createKeeper } from "./leases/keeper.ts";
 import { createLeases } from "./leases/leases.ts";
@@ -99,14 +100,16 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
   const keeper = createKeeper({ store, storage, boot, concurrency, clock, log });
   const limit = config.limits.leases_per_user;
   const leases = createLeases({ store, keeper, storage, namespaces, limit, clock, log });
+  const edits = createEdits({ storage, namespaces, log });
   const pools = createPools({ store, keeper, storage, config });
   const policy = createPolicy({ group: { name: String(config.group), gid }, templates: config.template, accounts });
   const validate = createValidate();
   const app = createServer({ handlers: createHandlers({ pools, leases, accounts }), policy, validate, log });
-  const leaseSockets = createLeaseSockets({ leases, pools, policy, validate, log });
+  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, log });
 
   keeper.reconcileRows();
   leases.adoptOrphans(boot);
+  sweepViews(namespaces.users, new Set(leases.list().flatMap(({ lease }) => (lease ? [lease.view] : []))));
   await pools.open();
   const unwatch = storage.drivers().map((driver) =>
     driver.watch(

@@ -4,7 +4,7 @@ import type { Accounts } from "../accounts.ts";
 import type { Leases } from "../leases/leases.ts";
 import type { Pools } from "../leases/pools.ts";
 import { splitSnapshotName } from "../protocol/names.ts";
-import type { BodyOf, QueryOf, ReplyOf, RouteName } from "../protocol/routes.ts";
+import type { BodyOf, QueryOf, ReplyOf, RouteName, UpgradeName } from "../protocol/routes.ts";
 import type { Peer } from "./peer.ts";
 
 export interface Call<Name extends RouteName> {
@@ -13,9 +13,9 @@ export interface Call<Name extends RouteName> {
   readonly body: BodyOf<Name> extends undefined ? Readable : BodyOf<Name>;
 }
 
-/** All routes but the lease, which is not a plain request: see lease-socket.ts. */
+/** All routes but those that are upgraded: see lease-socket.ts. */
 export type Handlers = {
-  readonly [Name in Exclude<RouteName, "lease">]: (call: Call<Name>) => Promise<ReplyOf<Name>>;
+  readonly [Name in Exclude<RouteName, UpgradeName>]: (call: Call<Name>) => Promise<ReplyOf<Name>>;
 };
 
 export function createHandlers({ pools, leases, accounts }: { pools: Pools; leases: Leases; accounts: Accounts }): Handlers {

@@ -1,22 +1,24 @@
 /**
- * `GET /v1/lease` with `Upgrade`: the one route whose connection outlives its answer. Fastify's hooks do not run here,
- * so the same route table, validator and policy are called by hand, in the same order.
+ * `GET /v1/lease` and `/v1/edit` with `Upgrade`: the routes whose connection outlives its answer. Fastify's hooks do
+ * not run here, so the same route table, validator and policy are called by hand, in the same order.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
-import type { Leases } from "../leases/leases.ts";
+import type { Edits } from "../leases/edits.ts";
+import type { Granted, Leases } from "../leases/leases.ts";
 import type { Pools } from "../leases/pools.ts";
 import { closeDescriptor } from "../libc.ts";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
-import { leasePath, leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
+import { leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
 import { parseTemplateName } from "../protocol/names.ts";
-import { type QueryOf, routes } from "../protocol/routes.ts";
+import { type QueryOf, routes, type UpgradeName } from "../protocol/routes.ts";
 import { lesseeOf, type Policy, peerOf } from "./peer.ts";
 import type { Validate } from "./validate.ts";
 
 export interface LeaseSocketOptions {
   readonly leases: Leases;
+  readonly edits: Edits;
   readonly pools: Pools;
   readonly policy: Policy;
   readonly validate: Validate;
@@ -26,31 +28,33 @@ export interface LeaseSocketOptions {
 const defaultWaitSeconds = 30;
 
 /** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
-export function createLeaseSockets({ leases, pools, policy, validate, log }: LeaseSocketOptions) {
+export function createLeaseSockets({ leases, edits, pools, policy, validate, log }: LeaseSocketOptions) {
   const open = new Set<Socket>();
 
   async function serve(request: IncomingMessage, socket: Socket, signal: AbortSignal): Promise<() => void> {
     const peer = peerOf(socket);
     policy.mayCall(peer, routes.lease);
     const url = new URL(request.url ?? "", "http://isolate");
-    if (url.pathname !== leasePath || request.method !== "GET" || request.headers.upgrade !== leaseUpgrade) {
-      throw new IsolateError("bad-request", { wrong: `only GET ${leasePath} with Upgrade: ${leaseUpgrade} is upgraded` });
+    const route = [routes.lease, routes.edit].find(({ path }) => path === url.pathname);
+    if (!route || request.method !== route.method || request.headers.upgrade !== leaseUpgrade) {
+      throw new IsolateError("bad-request", { wrong: `${request.method} ${url.pathname} is not upgraded` });
     }
-    const query = Object.fromEntries(url.searchParams) as QueryOf<"lease">;
-    validate(routes.lease.query, query, "the query");
+    policy.mayCall(peer, route);
+    const query = Object.fromEntries(url.searchParams) as QueryOf<UpgradeName>;
+    validate(route.query, query, "the query");
     const template = parseTemplateName(query.template);
     await pools.known(template);
     await policy.mayLease(peer, template);
     const lessee = lesseeOf(socket);
+    const acquire = (): Promise<Granted> => {
+      if (route === routes.edit) return edits.begin(template, lessee);
+      const wait = Number(query.wait ?? defaultWaitSeconds) * 1000;
+      const onWait = (reason: string) =>
+        socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`);
+      return leases.acquire({ template, lessee, command: query.command ?? "", wait, signal, onWait });
+    };
     try {
-      const { grant, release } = await leases.acquire({
-        template,
-        lessee,
-        command: query.command ?? "",
-        wait: Number(query.wait ?? defaultWaitSeconds) * 1000,
-        signal,
-        onWait: (reason) => socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`),
-      });
+      const { grant, release } = await acquire();
       const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${leaseUpgrade}\r\n\r\n`;
       socket.write(`${head}${JSON.stringify(grant)}\n`);
       return release;

@@ -29,6 +29,8 @@ export interface PinnedNamespace {
 }
 
 export interface UserNamespaces {
+  /** Holds every user's directory. */
+  readonly users: string;
   /** Of a caller that the kernel named. Calls for the same caller share one namespace. */
   for(caller: { readonly uid: number; readonly gid: number }): Promise<PinnedNamespace>;
   /** Closes the descriptors. The pins stay for what still runs. */
@@ -70,6 +72,7 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
   }
 
   return {
+    users: users.path,
     for(caller) {
       const key = caller.uid === 0 ? "root" : `${caller.uid}:${caller.gid}`;
       const known = pinned.get(key);

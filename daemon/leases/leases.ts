@@ -41,8 +41,14 @@ export interface LeasesOptions {
   readonly log: Logger;
 }
 
+/** What a caller gets, and how the daemon takes it back. */
+export interface Granted {
+  readonly grant: Grant;
+  readonly release: () => void;
+}
+
 /** Milliseconds that a holder has to end by itself once it gave up its claim. */
-const holderGrace = 1000;
+export const holderGrace = 1000;
 /** Milliseconds between looks at a holder whose connection an earlier daemon held. */
 const orphanPoll = 250;
 
@@ -72,7 +78,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
     if (pidfd !== undefined) endHolder(pidfd, holderGrace);
   }
 
-  async function grant(request: LeaseRequest): Promise<{ grant: Grant; release: () => void }> {
+  async function grant(request: LeaseRequest): Promise<Granted> {
     const { template, lessee, command, wait, signal, onWait } = request;
     const namespace = await namespaces.for(lessee);
     const clone: CloneRecord = await keeper.take(template, {
@@ -109,7 +115,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
 
   return {
     /** Throws `limit-reached`, `draining`, and what `Keeper.take` and the storage throw. */
-    async acquire(request: LeaseRequest): Promise<{ grant: Grant; release: () => void }> {
+    async acquire(request: LeaseRequest): Promise<Granted> {
       if (draining) throw new IsolateError("draining", {});
       return counted(request.lessee.uid, () => grant(request));
     },

@@ -91,6 +91,11 @@ const table = {
     (d) => `cannot remove the template ${quoted(d.template)}: ${d.clones} of its clones are in use`,
     "end them first (see 'isolate ps')",
   ),
+  "template-edited": entry<{ template: string }>(
+    409,
+    (d) => `cannot edit the template ${quoted(d.template)}: somebody else does`,
+    "wait until they have finished",
+  ),
   "template-foreign": entry<{ template: string }>(
     409,
     (d) => `cannot remove the dataset ${quoted(d.template)}: isolate did not make it`,

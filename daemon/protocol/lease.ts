@@ -5,6 +5,8 @@
  * byte that the lessee sends, or the connection's end, gives it up.
  */
 export const leasePath = "/v1/lease";
+/** The same exchange for root, who gets the template's own state instead of a clone: what is written there stays. */
+export const editPath = "/v1/edit";
 export const leaseUpgrade = "isolate-lease";
 export const reasonHeader = "Reason";
 

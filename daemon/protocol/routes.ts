@@ -1,6 +1,6 @@
 /** Every request that the daemon answers: method, path, who may, and the shapes. Server and client are made from it. */
 import type { Static, TSchema } from "@sinclair/typebox";
-import { leasePath } from "./lease.ts";
+import { editPath, leasePath } from "./lease.ts";
 import { Empty, LeaseQuery, Leases, Pool, PoolRequest, Pools, Snapshot, TemplateQuery, Templates } from "./schema.ts";
 
 export interface Route {
@@ -16,8 +16,12 @@ export interface Route {
   readonly reply: TSchema;
 }
 
+/** Those whose connection is upgraded and outlives the answer: see lease.ts. */
+export type UpgradeName = "lease" | "edit";
+
 export const routes = {
   lease: { method: "GET", path: leasePath, access: "member", verb: "lease a clone", query: LeaseQuery, reply: Empty },
+  edit: { method: "GET", path: editPath, access: "root", verb: "edit a template", query: LeaseQuery, reply: Empty },
   pools: { method: "GET", path: "/v1/pools", access: "member", verb: "list pools", query: Empty, reply: Pools },
   setPool: {
     method: "PUT",

@@ -1,0 +1,77 @@
+/** `isolate template edit`: root's lease of a template's own writable state instead of a clone of it. */
+import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { UserNamespaces } from "../idmap/userns.ts";
+import { hasErrno, unmountLazily } from "../libc.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import type { Grant } from "../protocol/lease.ts";
+import type { TemplateName } from "../protocol/names.ts";
+import type { Storage } from "../storage/storage.ts";
+import { endHolder } from "./holder.ts";
+import { type Granted, holderGrace, type Lessee } from "./leases.ts";
+
+export interface EditsOptions {
+  readonly storage: Storage;
+  readonly namespaces: UserNamespaces;
+  readonly log: Logger;
+}
+
+export type Edits = ReturnType<typeof createEdits>;
+
+export function createEdits({ storage, namespaces, log }: EditsOptions) {
+  const edited = new Set<TemplateName>();
+
+  async function end(template: TemplateName, view: string): Promise<void> {
+    try {
+      await storage.of(template).unedit(template, view);
+      rmdirSync(view);
+    } catch (error) {
+      log.warn({ template, err: error }, "cannot take the edited template away");
+    } finally {
+      edited.delete(template);
+    }
+  }
+
+  return {
+    /** Throws `template-edited` while somebody else does, and what the storage throws. */
+    async begin(template: TemplateName, lessee: Lessee): Promise<Granted> {
+      if (edited.has(template)) throw new IsolateError("template-edited", { template });
+      edited.add(template);
+      try {
+        const { directory, userns, fd, uid, gid } = await namespaces.for(lessee);
+        const view = join(directory, `edit.${template.replaceAll("/", ":")}`);
+        mkdirSync(view, { mode: 0o700, recursive: true });
+        await storage.of(template).edit(template, { userns: fd, uid, gid }, view);
+        const grant: Grant = { lease: template, template, snapshot: "", view, userns, uid, gid };
+        const release = (): void => {
+          void end(template, view);
+          if (lessee.pidfd !== undefined) endHolder(lessee.pidfd, holderGrace);
+        };
+        return { grant, release };
+      } catch (error) {
+        edited.delete(template);
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Takes away the mounts that an earlier daemon left below `users` and that are no lease's view. Sandboxes that still
+ * run have their own copies, and the storage tells those by itself.
+ */
+export function sweepViews(users: string, leased: ReadonlySet<string>): void {
+  for (const user of readdirSync(users)) {
+    for (const name of readdirSync(join(users, user))) {
+      const path = join(users, user, name);
+      if (name.startsWith("userns.") || leased.has(path)) continue;
+      try {
+        unmountLazily(path);
+      } catch (error) {
+        if (!hasErrno(error, "EINVAL", "ENOENT")) throw error; // EINVAL: nothing is mounted there
+      }
+      rmdirSync(path);
+    }
+  }
+}
