@@ -1,13 +1,20 @@
 /** The part of Bun's FFI that `ffi.ts` uses; Bun's own types would replace Node's everywhere. */
-declare module "bun:ffi" {
-  export interface Signature {
-    readonly args: readonly string[];
-    readonly returns: string;
-  }
-  export function dlopen(
+interface BunSignature {
+  readonly args: readonly string[];
+  readonly returns: string;
+}
+
+interface BunFfi {
+  dlopen(
     library: string,
-    symbols: Record<string, Signature>,
+    symbols: Readonly<Record<string, BunSignature>>,
   ): { symbols: Record<string, (...args: unknown[]) => number> };
-  export function ptr(bytes: ArrayBufferView): number;
-  export const read: { i32(pointer: number): number };
+  ptr(bytes: ArrayBufferView): number;
+  readonly read: { i32(pointer: number): number };
+}
+
+declare namespace NodeJS {
+  interface Process {
+    getBuiltinModule(id: "bun:ffi"): BunFfi;
+  }
 }

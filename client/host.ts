@@ -1,9 +1,8 @@
 /** Looks at the host once: everything that the plan needs to know and cannot ask for itself. */
-import { accessSync, constants, lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import { IsolateError } from "../daemon/protocol/errors.ts";
-import type { Entry } from "./in-root.ts";
+import type { Look } from "./in-root.ts";
 import type { Libc } from "./libc.ts";
+import { SystemCallError } from "./libc-call.ts";
 import type { Bind, RunRequest } from "./options.ts";
 import type { HostFacts, Source } from "./plan.ts";
 
@@ -16,50 +15,50 @@ export function probeHost(request: RunRequest, libc: Libc, environment: HostFact
   return {
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
-    engine: findProgram("bwrap", "bubblewrap"),
-    init: findInit(),
+    engine: findProgram("bwrap", "bubblewrap", libc),
+    init: findInit(libc),
     foreground: isForeground(libc),
-    resolvConf: realPath("/etc/resolv.conf"),
+    resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,
     environment,
-    sources: request.binds.map(findSource),
-    directory: "directory" in request.root ? findRoot(request.root.directory) : undefined,
+    sources: request.binds.map((bind) => findSource(bind, libc)),
+    directory: "directory" in request.root ? findRoot(request.root.directory, libc) : undefined,
   };
 }
 
-/** What lies at that path of the host, a link not followed. */
-export function look(path: string): Entry {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat) return { kind: "absent" };
-  if (stat.isSymbolicLink()) return { kind: "link", to: readlinkSync(path) };
-  return { kind: stat.isDirectory() ? "directory" : "file" };
+/** Looks at the host's paths, links not followed. */
+export function looker(libc: Libc): Look {
+  return (path) => {
+    const kind = libc.kindOf(path);
+    return kind === "link" ? { kind, to: libc.readLink(path) } : { kind };
+  };
 }
 
-/** The soft limit of descriptors that our parent has, and we had before the runtime raised it. */
-export function parentDescriptorLimit(): number {
+/** The soft limit of descriptors that our parent has: the runtime has raised ours before we could read it. */
+export function parentDescriptorLimit(libc: Libc): number {
   const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
   try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${process.ppid}/limits`, "utf8"))?.[1];
+    const soft = /^Max open files\s+(\d+)/m.exec(libc.readText(`/proc/${process.ppid}/limits`))?.[1];
     return soft === undefined ? usual : Number(soft);
-  } catch {
-    return usual;
+  } catch (error) {
+    if (error instanceof SystemCallError) return usual;
+    throw error;
   }
 }
 
-function findProgram(program: string, debianPackage: string): string {
-  const found = programDirectories.map((directory) => `${directory}/${program}`).find(isExecutable);
+function findProgram(program: string, debianPackage: string, libc: Libc): string {
+  const found = programDirectories.map((directory) => `${directory}/${program}`).find(libc.isExecutable);
   if (found === undefined) throw new IsolateError("missing-program", { program, package: debianPackage });
   return found;
 }
 
 /** Beside the executable, or where the package puts it. */
-function findInit(): string {
-  const looked = [dirname(realPath("/proc/self/exe") ?? "/"), initDirectory].map(
-    (directory) => `${directory}/isolate-init`,
-  );
-  const found = looked.find(isExecutable);
-  if (found === undefined)
-    throw new IsolateError("missing-protection", { what: `isolate-init is not at ${looked.join(" or ")}` });
-  return found;
+function findInit(libc: Libc): string {
+  const executable = realPath("/proc/self/exe", libc) ?? "";
+  const beside = executable.slice(0, executable.lastIndexOf("/"));
+  const looked = [beside, initDirectory].map((directory) => `${directory}/isolate-init`);
+  const found = looked.find(libc.isExecutable);
+  if (found !== undefined) return found;
+  throw new IsolateError("missing-protection", { what: `isolate-init is not at ${looked.join(" or ")}` });
 }
 
 /** Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. */
@@ -67,42 +66,35 @@ function isForeground(libc: Libc): boolean {
   return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined) ?? false;
 }
 
-function findSource(bind: Bind): Source {
+function findSource(bind: Bind, libc: Libc): Source {
   const wrong = (why: string) => new IsolateError("bad-bind", { bind: bind.text, wrong: why });
   try {
-    const path = realpathSync(resolve(bind.from));
-    return { path, kind: statSync(path).isDirectory() ? "directory" : "file" };
+    const path = libc.realPath(bind.from);
+    return { path, kind: libc.kindOf(path) === "directory" ? "directory" : "file" };
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") throw wrong(`there is no ${bind.from} on the host`);
-    throw wrong(`${bind.from}: ${code}`);
+    if (!(error instanceof SystemCallError)) throw error;
+    if (error.errno === "ENOENT" || error.errno === "ENOTDIR") throw wrong(`there is no ${bind.from} on the host`);
+    throw wrong(`${bind.from}: ${error.errno}`);
   }
 }
 
-function findRoot(directory: string): string {
+function findRoot(directory: string, libc: Libc): string {
   const wrong = (why: string) => new IsolateError("bad-root", { directory, wrong: why });
-  const path = realPath(resolve(directory));
-  if (directory === "" || path === undefined) throw wrong("it does not exist");
+  const path = realPath(directory, libc);
+  if (path === undefined) throw wrong("it does not exist");
   if (path === "/") throw wrong("it is the host's own root");
-  if (!statSync(path).isDirectory()) throw wrong("it is not a directory");
-  if (!["bin", "usr", "sbin"].some((name) => look(`${path}/${name}`).kind !== "absent"))
+  if (libc.kindOf(path) !== "directory") throw wrong("it is not a directory");
+  if (["bin", "usr", "sbin"].every((name) => libc.kindOf(`${path}/${name}`) === "absent")) {
     throw wrong("it holds no bin and no usr");
+  }
   return path;
 }
 
-function realPath(path: string): string | undefined {
+function realPath(path: string, libc: Libc): string | undefined {
   try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
+    return libc.realPath(path);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
   }
 }

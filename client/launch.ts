@@ -4,7 +4,8 @@
  * A post hook, `-i` and the lxc engine will need a process that stays; they get a `spawn` of their own here.
  */
 import { IsolateError } from "../daemon/protocol/errors.ts";
-import { type Libc, SystemCallError } from "./libc.ts";
+import type { Libc } from "./libc.ts";
+import { SystemCallError } from "./libc-call.ts";
 
 const SIGINT = 2;
 const SIGQUIT = 3;

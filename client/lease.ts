@@ -2,7 +2,8 @@
  * holds it holds the clone. By libc's own calls, since `node:net` costs 6 ms and closes its sockets on exec. */
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { Grant } from "../daemon/protocol/lease.ts";
-import { type Libc, SystemCallError } from "./libc.ts";
+import type { Libc } from "./libc.ts";
+import { SystemCallError } from "./libc-call.ts";
 import type { Print } from "./print.ts";
 import { Refusal } from "./refusal.ts";
 import { unreachable } from "./unreachable.ts";

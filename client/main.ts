@@ -1,7 +1,10 @@
 /** Makes the real dependencies, and turns errors into a sentence and an exit code. */
-import { fstatSync, writeSync } from "node:fs";
 import { isolateFailed, toIsolateError } from "../daemon/protocol/errors.ts";
 import { version } from "../daemon/protocol/version.ts";
+import { run } from "./commands/run.ts";
+import { loadBinder } from "./ffi.ts";
+import { createLibc } from "./libc.ts";
+import { createKernel } from "./libc-call.ts";
 import { readIntent } from "./options.ts";
 import { createPrint, type Output } from "./print.ts";
 import { Refusal } from "./refusal.ts";
@@ -22,18 +25,23 @@ async function main(words: readonly string[]): Promise<void> {
     print = print.as(intent.verbosity);
     switch (intent.kind) {
       case "run": {
-        const [{ loadBinder }, { createLibc }, { run }] = await Promise.all([
-          import("./ffi.ts"),
-          import("./libc.ts"),
-          import("./commands/run.ts"),
-        ]);
-        const libc = createLibc(await loadBinder(), process.arch);
-        return await run(intent.run, { socket: intent.socket, environment: process.env, libc, print });
+        const binder = await loadBinder();
+        const libc = createLibc(binder, process.arch);
+        const rootCalls = async () => {
+          const { createRootCalls, rootSignatures } = await import("./libc-root.ts");
+          return createRootCalls(createKernel(rootSignatures, binder), process.arch);
+        };
+        const context = { socket: intent.socket, environment: process.env, libc, rootCalls, print };
+        return await run(intent.run, context);
       }
       case "refill":
-        return await (await import("./commands/index.ts")).runRefill(intent.refill, intent, print);
-      case "command":
-        return await (await import("./commands/index.ts")).runCommand(intent.command, intent, print, output);
+      case "command": {
+        const { createApi } = await import("./api.ts");
+        const { runCommand, runRefill } = await import("./commands/index.ts");
+        const context = { common: intent, api: createApi(intent.socket), print, output };
+        if (intent.kind === "refill") return await runRefill(intent.refill, context);
+        return await runCommand(intent.command, context);
+      }
       case "version":
         return print.out(`isolate ${version}\n`);
       case "help":
@@ -49,12 +57,15 @@ async function main(words: readonly string[]): Promise<void> {
   }
 }
 
+/** Loaded when something is to be said: a run that goes well says nothing. */
+const fs = () => process.getBuiltinModule("node:fs");
+
 /** Waits for a slow reader, and ends quietly when there is none. */
 function writeAll(descriptor: 1 | 2, text: string): void {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
     try {
-      rest = rest.subarray(writeSync(descriptor, rest));
+      rest = rest.subarray(fs().writeSync(descriptor, rest));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EAGAIN") continue;
       return;
@@ -65,7 +76,7 @@ function writeAll(descriptor: 1 | 2, text: string): void {
 /** Only a terminal is a character device with a width worth asking for; /dev/null gets colours that nobody sees. */
 function isTerminal(descriptor: 1 | 2): boolean {
   try {
-    return fstatSync(descriptor).isCharacterDevice() && process.env.TERM !== "dumb";
+    return fs().fstatSync(descriptor).isCharacterDevice() && process.env.TERM !== "dumb";
   } catch {
     return false;
   }

@@ -5,8 +5,8 @@ import { openSync, writeFileSync } from "node:fs";
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { Identity } from "./root.ts";
 
-/** systemd and shadow hand out nothing from here (uid 0x70000000, below systemd's 0x7FFFFFFF bound). */
-const firstId = 0x70000000;
+/** The last of the ids that systemd and shadow hand out to nobody; the daemon gives ranges from 0x70000000 upwards. */
+const firstId = 0x7fff0000;
 const idCount = 65536;
 
 /** The namespace lives as long as the descriptor. Throws `system-call`. */

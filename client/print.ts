@@ -16,7 +16,7 @@ export interface Print {
   error(sentence: string, hint?: string): void;
   warn(sentence: string, hint?: string): void;
   info(sentence: string): void;
-  trace(sentence: string): void;
+  trace(sentence: () => string): void;
   /** A result, as it is. */
   out(text: string): void;
   json(value: unknown): void;
@@ -46,7 +46,9 @@ export function createPrint(output: Output, verbosity: Verbosity = "normal"): Pr
     error: (sentence, hint) => say("error", sentence, hint),
     warn: (sentence, hint) => say("warn", sentence, hint),
     info: (sentence) => say("info", sentence),
-    trace: (sentence) => say("trace", sentence),
+    trace: (sentence) => {
+      if (verbosity === "trace") say("trace", sentence());
+    },
     out: (text) => output.write(1, text),
     json: (value) => output.write(1, `${JSON.stringify(value, null, 2)}\n`),
     table: (heads, rows) => output.write(1, table(heads, rows)),

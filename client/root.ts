@@ -3,11 +3,11 @@
  * engine, and first does what only root can: it opens the host paths to be shown, and maps the ids of those that are the
  * caller's own (what container 0 writes there is root's on the host). All of it in a mount namespace of this process.
  */
-import { closeSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { LaunchSpec } from "../engines/spec.ts";
-import { look } from "./host.ts";
-import { type Libc, SystemCallError } from "./libc.ts";
+import { SystemCallError } from "./libc-call.ts";
+import type { RootCalls } from "./libc-root.ts";
 
 /** Whom the sandbox runs as. */
 export interface Identity {
@@ -39,28 +39,28 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
 }
 
 /** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
-export function attachTrees(trees: readonly Tree[], userns: number, libc: Libc): void {
-  attempt("cannot be shown", () => libc.leaveMountNamespace());
+export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls): void {
+  attempt("cannot be shown", () => calls.leaveMountNamespace());
   const mounts = trees.map(({ from, mapped }) => {
-    const directory = look(from).kind === "directory";
-    const mount = attempt(from, () => libc.cloneTree(from));
-    if (mapped) attempt(`ids of ${from}`, () => libc.mapIds(mount, userns));
+    const directory = lstatSync(from).isDirectory();
+    const mount = attempt(from, () => calls.cloneTree(from));
+    if (mapped) attempt(`ids of ${from}`, () => calls.mapIds(mount, userns));
     return { mount, directory };
   });
-  attempt(staging, () => libc.mountTmpfs(staging, "mode=0755,size=1m"));
+  attempt(staging, () => calls.mountTmpfs(staging, "mode=0755,size=1m"));
   mounts.forEach(({ mount, directory }, index) => {
     const target = `${staging}/${index}`;
     if (directory) mkdirSync(target);
     else writeFileSync(target, "");
-    attempt(target, () => libc.attach(mount, target));
+    attempt(target, () => calls.attach(mount, target));
     closeSync(mount);
   });
 }
 
 /** Throws unless afterwards nothing of root is left in this thread. */
-export function giveUpRoot({ uid, gid }: Identity, libc: Libc): void {
+export function giveUpRoot({ uid, gid }: Identity, calls: RootCalls): void {
   if (uid === 0 || gid === 0) throw new IsolateError("missing-protection", { what: "the sandbox would run as root" });
-  attempt("identity", () => libc.becomeUser(uid, gid));
+  attempt("identity", () => calls.becomeUser(uid, gid));
   const status = readFileSync("/proc/thread-self/status", "utf8");
   const line = (name: string): string => new RegExp(`^${name}:(.*)$`, "m").exec(status)?.[1]?.trim() ?? "unknown";
   const wrong =

@@ -76,9 +76,16 @@ export function peerCredentials(fd: number): { pid: number; uid: number; gid: nu
 
 /** The peer's supplementary groups, which `SO_PEERCRED` does not tell. */
 export function peerGroups(fd: number): number[] {
-  const ids = Buffer.alloc(65536 * 4); // NGROUPS_MAX, credentials(7)
-  const bytes = socketOption(fd, SO_PEERGROUPS, ids);
-  return Array.from({ length: bytes / 4 }, (_, index) => ids.readUInt32LE(index * 4));
+  for (let room = 64; ; room *= 16) {
+    const ids = Buffer.alloc(room * 4);
+    try {
+      const bytes = socketOption(fd, SO_PEERGROUPS, ids);
+      return Array.from({ length: bytes / 4 }, (_, index) => ids.readUInt32LE(index * 4));
+    } catch (error) {
+      // ERANGE: there are more. NGROUPS_MAX is 65536, credentials(7).
+      if (!hasErrno(error, "ERANGE") || room >= 65536) throw error;
+    }
+  }
 }
 
 /** A pidfd of the very process that called connect(2) (Linux 6.5); undefined on an older kernel. */

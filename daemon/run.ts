@@ -45,12 +45,18 @@ export async function run(program: string, args: readonly string[], options: Run
   });
   let inputFailure: unknown;
   if (options.input && child.stdin) {
-    pipeline(options.input, child.stdin).catch((error: unknown) => {
+    const watched = async function* (input: Readable): AsyncGenerator<unknown> {
+      try {
+        yield* input;
+      } catch (error) {
+        inputFailure = error;
+        throw error;
+      }
+    };
+    pipeline(watched(options.input), child.stdin).catch(() => {
       // The program may end before it has read everything, which its own exit code judges. A source that breaks off
       // must not look like an archive that is whole.
-      if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
-      inputFailure = error;
-      child.kill("SIGKILL");
+      if (inputFailure !== undefined) child.kill("SIGKILL");
     });
   }
   const code = await new Promise<number | null>((resolve, reject) => {

@@ -26,6 +26,9 @@ mkdirSync(at("dist/bin"), { recursive: true });
 
 run(at("node_modules/.bin/tsc"), []);
 
+// A small young generation: the daemon keeps little, and 17 MB stay free.
+const shebang = "#!/usr/bin/env -S node --max-semi-space-size=1";
+
 // The daemon: one module beside node_modules, which keep the native parts and everything that loads files of its own.
 const external = Object.keys(dependencies).flatMap((name) => ["--external", name]);
 run(bun, [
@@ -35,7 +38,7 @@ run(bun, [
   "--format=esm",
   ...external,
   ...define,
-  "--banner=#!/usr/bin/env node",
+  `--banner=${shebang}`,
   "--outfile=dist/bin/isolated.new",
 ]);
 chmodSync(at("dist/bin/isolated.new"), 0o755);

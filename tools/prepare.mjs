@@ -142,16 +142,24 @@ export function quietly(program, args, { env = process.env } = {}) {
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
     child.on("error", (error) => reject(new NotPrepared(`cannot start ${program}: ${error.message}`)));
+    const stop = () => child.kill();
+    process.once("exit", stop);
     child.on("close", (code, signal) => {
+      process.off("exit", stop);
       const seconds = Math.round((Date.now() - started) / 1000);
       if (code === 0) {
         if (seconds >= 2) console.log(`  ${program} ${args[0]}: done in ${seconds} s`);
         return resolve();
       }
-      const lines = log.trimEnd().split("\n").slice(-25).join("\n");
-      reject(new NotPrepared(`${lines}\ncannot go on: '${program} ${args.join(" ")}' ended with ${signal ?? code}`));
+      reject(new NotPrepared(`${ends(log)}\ncannot go on: '${program} ${args.join(" ")}' ended with ${signal ?? code}`));
     });
   });
+}
+
+/** Some programs say the cause first and some last. */
+function ends(log) {
+  const lines = log.trimEnd().split("\n");
+  return (lines.length <= 40 ? lines : [...lines.slice(0, 15), "...", ...lines.slice(-25)]).join("\n");
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -1,5 +1,5 @@
 /** From a command's name to its verb. Everything here talks to the daemon by HTTP and stays in this process. */
-import { createApi } from "../api.ts";
+import type { Api } from "../api.ts";
 import type { CommandRequest, Common, RefillRequest } from "../options.ts";
 import type { Output, Print } from "../print.ts";
 import { pool } from "./pool.ts";
@@ -7,13 +7,20 @@ import { ps } from "./ps.ts";
 import { refill } from "./refill.ts";
 import { listTemplates, removeTemplate, snapshotTemplate } from "./template.ts";
 
-export async function runRefill(request: RefillRequest, { socket, verbosity }: Common, print: Print): Promise<void> {
-  await refill(request, createApi(socket), print, verbosity);
+export interface CommandContext {
+  readonly common: Common;
+  readonly api: Api;
+  readonly print: Print;
+  readonly output: Output;
 }
 
-export async function runCommand(command: CommandRequest, common: Common, print: Print, output: Output): Promise<void> {
+export async function runRefill(request: RefillRequest, { common, api, print }: CommandContext): Promise<void> {
+  await refill(request, api, print, common.verbosity);
+}
+
+export async function runCommand(command: CommandRequest, context: CommandContext): Promise<void> {
   const { name, json, operand } = command;
-  const api = createApi(common.socket);
+  const { api, print } = context;
   switch (name) {
     case "pool":
       return await pool(api, print, json);
@@ -26,24 +33,19 @@ export async function runCommand(command: CommandRequest, common: Common, print:
     case "template rm":
       return await removeTemplate(operand, api, print);
     case "template create":
-      return await create(command, common, print, output);
+      return await create(command, context);
   }
 }
 
-async function create(
-  { operand, source }: CommandRequest,
-  { socket, verbosity }: Common,
-  print: Print,
-  output: Output,
-): Promise<void> {
+async function create({ operand, source }: CommandRequest, { common, print, output }: CommandContext): Promise<void> {
   if (!source) return;
   const { createTemplate } = await import("./template-create.ts");
   const { summary } = await createTemplate({
-    socket,
+    socket: common.socket,
     template: operand,
     source,
     uid: process.getuid?.() ?? 0,
-    quiet: verbosity === "quiet",
+    quiet: common.verbosity === "quiet",
     terminal: { isTTY: output.isTerminal(2), columns: output.columns(), write: (text) => output.write(2, text) },
   });
   print.info(summary);

@@ -1,13 +1,13 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
-import { constants, openSync } from "node:fs";
-import { basename } from "node:path";
 import { IsolateError } from "../../daemon/protocol/errors.ts";
 import { engineOf } from "../../engines/index.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";
-import { look, parentDescriptorLimit, probeHost } from "../host.ts";
+import { looker, parentDescriptorLimit, probeHost } from "../host.ts";
 import { launch } from "../launch.ts";
 import { takeLease } from "../lease.ts";
 import type { Libc } from "../libc.ts";
+import { SystemCallError } from "../libc-call.ts";
+import type { RootCalls } from "../libc-root.ts";
 import type { RunRequest } from "../options.ts";
 import { type HostFacts, plan, type Root } from "../plan.ts";
 import type { Print } from "../print.ts";
@@ -17,6 +17,8 @@ export interface RunContext {
   readonly socket: string;
   readonly environment: HostFacts["environment"];
   readonly libc: Libc;
+  /** Loaded only when root calls. */
+  readonly rootCalls: () => Promise<RootCalls>;
   readonly print: Print;
 }
 
@@ -26,17 +28,17 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   if (!engine) throw new IsolateError("usage", { wrong: `the engine '${request.engine}' is not there yet` });
   const facts = probeHost(request, context.libc, context.environment);
   const { root, identity } = await takeRoot(request, facts, context);
-  const planned = plan(request, facts, root, look);
-  const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context.libc) : planned;
+  const planned = plan(request, facts, root, looker(context.libc));
+  const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
   const { argv } = engine(spec);
-  context.print.trace(`exec: ${[facts.engine, ...argv].map(quote).join(" ")}`);
+  context.print.trace(() => `exec: ${[facts.engine, ...argv].map(quote).join(" ")}`);
   return launch(
     {
       program: facts.engine,
       argv,
       descriptors: [root.lease, root.userns].filter((fd) => fd !== undefined),
       foreground: facts.foreground,
-      descriptorLimit: parentDescriptorLimit(),
+      descriptorLimit: parentDescriptorLimit(context.libc),
     },
     context.libc,
   );
@@ -52,25 +54,25 @@ async function takeRoot(request: RunRequest, facts: HostFacts, { socket, libc, p
   if ("directory" in request.root) {
     const path = facts.directory ?? request.root.directory;
     const identity = facts.uid === 0 ? await (await import("../own-userns.ts")).makeUserns() : undefined;
-    return { root: { path, name: basename(path), userns: identity?.userns, lease: undefined }, identity };
+    return {
+      root: { path, name: path.slice(path.lastIndexOf("/") + 1), userns: identity?.userns, lease: undefined },
+      identity,
+    };
   }
   const ask = { socket, template: request.root.template, wait: request.wait, command: request.command };
   const { descriptor, grant } = takeLease(ask, libc, print);
-  print.trace(`lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
-  const userns = openUserns(grant.userns);
+  print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
+  const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };
   return { root, identity: { uid: grant.uid, gid: grant.gid, userns } };
 }
 
-function openUserns(path: string): number {
+function openUserns(path: string, libc: Libc): number {
   try {
-    return openSync(path, constants.O_RDONLY);
+    return libc.open(path);
   } catch (error) {
-    throw new IsolateError(
-      "system-call",
-      { call: `open ${path}`, cause: String((error as NodeJS.ErrnoException).code) },
-      error,
-    );
+    if (!(error instanceof SystemCallError)) throw error;
+    throw new IsolateError("system-call", { call: `open ${path}`, cause: error.errno }, error);
   }
 }
 
@@ -78,14 +80,15 @@ async function withoutRoot(
   spec: LaunchSpec,
   facts: HostFacts,
   identity: Identity | undefined,
-  libc: Libc,
+  context: RunContext,
 ): Promise<LaunchSpec> {
   const { attachTrees, giveUpRoot, stage } = await import("../root.ts");
+  const calls = await context.rootCalls();
   if (!identity) throw new IsolateError("missing-protection", { what: "root has no identity to take on" });
   const own = [...facts.sources.map(({ path }) => path), ...(facts.directory === undefined ? [] : [facts.directory])];
   const { trees, spec: staged } = stage(spec, new Set(own));
-  attachTrees(trees, identity.userns, libc);
-  giveUpRoot(identity, libc);
+  attachTrees(trees, identity.userns, calls);
+  giveUpRoot(identity, calls);
   return staged;
 }
 

@@ -32,6 +32,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
   const open = new Set<Socket>();
 
   async function serve(request: IncomingMessage, socket: Socket, signal: AbortSignal): Promise<() => void> {
+    const begun = performance.now();
     const peer = peerOf(socket);
     policy.mayCall(peer, routes.lease);
     const url = new URL(request.url ?? "", "http://isolate");
@@ -57,6 +58,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       const { grant, release } = await acquire();
       const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${leaseUpgrade}\r\n\r\n`;
       socket.write(`${head}${JSON.stringify(grant)}\n`);
+      log.debug({ lease: grant.lease, uid: peer.uid, pid: peer.pid, ms: performance.now() - begun }, "leased");
       return release;
     } catch (error) {
       if (lessee.pidfd !== undefined) closeDescriptor(lessee.pidfd);

@@ -14,18 +14,26 @@ export async function storing<T>(doing: string, act: () => T | Promise<T>): Prom
 
 export function storageFailure(doing: string, error: unknown): IsolateError {
   if (error instanceof IsolateError) return error;
-  const cause = error instanceof Error ? error.message : String(error);
+  const cause = reasonOf(error);
   return new IsolateError(isFull(error) ? "storage-full" : "storage-failed", { doing, cause }, error);
 }
 
 /** Whether space, inodes or a quota ran out. */
 export function isFull(error: unknown): boolean {
-  if (error instanceof CommandError) return /No space left on device|Disk quota exceeded/.test(error.stderr);
+  // The last is all that tar(1) says of a write that was cut short by the end of the space.
+  const words = /No space left on device|Disk quota exceeded|Wrote only [0-9]+ of [0-9]+ bytes/;
+  if (error instanceof CommandError) return words.test(error.stderr);
   return ["ENOSPC", "EDQUOT"].includes(errnoOf(error) ?? "");
+}
+
+// Errors of node:fs are not always `instanceof Error`: a test runner's realm has its own.
+
+export function reasonOf(error: unknown): string {
+  return (error as Partial<Error> | undefined)?.message ?? String(error);
 }
 
 /** `ENOENT` and so on, of node:fs or of our own system calls. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof SystemCallError) return error.errno;
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return (error as NodeJS.ErrnoException | undefined)?.code;
 }

@@ -5,7 +5,7 @@ import { holdNamespace } from "../idmap/namespace.ts";
 import { hasErrno, SystemCallError, withFileSystemIds } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { CommandError } from "../run.ts";
-import { isFull, storageFailure } from "./failure.ts";
+import { isFull, reasonOf, storageFailure } from "./failure.ts";
 import { makeUpper } from "./overlay-layout.ts";
 import { isInUse, mountStack, type Stack, unmountStack } from "./overlay-mount.ts";
 
@@ -51,7 +51,7 @@ export async function probeOverlay(
     if (error instanceof IsolateError || isFull(error)) throw storageFailure("check the overlay store", error);
     const step =
       error instanceof SystemCallError && error.call !== "mount" && error.errno !== "ENOSYS" ? "idmap" : "overlay";
-    throw refused(step, error instanceof Error ? error.message : String(error), error);
+    throw refused(step, reasonOf(error), error);
   } finally {
     await held.release();
   }

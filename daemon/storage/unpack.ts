@@ -18,7 +18,7 @@ export async function unpack(tar: Readable, directory: string, doing: string): P
     await run("tar", args, { input: Readable.from(remembering(tar, tail)) });
   } catch (error) {
     if (!(error instanceof CommandError) || isFull(error)) throw storageFailure(doing, error);
-    throw badTar(error.cause instanceof Error ? error.message : firstLine(error.stderr) || error.message, error);
+    throw badTar(error.cause !== undefined ? error.message : firstLine(error.stderr) || error.message, error);
   }
   // tar(1) takes an archive that is cut between two members for a whole one.
   if (tail.bytes.length < endMark || tail.bytes.some((byte) => byte !== 0)) throw badTar("its end is missing");

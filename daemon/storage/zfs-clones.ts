@@ -38,7 +38,7 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
       const own = await properties.of(from);
       await zfs(cloneSnapshot({ from, id, dataset, store, template, refquota, properties: own }));
     } catch (error) {
-      if (refusal(error) === "missing") throw new IsolateError("unknown-template", { template, near: [] }, error);
+      if (refusal(error) === "missing") throw await whatIsMissing(template, error);
       throw storageError(doing, error);
     }
     try {
@@ -49,6 +49,16 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
       throw storageError(doing, error);
     }
     return { id, template, snapshot: from, bytes: null };
+  }
+
+  /** zfs(8) says the same of a template that is gone and of a snapshot. */
+  async function whatIsMissing(template: TemplateName, cause: unknown): Promise<IsolateError> {
+    try {
+      await zfs(getMarks(template));
+      return new IsolateError("no-snapshot", { template }, cause);
+    } catch {
+      return new IsolateError("unknown-template", { template, near: [] }, cause);
+    }
   }
 
   async function list(): Promise<readonly OwnClone[]> {

@@ -234,8 +234,8 @@ describe("the command", () => {
   });
 
   test("never sees an orphan stay a zombie", () => {
-    // The subshell's child outlives it; a zombie still counts as alive to kill -0.
-    const orphan = "orphan=$(sh -c 'true >/dev/null & echo $!')";
+    // It ends after its parent has; a zombie still counts as alive to kill -0.
+    const orphan = "orphan=$(sh -c '(while kill -0 $$; do sleep 0.01; done) >/dev/null 2>&1 & echo $!')";
     const gone = "for i in $(seq 200); do kill -0 $orphan 2>/dev/null || { echo reaped; exit; }; sleep 0.01; done";
     expect(run(shell(`${orphan}; ${gone}; echo zombie`)).out).toBe("reaped\n");
   });

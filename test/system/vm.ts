@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
-import { mkdtemp, open, readFile, truncate } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm, truncate } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,6 +71,8 @@ export async function boot(request: BootRequest): Promise<Guest> {
   try {
     request.say(`booting the guest (${request.accelerator})`);
     await waitForMark(serial, machine, failure);
+    // QEMU has them open: without a name they are gone when it ends, even if this process was killed.
+    await Promise.all([rm(poolDisk), rm(projectDisk)]);
   } catch (error) {
     await powerOff();
     throw error;
@@ -79,7 +81,8 @@ export async function boot(request: BootRequest): Promise<Guest> {
   const ssh = sshArguments(request.image, sshPort);
   const run = async (command: readonly string[], options: RunOptions = {}) => {
     const code = await runOverSsh(ssh, command, options);
-    if (code === connectionLost && !machine.isRunning()) throw await failure(`the guest died during ${command[0]}`);
+    if (code === connectionLost && (await endsSoon(machine)))
+      throw await failure(`the guest died during ${command[0]}`);
     return code;
   };
   return {
@@ -138,6 +141,12 @@ async function waitForMark(serial: string, machine: Machine, failure: (what: str
     if (Date.now() > deadline) throw await failure(`the guest did not boot within ${bootTimeoutMs / 60_000} minutes`);
     await sleep(200);
   }
+}
+
+/** A dying guest closes the connection a moment before QEMU is gone. */
+async function endsSoon(machine: Machine): Promise<boolean> {
+  await Promise.race([machine.ended, sleep(2000)]);
+  return !machine.isRunning();
 }
 
 async function runOverSsh(ssh: readonly string[], command: readonly string[], options: RunOptions): Promise<number> {

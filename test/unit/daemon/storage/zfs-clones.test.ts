@@ -107,9 +107,12 @@ test("a full pool is told, and nothing is destroyed", async () => {
   expect(destroys(commands)).toEqual([]);
 });
 
-test("a snapshot that is gone is an unknown template", async () => {
-  const { clones } = clonesWith({ clone: failure("cannot open 'p/debian@one': dataset does not exist\n") });
-  await expect(clones.clone(from, id)).rejects.toMatchObject({ code: "unknown-template" });
+test("a snapshot that is gone is told from a template that is", async () => {
+  const missing = failure("cannot open 'p/debian@one': dataset does not exist\n");
+  const { clones } = clonesWith({ clone: missing });
+  await expect(clones.clone(from, id)).rejects.toMatchObject({ code: "no-snapshot" });
+  const without = clonesWith({ clone: missing, marks: failure("cannot open 'p/debian': dataset does not exist\n") });
+  await expect(without.clones.clone(from, id)).rejects.toMatchObject({ code: "unknown-template" });
 });
 
 test("a view of a clone that nobody made", async () => {

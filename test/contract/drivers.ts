@@ -1,0 +1,113 @@
+/** The drivers that the contract suite runs against, each over a fresh storage of its own. */
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { type CloneId, parseTemplateName, type TemplateName } from "../../daemon/protocol/names.ts";
+import type { StorageDriver } from "../../daemon/storage/driver.ts";
+import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
+import { createZfsDriver } from "../../daemon/storage/zfs.ts";
+import { must, run } from "../support/process.ts";
+
+export interface Storage {
+  readonly driver: StorageDriver;
+  /** A daemon with another identity on the same storage. */
+  readonly stranger: StorageDriver;
+  templateName(base: string): TemplateName;
+  /** Makes, where a clone of that name would be, something that nobody marked. Gives the question whether it is whole. */
+  plant(id: CloneId, mark?: string): Promise<() => Promise<boolean>>;
+  /** Host paths below which the raw clones are, if they are anywhere. */
+  readonly rawPaths: readonly string[];
+  close(): Promise<void>;
+}
+
+export interface DriverKind {
+  readonly name: string;
+  /** `directory` is empty, the test's own and deleted by it; `megabytes` bounds the storage. */
+  open(directory: string, megabytes?: number): Promise<Storage>;
+}
+
+const log = { warn: (details: object, message: string): void => console.warn(message, details) };
+
+const overlay = (name: string, attachLayers: boolean): DriverKind => ({
+  name,
+  async open(directory, megabytes) {
+    if (megabytes !== undefined) await mountSmall(directory, megabytes);
+    const store = join(directory, "store");
+    const driver = createOverlayDriver({ directory: store, storeId: "ours", log, attachLayers });
+    const stranger = createOverlayDriver({ directory: store, storeId: "theirs", log });
+    await driver.check();
+    await stranger.check();
+    return {
+      driver,
+      stranger,
+      templateName: parseTemplateName,
+      async plant(id, mark) {
+        const home = join(store, "clones", id);
+        mkdirSync(join(home, "upper"), { recursive: true });
+        if (mark !== undefined) symlinkSync(mark, join(home, "mark"));
+        return async () => (await run(["test", "-d", join(home, "upper")])).code === 0;
+      },
+      rawPaths: [store],
+      async close() {
+        await unmountBelow(directory);
+      },
+    };
+  },
+});
+
+async function mountSmall(directory: string, megabytes: number): Promise<void> {
+  const image = `${directory}.img`;
+  await must(["truncate", "-s", `${megabytes}M`, image]);
+  await must(["mkfs.ext4", "-q", "-m", "0", image]);
+  await must(["mount", "-o", "loop", image, directory]);
+  await must(["rm", image]); // the loop device keeps it
+}
+
+/** Whatever is mounted there, the last one first. */
+export async function unmountBelow(directory: string): Promise<void> {
+  const mounts = (await must(["cat", "/proc/self/mounts"])).split("\n").map((line) => line.split(" ")[1] ?? "");
+  for (const at of mounts.filter((path) => path === directory || path.startsWith(`${directory}/`)).reverse()) {
+    await must(["umount", "-l", at]);
+  }
+}
+
+/** Below a dataset of its own in the pool that the environment names: only a virtual machine has one to spare. */
+const zfs = (pool: string): DriverKind => ({
+  name: "zfs",
+  async open(directory, megabytes) {
+    const parent = `${pool}/contract-${process.pid}-${process.hrtime.bigint()}`;
+    await must(["zfs", "create", "-o", "mountpoint=none", ...(megabytes ? ["-o", `quota=${megabytes}M`] : []), parent]);
+    const mountDirectory = join(directory, "mnt");
+    const driver = createZfsDriver({ store: "ours", mountDirectory });
+    await driver.check();
+    return {
+      driver,
+      stranger: createZfsDriver({ store: "theirs", mountDirectory }),
+      templateName: (base) => parseTemplateName(`${parent}/${base}`),
+      async plant(id, mark) {
+        const dataset = `${parent}/${id}`;
+        await must([
+          "zfs",
+          "create",
+          "-o",
+          "mountpoint=none",
+          ...(mark ? ["-o", `isolate:mark=${mark}`] : []),
+          dataset,
+        ]);
+        return async () => (await run(["zfs", "list", dataset])).code === 0;
+      },
+      rawPaths: [mountDirectory],
+      async close() {
+        await unmountBelow(directory);
+        await must(["zfs", "destroy", "-R", "-f", parent]);
+      },
+    };
+  },
+});
+
+const pool = process.env.ISOLATE_TEST_ZPOOL;
+
+export const kinds: readonly DriverKind[] = [
+  overlay("overlay", false),
+  overlay("overlay, as on Linux before 6.15", true),
+  ...(pool ? [zfs(pool)] : []),
+];

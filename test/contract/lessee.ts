@@ -1,0 +1,71 @@
+/** A real user with a pinned user namespace, and what they can do in a view: from the host, and as root inside. */
+import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createUserNamespaces } from "../../daemon/idmap/userns.ts";
+import type { IdMap } from "../../daemon/storage/driver.ts";
+import { must, type Outcome, run, type User } from "../support/process.ts";
+import { unmountBelow } from "./drivers.ts";
+
+export const owner: User = { uid: 61201, gid: 61201, groups: [] };
+export const other: User = { uid: 61202, gid: 61202, groups: [] };
+/** Host id of container 1. */
+export const rangeStart = 1_000_000;
+
+export interface Lessee {
+  readonly map: IdMap;
+  /** A new empty directory that a view can be mounted at, within reach of the owner alone. */
+  place(): string;
+  /** A shell script on the host, in that directory. */
+  outside(directory: string, script: string, as?: User): Promise<Outcome>;
+  /** A shell script as container 0 with its capabilities, in that directory. Throws when it fails. */
+  inside(directory: string, script: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** A directory of the test's own, which everybody may pass. */
+export function makeDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "isolate-contract-"));
+  chmodSync(directory, 0o755);
+  return directory;
+}
+
+export async function removeDirectory(directory: string): Promise<void> {
+  await unmountBelow(directory);
+  await must(["rm", "-rf", "--one-file-system", directory]);
+}
+
+export async function createLessee(): Promise<Lessee> {
+  const directory = makeDirectory();
+  const subuid = join(directory, "subuid");
+  await must(["sh", "-c", `echo ${owner.uid}:${rangeStart}:65536 > ${subuid}`]);
+  const given = new Map<number, number>();
+  const namespaces = createUserNamespaces({
+    runtimeDirectory: join(directory, "run"),
+    subuidFile: subuid,
+    subgidFile: subuid,
+    rangeBase: 0x70000000,
+    ranges: { rangeOf: (uid) => given.get(uid), all: () => given, save: (uid, start) => given.set(uid, start) },
+    userName: async (uid) => String(uid),
+    log: { info: () => undefined },
+  });
+  const pinned = await namespaces.for(owner);
+  let places = 0;
+  return {
+    map: { userns: pinned.fd, uid: pinned.uid, gid: pinned.gid },
+    place() {
+      const at = join(pinned.directory, `view-${places++}`);
+      mkdirSync(at);
+      return at;
+    },
+    outside: (at, script, as = owner) => run(["sh", "-c", `cd "$0" && ${script}`, at], { as }),
+    inside(at, script) {
+      const enter = ["nsenter", `--user=${pinned.userns}`, "-S", "0", "-G", "0", "--"];
+      return must([...enter, "sh", "-ec", `cd "$0"; ${script}`, at], { as: owner });
+    },
+    async close() {
+      namespaces.close();
+      await removeDirectory(directory);
+    },
+  };
+}

@@ -1,0 +1,400 @@
+/** What every storage driver does, and what none may do. On real storage with real users; needs root. */
+
+import { lstatSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import {
+  type CloneId,
+  makeCloneId,
+  type SnapshotName,
+  splitSnapshotName,
+  type TemplateName,
+} from "../../daemon/protocol/names.ts";
+import { eventually, finished, must, start } from "../support/process.ts";
+import { archive, streamOf } from "./archive.ts";
+import { kinds, type Storage } from "./drivers.ts";
+import { createLessee, type Lessee, makeDirectory, other, owner, rangeStart, removeDirectory } from "./lessee.ts";
+
+const rootTree = `
+  mkdir -p etc var/spool/x home; echo first > etc/release; echo kept > etc/kept; : > etc/daemons; chown 33:33 etc/daemons; : > etc/nobody; chown 65535:65535 etc/nobody
+  cp /usr/bin/id suid-id; chown 33:33 suid-id; chmod 4755 suid-id
+  mknod -m 666 null c 1 3; ln -s ../../../../../../etc out; setfattr -n user.note -v yes etc/release || true`;
+
+let lessee: Lessee;
+let tar: Buffer;
+beforeAll(async () => {
+  lessee = await createLessee();
+  tar = await archive(rootTree);
+});
+afterAll(async () => lessee?.close());
+
+describe.each(kinds)("$name", ({ open }) => {
+  jest.setTimeout(300_000);
+  let directory: string;
+  let storage: Storage;
+  let template: TemplateName;
+  let snapshot: SnapshotName;
+  let made = 0;
+  const ids: CloneId[] = [];
+  const views: { id: CloneId; at: string }[] = [];
+
+  beforeAll(async () => {
+    directory = makeDirectory();
+    storage = await open(directory);
+    template = storage.templateName("base");
+    snapshot = await storage.driver.createTemplate(template, streamOf(tar));
+  });
+  afterEach(async () => {
+    for (const { id, at } of views.splice(0)) await storage.driver.unview(id, at);
+    for (const id of ids.splice(0)) await eventually(`${id} is destroyed`, () => gone(id));
+  });
+  afterAll(async () => {
+    await storage?.close();
+    await removeDirectory(directory);
+  });
+
+  const gone = (id: CloneId) =>
+    storage.driver.destroy(id).then(
+      () => true,
+      (error: { code?: string }) => error.code !== "clone-busy",
+    );
+  const code = (promise: Promise<unknown>) =>
+    promise.then(
+      () => "nothing thrown",
+      (error: { code?: string }) => error.code ?? error,
+    );
+  const newId = (): CloneId => {
+    const id = makeCloneId(template, BigInt(Date.now()) * 1_000_000n + BigInt(made++));
+    ids.push(id);
+    return id;
+  };
+  async function clone(from = snapshot): Promise<CloneId> {
+    const id = newId();
+    await storage.driver.clone(from, id);
+    return id;
+  }
+  async function show(id: CloneId): Promise<string> {
+    const at = lessee.place();
+    await storage.driver.view(id, lessee.map, at);
+    views.push({ id, at });
+    return at;
+  }
+  async function edit(name: TemplateName, script: string): Promise<void> {
+    const at = lessee.place();
+    await storage.driver.edit(name, lessee.map, at);
+    try {
+      await lessee.inside(at, script);
+    } finally {
+      await storage.driver.unedit(name, at);
+    }
+  }
+  const another = async (base: string): Promise<TemplateName> => {
+    const name = storage.templateName(base);
+    await storage.driver.createTemplate(name, streamOf(tar));
+    return name;
+  };
+
+  describe("templates", () => {
+    test("one made of a tar is listed with its first snapshot", async () => {
+      const found = await storage.driver.templates([template, storage.templateName("absent")]);
+      expect(found).toMatchObject([{ template, snapshot }]);
+      expect(Math.abs((found[0]?.created ?? 0) - Date.now())).toBeLessThan(300_000);
+      expect(await storage.driver.templates()).toMatchObject([{ template }]);
+      expect(splitSnapshotName(snapshot).template).toBe(template);
+    });
+
+    test("unknown ones, and snapshots that do not exist, are told", async () => {
+      const absent = storage.templateName("absent");
+      expect(await code(storage.driver.latest(absent))).toBe("unknown-template");
+      expect(await code(storage.driver.snapshot(absent))).toBe("unknown-template");
+      expect(await code(storage.driver.removeTemplate(absent))).toBe("unknown-template");
+      expect(await code(storage.driver.edit(absent, lessee.map, lessee.place()))).toBe("unknown-template");
+      expect(await code(storage.driver.latest(template, "nothing-like-it-*"))).toBe("no-snapshot");
+      expect(await code(clone(`${template}@19700101T000000.000Z` as SnapshotName))).toBe("no-snapshot");
+      expect(await code(clone(`${absent}@19700101T000000.000Z` as SnapshotName))).toBe("unknown-template");
+      expect(await storage.driver.list()).toEqual([]);
+    });
+
+    test("an existing one is not made again, and keeps its content", async () => {
+      expect(await code(storage.driver.createTemplate(template, streamOf(await archive("echo x > x"))))).toBe(
+        "template-exists",
+      );
+      expect(await storage.driver.latest(template)).toBe(snapshot);
+    });
+
+    test.each<[string, () => Promise<ReturnType<typeof streamOf>>]>([
+      ["no archive at all", async () => streamOf(Buffer.from("hello ".repeat(10_000)))],
+      ["nothing", async () => streamOf(Buffer.alloc(0))],
+      [
+        "one cut in the middle of a file",
+        async () => streamOf((await archive("head -c 100000 /dev/urandom > big")).subarray(0, 60_000)),
+      ],
+      ["one cut between two members", async () => streamOf((await archive(": > a; : > b; : > c")).subarray(0, 1024))],
+      ["a connection that breaks off after a whole archive", async () => streamOf(tar, new Error("reset"))],
+    ])("%s is refused and leaves nothing", async (_, stream) => {
+      const name = storage.templateName("broken");
+      expect(await code(storage.driver.createTemplate(name, await stream()))).toBe("bad-tar");
+      expect(await code(storage.driver.latest(name))).toBe("unknown-template");
+      expect(await storage.driver.templates()).toHaveLength(1);
+      // The name is free again.
+      await storage.driver.createTemplate(name, streamOf(tar));
+      await storage.driver.removeTemplate(name);
+    });
+
+    test("one with clones is not removed", async () => {
+      const name = await another("removed");
+      const id = await clone(await storage.driver.latest(name));
+      expect(await code(storage.driver.removeTemplate(name))).toBe("template-busy");
+      await storage.driver.destroy(id);
+      await storage.driver.removeTemplate(name);
+      expect(await code(storage.driver.latest(name))).toBe("unknown-template");
+    });
+
+    test("another daemon's is not removed", async () => {
+      expect(["unknown-template", "template-foreign"]).toContain(await code(storage.stranger.removeTemplate(template)));
+      expect(await storage.driver.latest(template)).toBe(snapshot);
+    });
+  });
+
+  describe("snapshots", () => {
+    test("a new one is latest, is noticed, and leaves old clones and old snapshots as they were", async () => {
+      const name = await another("edited");
+      const first = await storage.driver.latest(name);
+      const before = await clone(first);
+      const noticed: TemplateName[] = [];
+      const stop = storage.driver.watch(
+        () => [name],
+        (changed) => noticed.push(changed),
+      );
+      try {
+        await edit(name, "echo second > etc/release; rm etc/kept; mv var lib; echo new > lib/spool/new; chmod 700 .");
+        const second = await storage.driver.snapshot(name);
+        expect(second > first).toBe(true);
+        expect(await storage.driver.latest(name)).toBe(second);
+        await eventually("the snapshot is noticed", () => noticed.includes(name), 10_000);
+        for (const old of [before, await clone(first)]) {
+          expect(await lessee.inside(await show(old), "cat etc/release etc/kept; ls -d var; stat -c %a .")).toBe(
+            "first\nkept\nvar\n755\n",
+          );
+        }
+        const now = await show(await clone(second));
+        expect(await lessee.inside(now, "cat etc/release lib/spool/new; ls etc; stat -c %a .")).toBe(
+          "second\nnew\ndaemons\nnobody\nrelease\n700\n",
+        );
+        // A third one on top of a renamed directory and a deleted file.
+        await edit(name, "mv lib/spool lib/again; echo back > etc/kept");
+        const third = await show(await clone(await storage.driver.snapshot(name)));
+        expect(await lessee.inside(third, "cat etc/kept lib/again/new; ls lib")).toBe("back\nnew\nagain\n");
+        expect(await lessee.inside(now, "ls lib")).toBe("spool\n");
+      } finally {
+        stop();
+      }
+    });
+
+    test("one of a template that nobody wrote to is not latest, and can be cloned", async () => {
+      const unchanged = await storage.driver.snapshot(template);
+      expect(unchanged).not.toBe(snapshot);
+      expect(await storage.driver.latest(template)).toBe(snapshot);
+      expect(await lessee.inside(await show(await clone(unchanged)), "cat etc/release")).toBe("first\n");
+    });
+
+    test("latest honours a pattern", async () => {
+      const name = await another("patterned");
+      const first = splitSnapshotName(await storage.driver.latest(name)).snapshot;
+      await edit(name, "echo x > x");
+      await storage.driver.snapshot(name);
+      expect(await storage.driver.latest(name, first)).toBe(`${name}@${first}`);
+      expect(await storage.driver.latest(name, `?${first.slice(1, -1)}*`)).toBe(`${name}@${first}`);
+      expect(await code(storage.driver.latest(name, first.replace("2", ".")))).toBe("no-snapshot");
+    });
+  });
+
+  describe("clones", () => {
+    test("have the snapshot's content and are independent of each other", async () => {
+      const [one, two] = [await show(await clone()), await show(await clone())];
+      await lessee.inside(one, "echo mine > etc/release; rm -r home; mv etc/kept var/kept; mv var/spool spool");
+      expect(await lessee.inside(one, "cat etc/release var/kept; ls -d spool/x; ls")).toBe(
+        "mine\nkept\nspool/x\netc\nnull\nout\nspool\nsuid-id\nvar\n",
+      );
+      expect(await lessee.inside(two, "cat etc/release etc/kept; ls")).toBe(
+        "first\nkept\netc\nhome\nnull\nout\nsuid-id\nvar\n",
+      );
+    });
+
+    test("are listed while they exist", async () => {
+      const [one, two] = [await clone(), await clone()];
+      const infos = [one, two].map((id) => expect.objectContaining({ id, template, snapshot }));
+      expect(await storage.driver.list()).toEqual(expect.arrayContaining(infos));
+      await storage.driver.destroy(one);
+      expect(await storage.driver.list()).toMatchObject([{ id: two }]);
+    });
+
+    test("are mounted nowhere until they are viewed, and then once", async () => {
+      const mounts = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n").length;
+      const before = mounts();
+      const id = await clone();
+      expect(mounts()).toBe(before);
+      const at = await show(id);
+      expect(mounts()).toBe(before + 1);
+      await storage.driver.unview(id, at);
+      expect(mounts()).toBe(before);
+      await storage.driver.unview(id, at); // already absent
+    });
+
+    test("a name is not taken twice", async () => {
+      const id = await clone();
+      const at = await show(id);
+      await lessee.inside(at, "echo mine > etc/release");
+      expect(await code(storage.driver.clone(snapshot, id))).toBe("storage-failed");
+      expect(await lessee.inside(at, "cat etc/release")).toBe("mine\n");
+    });
+
+    test("fifty at once are fifty", async () => {
+      const all = await Promise.all(Array.from({ length: 50 }, () => clone()));
+      expect(new Set((await storage.driver.list()).map(({ id }) => id))).toEqual(new Set(all));
+      await Promise.all(all.map((id) => storage.driver.destroy(id)));
+      expect(await storage.driver.list()).toEqual([]);
+    });
+  });
+
+  describe("views", () => {
+    test("ids are canonical on disk and the lessee's on the host", async () => {
+      const id = await clone();
+      const at = await show(id);
+      expect(await lessee.inside(at, "stat -c %u:%g . etc/daemons etc/nobody")).toBe("0:0\n33:33\n65535:65535\n");
+      const onHost = (path: string) => [lstatSync(join(at, path)).uid, lstatSync(join(at, path)).gid];
+      expect(onHost(".")).toEqual([owner.uid, owner.gid]);
+      expect(onHost("etc/daemons")).toEqual([rangeStart + 32, rangeStart + 32]);
+      expect(onHost("etc/nobody")).toEqual([rangeStart + 65534, rangeStart + 65534]);
+      await lessee.inside(
+        at,
+        ": > zero; : > www; chown 33:65535 www; : > last; chown 65535:33 last; chown 33 etc/kept; mkfifo pipe; ln last hard",
+      );
+      expect(onHost("zero")).toEqual([owner.uid, owner.gid]);
+      expect(onHost("www")).toEqual([rangeStart + 32, rangeStart + 65534]);
+      expect(onHost("hard")).toEqual([rangeStart + 65534, rangeStart + 32]);
+      expect(onHost("etc/kept")).toEqual([rangeStart + 32, owner.gid]);
+    });
+
+    test("a set-user-id file means nothing, a device node opens nothing", async () => {
+      const at = await show(await clone());
+      expect(lstatSync(join(at, "suid-id")).mode & 0o7777).toBe(0o4755);
+      expect((await lessee.outside(at, "./suid-id -u")).stdout).toBe(`${owner.uid}\n`);
+      expect((await lessee.outside(at, "echo x > null")).stderr).toMatch(/Permission denied/);
+    });
+
+    test("nobody else reaches it, and nobody at all the raw clone", async () => {
+      const at = await show(await clone());
+      expect((await lessee.outside(at, "ls -d etc")).stdout).toBe("etc\n");
+      expect((await lessee.outside(at, "ls -d etc", other)).stderr).toMatch(/can't cd to .*|Permission denied/);
+      for (const path of storage.rawPaths) {
+        expect((await lessee.outside("/", `ls ${path}`)).code).not.toBe(0);
+        expect((await lessee.outside("/", `cd ${path}`, other)).code).not.toBe(0);
+      }
+      expect((await lessee.outside(at, "rmdir ../*; mkdir ../x; mv ../view-0 ../y")).code).not.toBe(0);
+    });
+
+    test("of a clone that does not exist fails", async () => {
+      expect(await code(storage.driver.view(newId(), lessee.map, lessee.place()))).toBe("storage-failed");
+    });
+  });
+
+  describe("destroying", () => {
+    test.each([
+      ["a mount namespace that copied the view", (_: string) => ["unshare", "-m", "sleep", "600"]],
+      ["a working directory in the view", (at: string) => ["sh", "-c", 'cd "$0"; exec sleep 600', at]],
+      ["a file that is open", (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at]],
+    ])("is refused for as long as there is %s", async (_, command) => {
+      const id = await clone();
+      const at = await show(id);
+      const user = start(command(at));
+      const ended = finished(user, { patience: 250_000 });
+      try {
+        await eventually(
+          "the program sleeps",
+          async () => readFileSync(`/proc/${user.pid}/comm`, "utf8") === "sleep\n",
+        );
+        expect(await code(storage.driver.destroy(id))).toBe("clone-busy");
+        await storage.driver.unview(id, at);
+        expect(await code(storage.driver.destroy(id))).toBe("clone-busy");
+        expect(await storage.driver.list()).toMatchObject([{ id }]);
+      } finally {
+        user.kill("SIGKILL");
+        await ended;
+      }
+      await eventually("the clone can be destroyed", () => gone(id), 5_000);
+      expect(await storage.driver.list()).toEqual([]);
+    });
+
+    test("twice, and of what never was, is success", async () => {
+      const id = await clone();
+      await storage.driver.destroy(id);
+      await storage.driver.destroy(id);
+      await storage.driver.destroy(newId());
+    });
+
+    test("does not touch another daemon's clone, nor list it", async () => {
+      const id = await clone();
+      expect(await storage.stranger.list()).toEqual([]);
+      await storage.stranger.destroy(id).catch(() => undefined);
+      expect(await storage.driver.list()).toMatchObject([{ id }]);
+      expect(await lessee.inside(await show(id), "cat etc/release")).toBe("first\n");
+    });
+
+    test.each([undefined, `theirs ${"x".repeat(20)}`, "ours"])(
+      "does not touch what nobody marked, nor list it (%s)",
+      async (mark) => {
+        const id = makeCloneId(template, BigInt(Date.now()) * 1_000_000n + BigInt(made++));
+        const whole = await storage.plant(id, mark);
+        await storage.driver.destroy(id).catch(() => undefined);
+        expect(await whole()).toBe(true);
+        expect(await storage.driver.list()).toEqual([]);
+      },
+    );
+
+    test("hostile content deletes nothing outside", async () => {
+      const outside = makeDirectory();
+      try {
+        writeFileSync(join(outside, "precious"), "");
+        const id = await clone();
+        const at = await show(id);
+        await lessee.inside(
+          at,
+          `ln -s ${outside} link; ln -s ../../../../../../..${outside} up; mkdir a:b,c 'new
+line' -- -rf '--no-preserve-root' ' '; ln -s ${outside} 'new
+line'/${"x".repeat(200)}; : > "$(printf '\\377\\376')"; mkdir locked; : > locked/x; chmod 0 locked
+perl -e 'for (1..3000) { mkdir "deep"; chdir "deep" or die } symlink "${outside}", "end"'`,
+        );
+        await storage.driver.unview(id, at);
+        await eventually("the clone is destroyed", () => gone(id));
+        expect(await storage.driver.list()).toEqual([]);
+        expect(await must(["ls", outside])).toBe("precious\n");
+      } finally {
+        await removeDirectory(outside);
+      }
+    });
+  });
+});
+
+describe.each(kinds)("$name, full", ({ open }) => {
+  test("a template that does not fit is refused and leaves nothing", async () => {
+    const directory = makeDirectory();
+    const small = await open(directory, 96);
+    try {
+      const [big, fits] = [small.templateName("big"), small.templateName("fits")];
+      const bytes = await archive("head -c 150000000 /dev/urandom > big");
+      await expect(small.driver.createTemplate(big, streamOf(bytes))).rejects.toMatchObject({ code: "storage-full" });
+      await expect(small.driver.latest(big)).rejects.toMatchObject({ code: "unknown-template" });
+      expect(await small.driver.templates()).toEqual([]);
+      // Twice, since something left behind would be in the way of the second.
+      for (let round = 0; round < 2; round++) {
+        await small.driver.createTemplate(fits, streamOf(await archive("head -c 40000000 /dev/urandom > big")));
+        await small.driver.removeTemplate(fits);
+        if (small.driver.name === "zfs") await must(["zpool", "sync"]);
+      }
+    } finally {
+      await small.close();
+      await removeDirectory(directory);
+    }
+  });
+});

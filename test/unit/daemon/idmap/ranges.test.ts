@@ -1,0 +1,115 @@
+import { describe, expect, test } from "@jest/globals";
+import { type MapInput, parseDelegated, planMap } from "../../../../daemon/idmap/ranges.ts";
+
+const base = 0x70000000;
+const plan = (input: Partial<Omit<MapInput, "subuid" | "subgid">> & { subuid?: string; subgid?: string }) =>
+  planMap({
+    caller: input.caller ?? { uid: 1000, gid: 100, name: "alice" },
+    subuid: parseDelegated(input.subuid ?? ""),
+    subgid: parseDelegated(input.subgid ?? ""),
+    given: input.given ?? new Map(),
+    base: input.base ?? base,
+  });
+
+test("lines of subuid(5) are read, others passed over", () => {
+  const text = "alice:100000:65536\n\n# note\n1000:200000:65535\nbob:x:1\nbob:1\n:5:5\na:1:2:3\nlast:4294967295:9";
+  expect(parseDelegated(text)).toEqual([
+    { who: "alice", start: 100000, count: 65536 },
+    { who: "1000", start: 200000, count: 65535 },
+    { who: "last", start: 4294967295, count: 9 },
+  ]);
+});
+
+describe("a user with ranges", () => {
+  test("is container 0, and the ranges are the rest", () => {
+    expect(plan({ subuid: "bob:1:99999\nalice:100000:65536", subgid: "alice:300000:65535" })).toEqual({
+      uid: 1000,
+      gid: 100,
+      uidMap: "0 1000 1\n1 100000 65535\n",
+      gidMap: "0 100 1\n1 300000 65535\n",
+      give: undefined,
+    });
+  });
+
+  test("is found by number too, and by nobody else's name", () => {
+    expect(plan({ subuid: "1000:100000:65535", subgid: "1000:100000:65535" }).give).toBeUndefined();
+    expect(plan({ subuid: "100:100000:65535\nalic:200000:65535", subgid: "alice:100000:65535" }).uidMap).toBe(
+      `0 1000 1\n1 ${base} 65535\n`,
+    );
+    // Without a login name nobody's name is theirs.
+    expect(plan({ caller: { uid: 1000, gid: 100 }, subuid: "undefined:100000:65535", subgid: "" }).give).toBe(base);
+  });
+
+  test.each([
+    ["too small", "alice:100000:65534"],
+    ["holding host root", "alice:0:65536"],
+    ["holding the caller's own id, which the kernel refuses", "alice:1:70000"],
+    ["reaching past the last id", "alice:4294901761:65535"],
+  ])("does not get one %s", (_, line) => {
+    expect(plan({ subuid: line, subgid: "alice:300000:65536" }).uidMap).toBe(`0 1000 1\n1 ${base} 65535\n`);
+    expect(plan({ subuid: `${line}\nalice:500000:65536`, subgid: "alice:300000:65536" }).uidMap).toBe(
+      "0 1000 1\n1 500000 65535\n",
+    );
+  });
+
+  test("and without one for groups gets the daemon's for these alone", () => {
+    const { uidMap, gidMap, give } = plan({ subuid: "alice:100000:65536" });
+    expect([uidMap, gidMap, give]).toEqual(["0 1000 1\n1 100000 65535\n", `0 100 1\n1 ${base} 65535\n`, base]);
+  });
+});
+
+describe("a range of the daemon's", () => {
+  test("is remembered", () => {
+    const given = new Map([[1000, base + 3 * 65536]]);
+    expect(plan({ given })).toMatchObject({ uidMap: `0 1000 1\n1 ${base + 3 * 65536} 65535\n`, give: undefined });
+  });
+
+  test("is nobody else's", () => {
+    const given = new Map([
+      [7, base],
+      [8, base + 2 * 65536],
+    ]);
+    expect(plan({ given }).give).toBe(base + 65536);
+    // Given from another base: it overlaps two of ours.
+    expect(plan({ given: new Map([[7, base + 1]]) }).give).toBe(base + 2 * 65536);
+  });
+
+  test.each(["subuid", "subgid"])("overlaps nothing that %s gives to anybody", (file) => {
+    expect(plan({ [file]: `bob:${base + 65535}:1` }).give).toBe(base + 65536);
+    expect(plan({ [file]: `bob:${base + 65536}:1` }).give).toBe(base);
+    expect(plan({ [file]: `bob:${base - 10}:11\nbob:${base + 65536}:65536` }).give).toBe(base + 2 * 65536);
+    // Given earlier, and delegated since.
+    expect(plan({ given: new Map([[1000, base]]), [file]: `bob:${base}:1` }).give).toBe(base + 65536);
+  });
+
+  test("does not hold the caller's own ids", () => {
+    expect(plan({ caller: { uid: base + 5, gid: 100 } }).give).toBe(base + 65536);
+    expect(plan({ caller: { uid: 5, gid: base + 5 } }).give).toBe(base + 65536);
+  });
+
+  test("runs out with a sentence", () => {
+    const message = /cannot serve on this host: no 65536 ids are free from 2147418112 on for user 1000/;
+    expect(() => plan({ base: 0x7fff0000, given: new Map([[7, 0x7fff0000]]) })).toThrow(message);
+  });
+});
+
+describe("root", () => {
+  test("is never host 0 inside, whatever subuid says", () => {
+    const root = { uid: 0, gid: 0, name: "root" };
+    expect(plan({ caller: root, subuid: "root:100000:65536", subgid: "root:100000:65536" })).toEqual({
+      uid: base,
+      gid: base,
+      uidMap: `0 ${base} 65536\n`,
+      gidMap: `0 ${base} 65536\n`,
+      give: base,
+    });
+  });
+
+  test("by another group is the same", () => {
+    expect(plan({ caller: { uid: 0, gid: 50 }, given: new Map([[0, base]]) })).toMatchObject({
+      uid: base,
+      gid: base,
+      give: undefined,
+    });
+  });
+});

@@ -1,0 +1,142 @@
+/** The import rules of the design, read off the imports themselves. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { describe, expect, test } from "@jest/globals";
+import { projectRoot } from "../support/project.ts";
+
+interface Import {
+  readonly file: string;
+  /** A file of the project, or the name of a package or of a built-in module. */
+  readonly of: string;
+  /** Nothing of it is there when the program runs. */
+  readonly typeOnly: boolean;
+  readonly names: string;
+}
+
+const folders = ["daemon", "client", "engines"];
+const files = folders.flatMap((folder) =>
+  readdirSync(join(projectRoot, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
+    .map((name) => `${folder}/${name}`),
+);
+const source = (file: string): string => readFileSync(join(projectRoot, file), "utf8");
+/** Sentences about imports are no imports. */
+const code = (file: string): string => source(file).replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+
+function importsOf(file: string): Import[] {
+  const text = code(file);
+  const of = (name: string): string => (name.startsWith(".") ? normalize(join(dirname(file), name)) : name);
+  const statements = text.matchAll(/^(?:import|export)\s+(?:(type\s)?([^;"']*?)\s*from\s*)?["']([^"']+)["']/gm);
+  const calls = text.matchAll(/(?:\bimport|\brequire|getBuiltinModule)\(\s*["']([^"']+)["']/g);
+  return [
+    ...[...statements].map(([, type, names = "", name = ""]) => ({
+      file,
+      of: of(name),
+      names,
+      typeOnly: type !== undefined || onlyTypes(names),
+    })),
+    ...[...calls].map(([, name = ""]) => ({ file, of: of(name), names: "", typeOnly: false })),
+  ];
+}
+
+function onlyTypes(names: string): boolean {
+  const each = names
+    .replace(/[{}]/g, "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  return names.includes("{") && each.length > 0 && each.every((name) => name.startsWith("type "));
+}
+
+const imports = files.flatMap(importsOf);
+const inside = (path: string, ...folder: string[]): boolean => folder.some((it) => path.startsWith(`${it}/`));
+const isProject = (path: string): boolean => inside(path, "daemon", "client", "engines", "test", "tools");
+const shown = ({ file, of }: Import): string => `${file} imports ${of}`;
+
+/** Called pure in the layout, or in their first lines. */
+const pure = (file: string): boolean =>
+  inside(file, "engines", "client/desktop") ||
+  /^\/\*\*[\s\S]*?\bPure\b[\s\S]*?\*\//.test(source(file)) ||
+  named.has(file);
+const named = new Set([
+  "daemon/leases/machine.ts",
+  "daemon/leases/plan.ts",
+  "daemon/idmap/ranges.ts",
+  "daemon/storage/zfs-args.ts",
+  "daemon/storage/zfs-parse.ts",
+  "client/arguments.ts",
+  "client/cli.ts",
+  "client/in-root.ts",
+  "client/options.ts",
+  "client/plan.ts",
+  "client/refusal.ts",
+]);
+
+/** What is real: it opens, listens, or calls the kernel. */
+const realDependencies = [
+  "createLibc",
+  "loadBinder",
+  "createApi",
+  "createRootCalls",
+  "openStore",
+  "createLog",
+  "createKeeper",
+];
+
+test("there is something to check", () => {
+  expect(files.length).toBeGreaterThan(40);
+  expect(imports.filter(({ of }) => isProject(of)).length).toBeGreaterThan(100);
+  expect(imports.filter(({ of }) => isProject(of) && !files.includes(of)).map(shown)).toEqual([]);
+});
+
+test("1: daemon/protocol imports only the schema library", () => {
+  const strangers = imports.filter(({ file, of }) => inside(file, "daemon/protocol") && !inside(of, "daemon/protocol"));
+  expect([...new Set(strangers.map(({ of }) => of))]).toEqual(["@sinclair/typebox"]);
+});
+
+test("2: the daemon imports nothing of the client and the engines", () => {
+  expect(
+    imports.filter(({ file, of }) => inside(file, "daemon") && isProject(of) && !inside(of, "daemon")).map(shown),
+  ).toEqual([]);
+});
+
+test("3: the engines import only engines", () => {
+  expect(imports.filter(({ file, of }) => inside(file, "engines") && !inside(of, "engines")).map(shown)).toEqual([]);
+});
+
+test("4: of the project, the client imports engines and daemon/protocol only", () => {
+  const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "daemon/protocol");
+  expect(imports.filter(({ file, of }) => inside(file, "client") && !allowed(of)).map(shown)).toEqual([]);
+});
+
+describe("5: pure files touch no clock, environment, file or process", () => {
+  const list = files.filter(pure);
+
+  test("all that the layout names are there", () => {
+    expect([...named].filter((file) => !list.includes(file) || !files.includes(file))).toEqual([]);
+  });
+
+  test("they import no built-in module, and only pure files", () => {
+    const allowed = (of: string): boolean => inside(of, "daemon/protocol") || (files.includes(of) && pure(of));
+    const wrong = imports.filter(({ file, of, typeOnly }) => pure(file) && !typeOnly && !allowed(of));
+    expect(wrong.map(shown)).toEqual([]);
+  });
+
+  test.each(list)("%s", (file) => {
+    const ambient =
+      /\b(?:process|performance|globalThis|Bun|console)\s*\.|\bDate\b|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\b|\bfetch\(|\bawait\b/;
+    expect(ambient.exec(code(file))?.[0]).toBeUndefined();
+  });
+});
+
+describe("6: only main.ts files build real dependencies", () => {
+  test("nobody imports a main.ts", () => {
+    expect(imports.filter(({ of }) => /(^|\/)main\.ts$/.test(of)).map(shown)).toEqual([]);
+  });
+
+  test.each(realDependencies)("%s", (name) => {
+    const users = files.filter((file) => new RegExp(`(?<!function )\\b${name}\\(`).test(code(file)));
+    expect(users.length).toBeGreaterThan(0);
+    expect(users.filter((file) => !file.endsWith("/main.ts"))).toEqual([]);
+  });
+});
