@@ -1,5 +1,7 @@
 /** One way to name functions of libc, and the two runtimes' ways to call them: `bun:ffi` in the executable, koffi on Node. */
 
+import { encodeBytes } from "./bytes.ts";
+
 /** `bytes`: a buffer or null. `text`: a C string or null. `texts`: a null-terminated array of C strings. */
 export type Parameter = "i32" | "i64" | "bytes" | "text" | "texts";
 export interface Signature {
@@ -28,7 +30,7 @@ function bunBinder(): Binder {
   const { dlopen, ptr, read } = process.getBuiltinModule("bun:ffi");
   const types = { i32: "i32", i64: "i64", bytes: "ptr", text: "ptr", texts: "ptr" } as const;
   const location = dlopen(library, { __errno_location: { args: [], returns: "ptr" } }).symbols.__errno_location;
-  const cString = (text: string): Uint8Array => Buffer.from(`${text}\0`);
+  const cString = (text: string): Uint8Array => encodeBytes(`${text}\0`);
 
   /** What an array of pointers points to goes into `keep`: it must outlive the call. */
   const convert = (argument: Argument, keep: Uint8Array[]): unknown => {

@@ -1,4 +1,5 @@
 /** Files by libc's own calls: loading `node:fs` costs 1.5 ms, a third of the runtime's whole start. */
+import { decodeBytes } from "./bytes.ts";
 import { int, type Kernel, long, type Signatures, SystemCallError } from "./libc-call.ts";
 
 export const fileSignatures = {
@@ -48,12 +49,12 @@ export function createFiles({ attempt, checked, failure }: Kernel<keyof typeof f
     realPath(path: string): string {
       const buffer = Buffer.alloc(pathMaximum);
       if (attempt("realpath", path, buffer) === 0) throw failure("realpath");
-      return buffer.toString("utf8", 0, buffer.indexOf(0));
+      return decodeBytes(buffer.subarray(0, buffer.indexOf(0)));
     },
 
     readLink(path: string): string {
       const buffer = Buffer.alloc(pathMaximum);
-      return buffer.toString("utf8", 0, checked("readlink", attempt("readlink", path, buffer, buffer.length)));
+      return decodeBytes(buffer.subarray(0, checked("readlink", attempt("readlink", path, buffer, buffer.length))));
     },
 
     /** Of the thing itself, a link not followed. */

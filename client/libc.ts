@@ -1,4 +1,5 @@
 /** The client's only native calls: what Linux offers and the runtimes do not. Each throws `SystemCallError`. */
+import { encodeBytes } from "./bytes.ts";
 import type { Binder } from "./ffi.ts";
 import { createKernel, int, long, type Signatures, SystemCallError } from "./libc-call.ts";
 import { createFiles, fileSignatures } from "./libc-files.ts";
@@ -37,7 +38,7 @@ export function createLibc(binder: Binder, architecture: string) {
     /** Blocking, and open across exec: its connection is the lease. */
     connectUnix(path: string): number {
       const address = Buffer.alloc(110); // struct sockaddr_un: family, path
-      const bytes = Buffer.from(path);
+      const bytes = Buffer.from(encodeBytes(path));
       if (bytes.length > 107) throw new SystemCallError("connect", "ENAMETOOLONG");
       address.writeUInt16LE(AF_UNIX, 0);
       bytes.copy(address, 2);
@@ -77,10 +78,11 @@ export function createLibc(binder: Binder, architecture: string) {
     ignoreSignal: (signal: number): void => void attempt("signal", signal, SIG_IGN),
     defaultSignal: (signal: number): void => void attempt("signal", signal, SIG_DFL),
 
-    /** Of descriptors above 2, these alone survive exec(2). */
+    /** Of descriptors above 2, these alone survive exec(2). Node makes the first three close-on-exec too. */
     keepOnly(descriptors: readonly number[]): void {
       checked("close_range", attempt("syscall", closeRange, 3, 0xffffffff, 4)); // CLOSE_RANGE_CLOEXEC, Linux 5.11
-      for (const fd of descriptors) checked("fcntl", attempt("fcntl", fd, 2, 0)); // F_SETFD
+      for (const fd of [0, 1, 2]) attempt("fcntl", fd, 2, 0); // F_SETFD; one may be closed
+      for (const fd of descriptors) checked("fcntl", attempt("fcntl", fd, 2, 0));
     },
 
     setSoftDescriptorLimit(soft: number): void {

@@ -1,6 +1,7 @@
 /** Makes the real dependencies, and turns errors into a sentence and an exit code. */
 import { isolateFailed, toIsolateError } from "../daemon/protocol/errors.ts";
 import { version } from "../daemon/protocol/version.ts";
+import { decodeBytes } from "./bytes.ts";
 import { run } from "./commands/run.ts";
 import { loadBinder } from "./ffi.ts";
 import { createLibc } from "./libc.ts";
@@ -16,7 +17,7 @@ const output: Output = {
   environment: process.env,
 };
 
-void main(process.argv.slice(2));
+void main(commandLine());
 
 async function main(words: readonly string[]): Promise<void> {
   let print = createPrint(output);
@@ -57,8 +58,18 @@ async function main(words: readonly string[]): Promise<void> {
   }
 }
 
+/** The runtimes replace what is not UTF-8; the kernel still has it. */
+function commandLine(): string[] {
+  const words = process.argv.slice(2);
+  if (!words.some((word) => word.includes("\ufffd"))) return words;
+  const all = fs().readFileSync("/proc/self/cmdline", "latin1").split("\0").slice(0, -1);
+  return words.length === 0 ? [] : all.slice(-words.length).map((word) => decodeBytes(Buffer.from(word, "latin1")));
+}
+
 /** Loaded when something is to be said: a run that goes well says nothing. */
-const fs = () => process.getBuiltinModule("node:fs");
+function fs() {
+  return process.getBuiltinModule("node:fs");
+}
 
 /** Waits for a slow reader, and ends quietly when there is none. */
 function writeAll(descriptor: 1 | 2, text: string): void {

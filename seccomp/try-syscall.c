@@ -106,6 +106,21 @@ static long try_fd_request(char **arg)
     return size;
 }
 
+/* Takes a descriptor of another process, PID FD, and keeps it until the end of standard input. */
+static long try_fd_hold(char **arg)
+{
+    long fd = try_pidfd_getfd(arg);
+    char byte;
+
+    if (fd < 0)
+        return -1;
+    puts("held");
+    fflush(stdout);
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        ;
+    return 0;
+}
+
 static long try_open(char **arg)
 {
     return open(arg[0], O_RDONLY | O_CLOEXEC);
@@ -175,6 +190,7 @@ static const struct {
     {"fds", 0, try_fds},
     {"fd-shutdown", 2, try_fd_shutdown},
     {"fd-request", 3, try_fd_request},
+    {"fd-hold", 2, try_fd_hold},
     {"open", 1, try_open},
     {"setns", 1, try_setns},
     {"ids", 0, try_ids},

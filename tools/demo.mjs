@@ -21,8 +21,8 @@ const note = (text) => console.log(paint("2", text));
 /** A step that did not end as it should; its message is for the person at the terminal. */
 class DemoFailed extends Error {}
 
-/** What there is to undo. */
-const made = { directory: undefined, daemon: undefined, step: undefined };
+/** What there is to undo; once that has begun nothing more is started. */
+const made = { directory: undefined, daemon: undefined, step: undefined, undoing: false };
 
 async function main() {
   if (process.getuid() !== 0)
@@ -42,7 +42,9 @@ async function main() {
   await asRoot(place, ["pool"]);
 
   title("A command of an ordinary user, in a fresh root of their own");
-  note(`setpriv makes us user ${place.uid} of group ${place.gid}, whom no file of this machine knows, without any privilege`);
+  note(
+    `setpriv makes us user ${place.uid} of group ${place.gid}, whom no file of this machine knows, without any privilege`,
+  );
   await asUser(place, ["-z", "debian", "sh", "-c", "id; . /etc/os-release; echo $PRETTY_NAME; hostname; ls /"]);
 
   title("That root is writable, as root; another run sees nothing of it");
@@ -122,6 +124,7 @@ async function startDaemon(place) {
   note("its configuration:");
   console.log(indented(readFileSync(place.at("isolated.toml"), "utf8")));
   typed("#", [daemon, "--config", place.at("isolated.toml")]);
+  mayStart();
   const output = openSync(log, "a");
   // A session of its own: Ctrl-C is for the demo, which then stops the daemon in order.
   const child = spawn(process.execPath, [daemon, "--config", place.at("isolated.toml")], {
@@ -170,6 +173,7 @@ async function asUser(place, words, { code = 0 } = {}) {
 
 /** Runs one shown command; its output is the person's to see. */
 async function step(program, args, { env, code = 0 }) {
+  mayStart();
   const child = spawn(program, args, { cwd: "/", env, stdio: ["ignore", "inherit", "inherit"] });
   made.step = { pid: child.pid, end: ended(child) };
   const end = await made.step.end;
@@ -226,33 +230,44 @@ async function timing(program, args, { env, uid, gid }) {
   return milliseconds.sort((a, b) => a - b)[Math.floor(timedRuns / 2)];
 }
 
-async function captured(program, args, options) {
-  const child = spawn(program, args, { cwd: "/", ...options, stdio: ["ignore", "pipe", "ignore"] });
+async function captured(program, args, ids) {
+  mayStart();
+  const child = spawn(program, args, { cwd: "/", ...ids, stdio: ["ignore", "pipe", "ignore"] });
   const chunks = [];
   child.stdout.on("data", (chunk) => chunks.push(chunk));
   const code = await ended(child);
   return { code, text: Buffer.concat(chunks).toString() };
 }
 
+function mayStart() {
+  if (made.undoing) throw new DemoFailed("cannot go on: the demo is over");
+}
+
 /** Also after Ctrl-C and after a failure, whatever had been made by then. */
 async function cleanUp() {
+  made.undoing = true;
   if (made.step) await endProcess(made.step, 30_000);
   if (made.daemon) await endProcess(made.daemon, 15_000);
   if (!made.directory) return;
-  for (const mount of mountsBelow(made.directory)) await captured("umount", ["-l", mount], {});
+  for (const mount of mountsBelow(made.directory)) await undo("umount", ["-l", mount]);
   const left = mountsBelow(made.directory);
   if (left.length > 0) {
     console.error(`cannot remove ${made.directory}: still mounted: ${left.join(" ")}`);
     process.exitCode = 1;
     return;
   }
-  const { code } = await captured("rm", ["-rf", "--one-file-system", made.directory], {});
+  const code = await undo("rm", ["-rf", "--one-file-system", made.directory]);
   if (code !== 0) {
     console.error(`cannot remove ${made.directory}: rm ended with ${code}`);
     process.exitCode = 1;
     return;
   }
   note(`\nremoved ${made.directory} and all that was in it; the daemon is stopped`);
+}
+
+/** In a session of its own, so that neither Ctrl-C nor the terminal's end stops it. */
+function undo(program, args) {
+  return ended(spawn(program, args, { cwd: "/", detached: true, stdio: ["ignore", "ignore", "inherit"] }));
 }
 
 async function endProcess({ pid, end }, patience) {

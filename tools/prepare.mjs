@@ -151,7 +151,9 @@ export function quietly(program, args, { env = process.env } = {}) {
         if (seconds >= 2) console.log(`  ${program} ${args[0]}: done in ${seconds} s`);
         return resolve();
       }
-      reject(new NotPrepared(`${ends(log)}\ncannot go on: '${program} ${args.join(" ")}' ended with ${signal ?? code}`));
+      reject(
+        new NotPrepared(`${ends(log)}\ncannot go on: '${program} ${args.join(" ")}' ended with ${signal ?? code}`),
+      );
     });
   });
 }

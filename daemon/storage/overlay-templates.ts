@@ -69,26 +69,22 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
 
   async function remove(template: TemplateName): Promise<void> {
     await storing(`remove the template '${template}'`, async () => {
-      const { trash, empty } = store();
-      const paths = findTemplate(store(), template);
+      const { trash } = store();
+      const { paths } = settled(store(), template, "remove");
       const clones = listClones(store()).filter(
         ({ snapshot }) => splitSnapshotName(snapshot).template === template,
       ).length;
       if (clones > 0) throw new IsolateError("template-busy", { template, clones });
-      refuseWhileEdited(template, paths, empty, "remove");
       await trash.remove(trash.take(paths.home));
     });
   }
 
   function freeze(template: TemplateName): SnapshotName {
-    const { trash, empty } = store();
-    const paths = findTemplate(store(), template);
-    refuseWhileEdited(template, paths, empty, "snapshot");
-    const layers = readLayers(paths.layers);
+    const { trash } = store();
+    const { paths, layers } = settled(store(), template, "snapshot");
     const stack = stackUpTo(layers);
     const stamp = nextStamp(layers, now());
     const place = join(paths.layers, stamp);
-    completeWorking(store(), paths, layers);
     if (!upperChanged(paths.working.upper, join(paths.layers, stack[0] ?? ""))) {
       writeFileSync(place, "", { flag: "wx" });
     } else {
@@ -130,10 +126,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
     },
     edit: (template, to, at) =>
       storing(`open the template '${template}'`, () => {
-        const paths = findTemplate(store(), template);
-        refuseWhileEdited(template, paths, store().empty, "edit");
-        const layers = readLayers(paths.layers);
-        completeWorking(store(), paths, layers);
+        const { paths, layers } = settled(store(), template, "edit");
         mountStack(
           { layers: paths.layers, lower: stackUpTo(layers), working: paths.working },
           to,
@@ -153,12 +146,17 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
   };
 }
 
-/** A layer must not change below those who see it, nor be written by two mounts at once. */
-function refuseWhileEdited(template: TemplateName, paths: TemplatePaths, empty: string, verb: string): void {
+/** A template that nobody edits now: a layer must not change below those who see it, nor be written by two mounts. */
+function settled(store: OpenOverlay, template: TemplateName, verb: string): { paths: TemplatePaths; layers: Layer[] } {
+  const paths = findTemplate(store, template);
+  const layers = readLayers(paths.layers);
+  completeWorking(store, paths, layers);
   // overlayfs makes a directory in the work directory at its first mount: without it there was none.
-  if (!existsSync(join(paths.working.work, "work")) || !isInUse(paths.working, empty)) return;
-  const cause = "it is mounted for editing, or a process still uses that mount";
-  throw new IsolateError("storage-failed", { doing: `${verb} the template '${template}'`, cause });
+  if (existsSync(join(paths.working.work, "work")) && isInUse(paths.working, store.empty)) {
+    const cause = "it is mounted for editing, or a process still uses that mount";
+    throw new IsolateError("storage-failed", { doing: `${verb} the template '${template}'`, cause });
+  }
+  return { paths, layers };
 }
 
 /** Makes the working layer anew where a crash, or a snapshot just now, left none. */

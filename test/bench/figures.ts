@@ -16,9 +16,13 @@ export interface Figure {
   readonly command: string;
 }
 
-const text = ({ value, unit }: Pick<Figure, "value" | "unit">): string => (unit === "times" ? `${value.toFixed(2)} x` : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`);
+const text = ({ value, unit }: Pick<Figure, "value" | "unit">): string =>
+  unit === "times" ? `${value.toFixed(2)} x` : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
 
 export function markdown(figures: readonly Figure[]): string {
-  const rows = figures.map((figure) => `| ${figure.what} | ${text(figure)} | at most ${text({ ...figure, value: figure.goal })} | \`${figure.command}\` |`);
+  const rows = figures.map(
+    (figure) =>
+      `| ${figure.what} | ${text(figure)} | at most ${text({ ...figure, value: figure.goal })} | \`${figure.command}\` |`,
+  );
   return ["| what | measured | goal | command |", "|---|---|---|---|", ...rows].join("\n");
 }

@@ -33,7 +33,14 @@ async function main(): Promise<void> {
 
 /** The same namespaces and binds as the client asks for, of a directory that exists already. */
 function bareLine(directory: string): string[] {
-  const namespaces = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net"];
+  const namespaces = [
+    "--unshare-user",
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--unshare-net",
+  ];
   const mounts = ["--bind", directory, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home"];
   return ["bwrap", ...namespaces, ...mounts, "--chdir", "/", "true"];
 }
@@ -42,12 +49,33 @@ async function starts(world: World, directory: string): Promise<Figure[]> {
   const ours = [program("isolate"), "-z", world.template, "true"];
   const bare = bareLine(directory);
   say(`${rounds} rounds of: ${ours.slice(1).join(" ")}, and of: ${bare.join(" ")}`);
-  const [isolate = [], bwrap = []] = await timeRuns([ours, bare], rounds, { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+  const [isolate = [], bwrap = []] = await timeRuns([ours, bare], rounds, {
+    as: alice,
+    env: { ISOLATE_SOCKET: world.socket },
+  });
   const command = `isolate -z ${world.template} true`;
   return [
-    { what: "a run against a bare bwrap line with the same namespaces and binds", value: median(isolate) / median(bwrap), unit: "times", goal: 3, command },
-    { what: "a run, warm pool, unprivileged", value: median(isolate), unit: "ms", goal: Number.POSITIVE_INFINITY, command },
-    { what: "the bare bwrap line", value: median(bwrap), unit: "ms", goal: Number.POSITIVE_INFINITY, command: bare.join(" ").replace(directory, "ROOT") },
+    {
+      what: "a run against a bare bwrap line with the same namespaces and binds",
+      value: median(isolate) / median(bwrap),
+      unit: "times",
+      goal: 3,
+      command,
+    },
+    {
+      what: "a run, warm pool, unprivileged",
+      value: median(isolate),
+      unit: "ms",
+      goal: Number.POSITIVE_INFINITY,
+      command,
+    },
+    {
+      what: "the bare bwrap line",
+      value: median(bwrap),
+      unit: "ms",
+      goal: Number.POSITIVE_INFINITY,
+      command: bare.join(" ").replace(directory, "ROOT"),
+    },
   ];
 }
 
@@ -65,12 +93,24 @@ async function reclaim(world: World): Promise<Figure> {
     await world.settled();
     times.push(performance.now() - begun);
   }
-  return { what: "clone reclaimed and pool full again after kill -9", value: median(times) / 1000, unit: "s", goal: 1, command: "isolate pool, asked again and again" };
+  return {
+    what: "clone reclaimed and pool full again after kill -9",
+    value: median(times) / 1000,
+    unit: "s",
+    goal: 1,
+    command: "isolate pool, asked again and again",
+  };
 }
 
 async function leaseTime(world: World): Promise<Figure> {
   const times = [...world.log().matchAll(/"ms":([0-9.]+),"msg":"leased"/g)].map(([, ms]) => Number(ms));
-  return { what: `a lease, server side (${times.length} of them)`, value: median(times), unit: "ms", goal: 2, command: "log_level = \"debug\"" };
+  return {
+    what: `a lease, server side (${times.length} of them)`,
+    value: median(times),
+    unit: "ms",
+    goal: 2,
+    command: 'log_level = "debug"',
+  };
 }
 
 async function memory(world: World): Promise<Figure> {
@@ -78,7 +118,13 @@ async function memory(world: World): Promise<Figure> {
   if (code !== 0) throw new Error(stderr);
   const status = readFileSync(`/proc/${world.daemonPid()}/status`, "utf8");
   const kilobytes = Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]);
-  return { what: "daemon's resident memory with 100 ready clones", value: kilobytes / 1024, unit: "MB", goal: 120, command: `isolate -r ${world.template} 100; grep VmRSS /proc/PID/status` };
+  return {
+    what: "daemon's resident memory with 100 ready clones",
+    value: kilobytes / 1024,
+    unit: "MB",
+    goal: 120,
+    command: `isolate -r ${world.template} 100; grep VmRSS /proc/PID/status`,
+  };
 }
 
 await main();

@@ -5,7 +5,11 @@ import { asUser, type RunOptions, root } from "../support/process.ts";
 const warmUps = 3;
 
 /** Milliseconds of each round for each command; the commands of a round take turns. Throws when one does not end with 0. */
-export async function timeRuns(commands: readonly (readonly string[])[], rounds: number, options: RunOptions): Promise<number[][]> {
+export async function timeRuns(
+  commands: readonly (readonly string[])[],
+  rounds: number,
+  options: RunOptions,
+): Promise<number[][]> {
   const python = [
     "import json,subprocess,sys,time",
     "commands,rounds=json.loads(sys.argv[1]),int(sys.argv[2])",
@@ -17,7 +21,13 @@ export async function timeRuns(commands: readonly (readonly string[])[], rounds:
     "    taken.append((end-begun)*1000)",
     "print(json.dumps(times))",
   ].join("\n");
-  const [program = "", ...args] = asUser(options.as ?? root, ["python3", "-c", python, JSON.stringify(commands), String(rounds + warmUps)]);
+  const [program = "", ...args] = asUser(options.as ?? root, [
+    "python3",
+    "-c",
+    python,
+    JSON.stringify(commands),
+    String(rounds + warmUps),
+  ]);
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin", ...options.env };
   const { stdout, stderr, status } = spawnSync(program, args, { encoding: "utf8", env, cwd: "/" });
   if (status !== 0) throw new Error(stderr);

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createUserNamespaces } from "../../daemon/idmap/userns.ts";
+import { createUserNamespaces, type UserNamespaces } from "../../daemon/idmap/userns.ts";
 import type { IdMap } from "../../daemon/storage/driver.ts";
 import { must, type Outcome, run, type User } from "../support/process.ts";
 import { unmountBelow } from "./drivers.ts";
@@ -35,13 +35,13 @@ export async function removeDirectory(directory: string): Promise<void> {
   await must(["rm", "-rf", "--one-file-system", directory]);
 }
 
-export async function createLessee(): Promise<Lessee> {
-  const directory = makeDirectory();
-  const subuid = join(directory, "subuid");
-  await must(["sh", "-c", `echo ${owner.uid}:${rangeStart}:65536 > ${subuid}`]);
-  const given = new Map<number, number>();
-  const namespaces = createUserNamespaces({
-    runtimeDirectory: join(directory, "run"),
+export function openNamespaces(
+  runtimeDirectory: string,
+  subuid: string,
+  given = new Map<number, number>(),
+): UserNamespaces {
+  return createUserNamespaces({
+    runtimeDirectory,
     subuidFile: subuid,
     subgidFile: subuid,
     rangeBase: 0x70000000,
@@ -49,6 +49,13 @@ export async function createLessee(): Promise<Lessee> {
     userName: async (uid) => String(uid),
     log: { info: () => undefined },
   });
+}
+
+export async function createLessee(): Promise<Lessee> {
+  const directory = makeDirectory();
+  const subuid = join(directory, "subuid");
+  await must(["sh", "-c", `echo ${owner.uid}:${rangeStart}:65536 > ${subuid}`]);
+  const namespaces = openNamespaces(join(directory, "run"), subuid);
   const pinned = await namespaces.for(owner);
   let places = 0;
   return {

@@ -379,16 +379,16 @@ perl -e 'for (1..3000) { mkdir "deep"; chdir "deep" or die } symlink "${outside}
 describe.each(kinds)("$name, full", ({ open }) => {
   test("a template that does not fit is refused and leaves nothing", async () => {
     const directory = makeDirectory();
-    const small = await open(directory, 96);
+    const small = await open(directory, 64);
     try {
       const [big, fits] = [small.templateName("big"), small.templateName("fits")];
-      const bytes = await archive("head -c 150000000 /dev/urandom > big");
+      const bytes = await archive("head -c 90000000 /dev/urandom > big");
       await expect(small.driver.createTemplate(big, streamOf(bytes))).rejects.toMatchObject({ code: "storage-full" });
       await expect(small.driver.latest(big)).rejects.toMatchObject({ code: "unknown-template" });
       expect(await small.driver.templates()).toEqual([]);
       // Twice, since something left behind would be in the way of the second.
       for (let round = 0; round < 2; round++) {
-        await small.driver.createTemplate(fits, streamOf(await archive("head -c 40000000 /dev/urandom > big")));
+        await small.driver.createTemplate(fits, streamOf(await archive("head -c 25000000 /dev/urandom > big")));
         await small.driver.removeTemplate(fits);
         if (small.driver.name === "zfs") await must(["zpool", "sync"]);
       }

@@ -29,12 +29,16 @@ describe.each(callers)("%s", (_who, as) => {
     world.isolate(["-z", world.template, ...args, "bash", "-ec", command], { as, patience: 300_000 });
 
   test("is root inside, and can use every id from 0 to 65535", async () => {
-    const { stdout, stderr } = await inside("id -u; touch /f; for id in 1 33 1000 65535; do chown $id:$id /f; stat -c %u:%g /f; done");
+    const { stdout, stderr } = await inside(
+      "id -u; touch /f; for id in 1 33 1000 65535; do chown $id:$id /f; stat -c %u:%g /f; done",
+    );
     expect(stdout + stderr).toBe("0\n1:1\n33:33\n1000:1000\n65535:65535\n");
   });
 
   test("finds the template's files with their own owners", async () => {
-    expect((await inside("stat -c %u:%g /etc/shadow /root /var/cache/apt/archives/partial")).stdout).toBe("0:42\n0:0\n42:0\n");
+    expect((await inside("stat -c %u:%g /etc/shadow /root /var/cache/apt/archives/partial")).stdout).toBe(
+      "0:42\n0:0\n42:0\n",
+    );
   });
 
   test("can add a user, become it, and write as it", async () => {
@@ -43,8 +47,11 @@ describe.each(callers)("%s", (_who, as) => {
   });
 
   test("can install a package with apt-get", async () => {
-    const build = "mkdir -p /d/DEBIAN /d/opt; echo content > /d/opt/hello; chown 33:33 /d/opt/hello; printf 'Package: hello-isolate\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@localhost>\\nDescription: t\\n' > /d/DEBIAN/control; dpkg-deb -b /d /hello.deb >/dev/null";
-    const { stdout, stderr, code } = await inside(`${build}; apt-get install -y /hello.deb >/log 2>&1 || cat /log; cat /opt/hello; stat -c %u /opt/hello; dpkg-query -W hello-isolate`);
+    const build =
+      "mkdir -p /d/DEBIAN /d/opt; echo content > /d/opt/hello; chown 33:33 /d/opt/hello; printf 'Package: hello-isolate\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@localhost>\\nDescription: t\\n' > /d/DEBIAN/control; dpkg-deb -b /d /hello.deb >/dev/null";
+    const { stdout, stderr, code } = await inside(
+      `${build}; apt-get install -y /hello.deb >/log 2>&1 || cat /log; cat /opt/hello; stat -c %u /opt/hello; dpkg-query -W hello-isolate`,
+    );
     expect({ stdout, code, stderr }).toEqual({ stdout: "content\n33\nhello-isolate\t1\n", code: 0, stderr: "" });
   });
 
@@ -57,35 +64,54 @@ describe.each(callers)("%s", (_who, as) => {
   });
 
   test("cannot write what is the kernel's", async () => {
-    const { stdout } = await inside("for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/sys/vm/drop_caches; do (echo x > $f) 2>/dev/null && echo $f; done; true");
+    const { stdout } = await inside(
+      "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/sys/vm/drop_caches; do (echo x > $f) 2>/dev/null && echo $f; done; true",
+    );
     expect(stdout).toBe("");
   });
 
   test("is nobody of the host's: no process of the sandbox has host id 0", async () => {
     const child = world.begin(["-z", world.template, "sh", "-c", "sleep 60 & echo up; read line"], { as });
     await new Promise((resolve) => child.stdout?.once("data", resolve));
-    const ids = readFileSync(`/proc/${child.pid}/status`, "utf8").match(/^[UG]id:.*$/gm)?.join(" ") ?? "";
+    const ids =
+      readFileSync(`/proc/${child.pid}/status`, "utf8")
+        .match(/^[UG]id:.*$/gm)
+        ?.join(" ") ?? "";
     expect(ids).toMatch(/^Uid:/);
     const all = await must(["ps", "-o", "uid=,gid=", "--ppid", String(child.pid), "-p", String(child.pid)]);
-    for (const line of [...all.trim().split("\n"), ...ids.replace(/[UG]id:/g, "").trim().split(/\s+/)]) expect(line.trim()).not.toMatch(/^0\b/);
+    for (const line of [
+      ...all.trim().split("\n"),
+      ...ids
+        .replace(/[UG]id:/g, "")
+        .trim()
+        .split(/\s+/),
+    ])
+      expect(line.trim()).not.toMatch(/^0\b/);
     child.stdin?.end("\n");
     await world.settled();
   });
 });
 
 test("what root's sandbox writes into a -d directory is root's on the host, whoever it is inside", async () => {
-  const { code, stderr } = await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt`, "sh", "-c", "touch /mnt/a; install -o 33 /dev/null /mnt/b"], { as: root });
+  const { code, stderr } = await world.isolate(
+    ["-z", world.template, "-d", `${scratch}:/mnt`, "sh", "-c", "touch /mnt/a; install -o 33 /dev/null /mnt/b"],
+    { as: root },
+  );
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(await must(["stat", "-c", "%u", join(scratch, "a"), join(scratch, "b")])).toBe("0\n33\n");
 });
 
 test("root's sandbox cannot read what only root can read, unless it was bound", async () => {
-  expect((await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt`, "ls", "/proc/1/root/root"], { as: root })).stdout).not.toContain("mnt");
+  expect(
+    (await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt`, "ls", "/proc/1/root/root"], { as: root }))
+      .stdout,
+  ).not.toContain("mnt");
   expect(existsSync(join(scratch, "c"))).toBe(false);
 });
 
 test("two users' ids never meet on the host", async () => {
-  const mapOf = async (as: typeof alice) => (await world.isolate(["-z", world.template, "cat", "/proc/self/uid_map"], { as })).stdout;
+  const mapOf = async (as: typeof alice) =>
+    (await world.isolate(["-z", world.template, "cat", "/proc/self/uid_map"], { as })).stdout;
   const extents = [];
   for (const as of [alice, bob, root]) {
     for (const line of (await mapOf(as)).trim().split("\n")) {
@@ -94,6 +120,7 @@ test("two users' ids never meet on the host", async () => {
     }
   }
   const sorted = extents.sort((a, b) => a[0] - b[0]);
-  for (const [index, [first]] of sorted.entries()) if (index > 0) expect(first).toBeGreaterThan(sorted[index - 1]?.[1] ?? 0);
+  for (const [index, [first]] of sorted.entries())
+    if (index > 0) expect(first).toBeGreaterThan(sorted[index - 1]?.[1] ?? 0);
   expect(sorted[0]?.[0]).toBeGreaterThan(0);
 });

@@ -25,7 +25,10 @@ async function tree(pid: number): Promise<number[]> {
   return [pid, ...(await Promise.all(children.map(tree))).flat()];
 }
 
-const alive = async (pids: number[]) => (await run(["ps", "-o", "pid=,stat=", "-p", pids.join(",")])).stdout.split("\n").filter((line) => line.trim() && !/ Z/.test(line));
+const alive = async (pids: number[]) =>
+  (await run(["ps", "-o", "pid=,stat=", "-p", pids.join(",")])).stdout
+    .split("\n")
+    .filter((line) => line.trim() && !/ Z/.test(line));
 
 describe("the sandbox and its clone are gone after", () => {
   test.each([
@@ -34,7 +37,11 @@ describe("the sandbox and its clone are gone after", () => {
     ["kill -9 of the command", "exec sleep 1000", (pids: number[]) => ["kill", "-9", `${pids.at(-1)}`]],
     ["kill -9 of the first program inside", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[1]}`]],
     ["kill -HUP, as at the end of a terminal", "sleep 1000", (pids: number[]) => ["kill", "-HUP", `${pids[0]}`]],
-    ["a command that ignores TERM, and a daemon beside it", "trap '' TERM; setsid sh -c \"trap '' TERM HUP; sleep 1000\" & sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[0]}`]],
+    [
+      "a command that ignores TERM, and a daemon beside it",
+      "trap '' TERM; setsid sh -c \"trap '' TERM HUP; sleep 1000\" & sleep 1000",
+      (pids: number[]) => ["kill", "-9", `${pids[0]}`],
+    ],
   ])("%s", async (_what, command, kill) => {
     const before = await world.settled();
     const child = await up(command);
@@ -51,7 +58,10 @@ describe("the sandbox and its clone are gone after", () => {
 
   test("timeout(1), which reports it", async () => {
     const client = program("isolate");
-    const { code } = await run(["timeout", "1", client, "-z", world.template, "sleep", "1000"], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+    const { code } = await run(["timeout", "1", client, "-z", world.template, "sleep", "1000"], {
+      as: alice,
+      env: { ISOLATE_SOCKET: world.socket },
+    });
     expect(code).toBe(124);
     await world.settled();
   });
@@ -86,8 +96,15 @@ test("a run whose client dies while it waits takes no clone", async () => {
 });
 
 test("yes | head ends quietly, and the limit of descriptors inside is the caller's", async () => {
-  expect(await world.isolate(["-z", world.template, "sh", "-c", "yes | head -1"])).toEqual({ code: 0, stdout: "y\n", stderr: "" });
+  expect(await world.isolate(["-z", world.template, "sh", "-c", "yes | head -1"])).toEqual({
+    code: 0,
+    stdout: "y\n",
+    stderr: "",
+  });
   const client = program("isolate");
-  const { stdout } = await run(["sh", "-c", 'ulimit -Sn 333; "$0" -z "$1" sh -c "ulimit -Sn"; true', client, world.template], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+  const { stdout } = await run(
+    ["sh", "-c", 'ulimit -Sn 333; "$0" -z "$1" sh -c "ulimit -Sn"; true', client, world.template],
+    { as: alice, env: { ISOLATE_SOCKET: world.socket } },
+  );
   expect(stdout).toBe("333\n");
 });

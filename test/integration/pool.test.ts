@@ -13,7 +13,11 @@ const asRoot = (...args: string[]) => world.isolate(args, { as: root, patience: 
 
 test("50 runs at once on a pool of 5 all succeed, each in a clone of its own, and the pool ends full", async () => {
   const before = await world.settled();
-  const runs = Array.from({ length: 50 }, () => world.isolate(["-z", world.template, "sh", "-c", "test ! -e /mark && touch /mark && hostname"], { patience: 300_000 }));
+  const runs = Array.from({ length: 50 }, () =>
+    world.isolate(["-z", world.template, "sh", "-c", "test ! -e /mark && touch /mark && hostname"], {
+      patience: 300_000,
+    }),
+  );
   const outcomes = await Promise.all(runs);
   expect(outcomes.filter(({ code }) => code !== 0)).toEqual([]);
   expect(new Set(outcomes.map(({ stdout }) => stdout)).size).toBe(50);

@@ -15,16 +15,19 @@ async function up(command: string) {
   return child;
 }
 
-test.each(["SIGKILL", "SIGTERM"] as const)("a run goes on across %s of the daemon, and its clone goes at its end", async (signal) => {
-  const before = await world.settled();
-  const child = await up("read line; touch /alive && hostname");
-  expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
-  await world.startDaemon();
-  expect(await world.leases()).toHaveLength(1);
-  const end = finished(child, { input: "\n" });
-  expect((await end).code).toBe(0);
-  expect(await world.settled()).toEqual(before);
-});
+test.each(["SIGKILL", "SIGTERM"] as const)(
+  "a run goes on across %s of the daemon, and its clone goes at its end",
+  async (signal) => {
+    const before = await world.settled();
+    const child = await up("read line; touch /alive && hostname");
+    expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
+    await world.startDaemon();
+    expect(await world.leases()).toHaveLength(1);
+    const end = finished(child, { input: "\n" });
+    expect((await end).code).toBe(0);
+    expect(await world.settled()).toEqual(before);
+  },
+);
 
 test("a run that ends while there is no daemon is cleaned up by the next", async () => {
   const before = await world.settled();
@@ -52,7 +55,10 @@ test("a daemon that is killed again and again while it works leaves a whole pool
 test("without a daemon a run says what to start", async () => {
   await world.endDaemon("SIGTERM");
   const { code, stderr } = await world.isolate(["-z", world.template, "true"]);
-  expect({ code, stderr }).toMatchObject({ code: 125, stderr: expect.stringMatching(/^isolate: cannot reach the daemon at .*\n.*systemctl start isolated\.socket.*\n$/) });
+  expect({ code, stderr }).toMatchObject({
+    code: 125,
+    stderr: expect.stringMatching(/^isolate: cannot reach the daemon at .*\n.*systemctl start isolated\.socket.*\n$/),
+  });
   await world.startDaemon();
 });
 

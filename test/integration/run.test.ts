@@ -43,7 +43,9 @@ describe("a run", () => {
   });
 
   test("sees only its own processes, a loopback that is alone, and none of the host's directories", async () => {
-    const { stdout } = await inside("ls /proc | grep -c '^[0-9]'; ls /sys/class/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '; ls -d /oldroot 2>&1");
+    const { stdout } = await inside(
+      "ls /proc | grep -c '^[0-9]'; ls /sys/class/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '; ls -d /oldroot 2>&1",
+    );
     expect(stdout).toMatch(/^[2-6]\nlo\nls: cannot access '\/oldroot'/);
   });
 
@@ -78,26 +80,65 @@ describe("its exit code", () => {
 
 describe("its options", () => {
   test("-d binds a directory: what is written there is the caller's on the host", async () => {
-    const { code } = await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt/new dir`, "touch", "/mnt/new dir/x"]);
+    const { code } = await world.isolate([
+      "-z",
+      world.template,
+      "-d",
+      `${scratch}:/mnt/new dir`,
+      "touch",
+      "/mnt/new dir/x",
+    ]);
     expect(code).toBe(0);
     expect(await must(["stat", "-c", "%u:%g", join(scratch, "x")])).toBe(`${alice.uid}:${alice.gid}\n`);
   });
 
   test("-d with :ro cannot be written, nor made writable from inside", async () => {
     const args = ["-z", world.template, "-d", `${scratch}:/mnt:ro`];
-    expect((await world.isolate([...args, "sh", "-c", "touch /mnt/y; mount -o remount,rw /mnt; mount -o remount,bind,rw /mnt; touch /mnt/y"])).code).not.toBe(0);
-    expect((await world.isolate([...args, "unshare", "-Urm", "sh", "-c", "mount -o remount,bind,rw /mnt; umount -l /mnt; touch /mnt/y"])).code).not.toBe(0);
+    expect(
+      (
+        await world.isolate([
+          ...args,
+          "sh",
+          "-c",
+          "touch /mnt/y; mount -o remount,rw /mnt; mount -o remount,bind,rw /mnt; touch /mnt/y",
+        ])
+      ).code,
+    ).not.toBe(0);
+    expect(
+      (
+        await world.isolate([
+          ...args,
+          "unshare",
+          "-Urm",
+          "sh",
+          "-c",
+          "mount -o remount,bind,rw /mnt; umount -l /mnt; touch /mnt/y",
+        ])
+      ).code,
+    ).not.toBe(0);
     expect(existsSync(join(scratch, "y"))).toBe(false);
   });
 
   test("-d takes a file, and a relative path", async () => {
     writeFileSync(join(scratch, "data"), "hello\n");
-    const { stdout } = await world.isolate(["-z", world.template, "-d", "data:/srv/data", "cat", "/srv/data"], { cwd: scratch });
+    const { stdout } = await world.isolate(["-z", world.template, "-d", "data:/srv/data", "cat", "/srv/data"], {
+      cwd: scratch,
+    });
     expect(stdout).toBe("hello\n");
   });
 
   test("-v sets the environment, and the value may hold colons and spaces", async () => {
-    const { stdout } = await world.isolate(["-z", world.template, "-v", "DISPLAY::0", "-v", "A:b c", "sh", "-c", 'echo "$DISPLAY|$A"']);
+    const { stdout } = await world.isolate([
+      "-z",
+      world.template,
+      "-v",
+      "DISPLAY::0",
+      "-v",
+      "A:b c",
+      "sh",
+      "-c",
+      'echo "$DISPLAY|$A"',
+    ]);
     expect(stdout).toBe(":0|b c\n");
   });
 
@@ -122,11 +163,22 @@ describe("its options", () => {
 
 describe("listings", () => {
   test("ps shows a user's own leases, and root all of them", async () => {
-    const children = [alice, bob].map((as) => world.begin(["-z", world.template, "sh", "-c", "echo up; read line"], { as }));
+    const children = [alice, bob].map((as) =>
+      world.begin(["-z", world.template, "sh", "-c", "echo up; read line"], { as }),
+    );
     await Promise.all(children.map((child) => new Promise((resolve) => child.stdout?.once("data", resolve))));
     const own = JSON.parse((await world.isolate(["ps", "--json"], { as: bob })).stdout);
-    expect(own).toMatchObject([{ user: String(bob.uid), pid: children[1]?.pid, template: world.template, command: expect.stringContaining("read line") }]);
-    expect(Object.keys(own[0])).toEqual(expect.arrayContaining(["lease", "template", "user", "pid", "command", "since"]));
+    expect(own).toMatchObject([
+      {
+        user: String(bob.uid),
+        pid: children[1]?.pid,
+        template: world.template,
+        command: expect.stringContaining("read line"),
+      },
+    ]);
+    expect(Object.keys(own[0])).toEqual(
+      expect.arrayContaining(["lease", "template", "user", "pid", "command", "since"]),
+    );
     expect(await world.leases()).toHaveLength(2);
     for (const child of children) child.stdin?.end("\n");
     await world.settled();
@@ -136,7 +188,17 @@ describe("listings", () => {
     const [pool] = await world.pools();
     expect(pool).toMatchObject({ template: world.template, size: 3, failed: 0, lastError: null });
     expect(Object.keys(pool ?? {})).toEqual(
-      expect.arrayContaining(["template", "driver", "snapshot", "size", "ready", "leased", "retired", "failed", "lastError"]),
+      expect.arrayContaining([
+        "template",
+        "driver",
+        "snapshot",
+        "size",
+        "ready",
+        "leased",
+        "retired",
+        "failed",
+        "lastError",
+      ]),
     );
     const { stdout } = await world.isolate(["pool"]);
     expect(stdout).toContain(world.template);

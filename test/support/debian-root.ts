@@ -10,20 +10,32 @@ const variant = "apt";
 const include = "passwd";
 
 export function cacheDirectory(): string {
-  return process.env.ISOLATE_TEST_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-test");
+  return (
+    process.env.ISOLATE_TEST_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-test")
+  );
 }
 
 /** Path of the archive. `ISOLATE_TEST_ROOT_TAR` names one that is brought along. */
 export async function debianTar(): Promise<string> {
   if (process.env.ISOLATE_TEST_ROOT_TAR) return process.env.ISOLATE_TEST_ROOT_TAR;
-  const key = createHash("sha256").update(JSON.stringify([suite, variant, include])).digest("hex").slice(0, 12);
+  const key = createHash("sha256")
+    .update(JSON.stringify([suite, variant, include]))
+    .digest("hex")
+    .slice(0, 12);
   const path = join(cacheDirectory(), `debian-${key}.tar`);
   if (existsSync(path)) return path;
   mkdirSync(cacheDirectory(), { recursive: true });
   const partial = `${path}.${process.pid}.partial`;
   try {
-    const slim = ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*"];
-    await must(["mmdebstrap", `--variant=${variant}`, `--include=${include}`, "--format=tar", ...slim, suite, partial], { patience: 600_000 });
+    const slim = [
+      "--dpkgopt=path-exclude=/usr/share/doc/*",
+      "--dpkgopt=path-exclude=/usr/share/locale/*",
+      "--dpkgopt=path-exclude=/usr/share/man/*",
+    ];
+    await must(
+      ["mmdebstrap", `--variant=${variant}`, `--include=${include}`, "--format=tar", ...slim, suite, partial],
+      { patience: 600_000 },
+    );
     renameSync(partial, path);
   } finally {
     rmSync(partial, { force: true });

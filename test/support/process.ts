@@ -17,6 +17,9 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** How many times slower than an ordinary machine this one is; for how long to wait before giving up, nothing else. */
+const slowness = Number(process.env.ISOLATE_TEST_SLOWNESS ?? 1);
+
 export interface RunOptions {
   readonly as?: User;
   readonly env?: Readonly<Record<string, string>>;
@@ -26,19 +29,37 @@ export interface RunOptions {
   readonly patience?: number;
 }
 
-const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGPIPE: 13, SIGTERM: 15 };
+const signalNumbers: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGPIPE: 13,
+  SIGTERM: 15,
+};
 
 /** argv that runs a command with exactly that user's ids and no capability more. */
 export function asUser({ uid, gid, groups }: User, command: readonly string[]): string[] {
   if (uid === 0) return [...command];
   const ids = ["--reuid", String(uid), "--regid", String(gid)];
-  return ["setpriv", ...ids, ...(groups.length > 0 ? ["--groups", groups.join(",")] : ["--clear-groups"]), "--", ...command];
+  return [
+    "setpriv",
+    ...ids,
+    ...(groups.length > 0 ? ["--groups", groups.join(",")] : ["--clear-groups"]),
+    "--",
+    ...command,
+  ];
 }
 
 export function start(command: readonly string[], options: RunOptions = {}): ChildProcess {
   const [program = "false", ...args] = asUser(options.as ?? root, command);
   const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  return spawn(program, args, { cwd: options.cwd ?? "/", env: { PATH, LC_ALL: "C.UTF-8", ...options.env }, stdio: "pipe" });
+  return spawn(program, args, {
+    cwd: options.cwd ?? "/",
+    env: { PATH, LC_ALL: "C.UTF-8", ...options.env },
+    stdio: "pipe",
+  });
 }
 
 export function finished(child: ChildProcess, options: RunOptions = {}): Promise<Outcome> {
@@ -52,7 +73,7 @@ export function finished(child: ChildProcess, options: RunOptions = {}): Promise
   });
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(options.input ?? "");
-  const killer = setTimeout(() => child.kill("SIGKILL"), options.patience ?? 60_000);
+  const killer = setTimeout(() => child.kill("SIGKILL"), (options.patience ?? 60_000) * slowness);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {
@@ -74,8 +95,12 @@ export async function must(command: readonly string[], options: RunOptions = {})
 }
 
 /** Waits until `condition` gives something true; the message is what was awaited. */
-export async function eventually<T>(what: string, condition: () => T | Promise<T>, patience = 30_000): Promise<NonNullable<T>> {
-  const end = Date.now() + patience;
+export async function eventually<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  patience = 30_000,
+): Promise<NonNullable<T>> {
+  const end = Date.now() + patience * slowness;
   for (;;) {
     const value = await condition();
     if (value) return value;

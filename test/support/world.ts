@@ -76,7 +76,14 @@ export async function createWorld(options: WorldOptions = {}) {
       start([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } }),
 
     async startDaemon(): Promise<void> {
-      const command = ["sh", "-c", 'exec "$0" --config "$1" >>"$2" 2>&1', program("isolated"), at("isolated.toml"), logFile];
+      const command = [
+        "sh",
+        "-c",
+        'exec "$0" --config "$1" >>"$2" 2>&1',
+        program("isolated"),
+        at("isolated.toml"),
+        logFile,
+      ];
       daemon = start(command);
       const started = daemon;
       await eventually("the daemon answers", async () => {
@@ -118,6 +125,7 @@ export async function createWorld(options: WorldOptions = {}) {
       try {
         for (const { lease } of await world.leases().catch(() => [])) await endLease(world, lease);
         await world.settled().catch(() => undefined);
+        await run([program("isolate"), "-r", template, "0"], { env: { ISOLATE_SOCKET: socket } });
         await run([program("isolate"), "template", "rm", template], { env: { ISOLATE_SOCKET: socket } });
         await world.endDaemon("SIGTERM");
       } finally {
@@ -133,8 +141,15 @@ export async function createWorld(options: WorldOptions = {}) {
     if (parent) await must(["zfs", "create", "-o", "mountpoint=none", parent]);
     await world.startDaemon();
     if (options.template !== false) {
-      const created = await isolate(["template", "create", template, "--tar", await debianTar()], { as: root, patience: 900_000 });
-      if (created.code !== 0) throw new Error(`template create: ${created.stderr}${world.log()}`);
+      if (pool) {
+        // As its users do it: a dataset that exists, with a snapshot made by zfs(8).
+        await must(["zfs", "clone", "-o", "mountpoint=legacy", await baseSnapshot(pool), template]);
+        await must(["zfs", "snapshot", `${template}@first`]);
+      } else {
+        const command = ["template", "create", template, "--tar", await debianTar()];
+        const created = await isolate(command, { as: root, patience: 900_000 });
+        if (created.code !== 0) throw new Error(`template create: ${created.stderr}${world.log()}`);
+      }
       const sized = await isolate(["-r", template, String(options.size ?? 3)], { as: root, patience: 300_000 });
       if (sized.code !== 0) throw new Error(`-r: ${sized.stderr}${world.log()}`);
     }
@@ -143,6 +158,25 @@ export async function createWorld(options: WorldOptions = {}) {
     await world.close();
     throw error;
   }
+}
+
+/** One unpacked Debian for all the worlds of a zpool, since unpacking takes minutes where the processor is emulated. */
+async function baseSnapshot(zpool: string): Promise<string> {
+  const dataset = `${zpool}/debian-base`;
+  const snapshot = `${dataset}@whole`;
+  if ((await run(["zfs", "list", "-H", snapshot])).code === 0) return snapshot;
+  await run(["zfs", "destroy", "-r", dataset]);
+  const directory = mkdtempSync(join(tmpdir(), "isolate-base-"));
+  await must(["zfs", "create", "-o", "mountpoint=legacy", dataset]);
+  await must(["mount", "-t", "zfs", dataset, directory]);
+  try {
+    await must(["tar", "-C", directory, "-xpf", await debianTar()], { patience: 900_000 });
+  } finally {
+    await must(["umount", directory]);
+    rmSync(directory, { recursive: true });
+  }
+  await must(["zfs", "snapshot", snapshot]);
+  return snapshot;
 }
 
 async function endLease(world: World, lease: string): Promise<void> {

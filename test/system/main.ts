@@ -6,13 +6,14 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { debianTar } from "../support/debian-root.ts";
 import { cacheDirectory } from "./cache.ts";
 import { openLog } from "./command.ts";
 import { ensureImage } from "./image.ts";
 import { jestArguments } from "./jest-arguments.ts";
 import { poolName, prepareGuest, projectDirectory } from "./prepare-guest.ts";
 import { createProgress } from "./progress.ts";
-import { makeProjectDisk } from "./project-disk.ts";
+import { makeProjectDisk, rootTarName } from "./project-disk.ts";
 import type { Accelerator } from "./qemu.ts";
 import { boot, type Guest } from "./vm.ts";
 
@@ -24,6 +25,8 @@ const project = fileURLToPath(new URL("../../../../", import.meta.url));
 async function bootWithProject(): Promise<Guest> {
   const cache = cacheDirectory(process.env);
   const image = await ensureImage(cache, say);
+  say("looking for the Debian root of the templates");
+  const rootTar = await debianTar();
   const log = await openLog(join(cache, "boot.log"));
   try {
     say("putting the project on a disk");
@@ -31,7 +34,7 @@ async function bootWithProject(): Promise<Guest> {
       image,
       accelerator: accelerator(process.env.ISOLATE_TEST_ACCEL),
       say,
-      makeProjectDisk: (file) => makeProjectDisk(log, project, join(dirname(file), "project"), file),
+      makeProjectDisk: (file) => makeProjectDisk(log, project, rootTar, join(dirname(file), "project"), file),
     });
   } finally {
     await log.file.close();
@@ -55,6 +58,8 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   const command = ["env", "-C", projectDirectory, ...jest, ...jestArguments(args)];
   const env = {
     ISOLATE_TEST_ZPOOL: poolName,
+    ISOLATE_TEST_SLOWNESS: "16",
+    ISOLATE_TEST_ROOT_TAR: join(projectDirectory, rootTarName),
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     LANG: "C.UTF-8",
     ...(process.env.CI === undefined ? {} : { CI: process.env.CI }),

@@ -18,6 +18,9 @@ const leftOut = [
   "node_modules/*/build/Release/*.a",
 ] as const;
 
+/** Beside the project: the Debian root that templates are made of, since the guest reaches no mirror. */
+export const rootTarName = ".debian-root.tar";
+
 /** Sparse; the tests may write beside the project. */
 const size = "4G";
 
@@ -25,14 +28,21 @@ const size = "4G";
  * Makes a raw ext4 file with the built project, all of it root's. A disk is simply there after the boot, while the
  * emulated processor would have to unpack thousands of small files that came over ssh.
  *
- * `staging` is made, and removed again.
+ * `staging` is made, and removed again. `rootTar` goes with it.
  */
-export async function makeProjectDisk(log: CommandLog, project: string, staging: string, file: string): Promise<void> {
+export async function makeProjectDisk(
+  log: CommandLog,
+  project: string,
+  rootTar: string,
+  staging: string,
+  file: string,
+): Promise<void> {
   await mkdir(staging);
   const excluded = leftOut.map((path) => `--exclude=./${path}`);
   const tarball = `${staging}.tar`;
   await command(log, "tar", ["-C", project, "--anchored", "--wildcards", ...excluded, "-cf", tarball, "."]);
   await command(log, "tar", ["-C", staging, "--no-same-owner", "-xf", tarball]);
+  await command(log, "cp", ["--reflink=auto", rootTar, `${staging}/${rootTarName}`]);
   const mkfs = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", staging, file, size];
   if (process.getuid?.() === 0) await command(log, "env", mkfs);
   // In a user namespace the caller's files look like root's, and so they become root's on the disk.

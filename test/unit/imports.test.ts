@@ -55,9 +55,8 @@ const shown = ({ file, of }: Import): string => `${file} imports ${of}`;
 
 /** Called pure in the layout, or in their first lines. */
 const pure = (file: string): boolean =>
-  inside(file, "engines", "client/desktop") ||
-  /^\/\*\*[\s\S]*?\bPure\b[\s\S]*?\*\//.test(source(file)) ||
-  named.has(file);
+  inside(file, "engines", "client/desktop") || named.has(file) || /\bPure\b/.test(firstComment(file));
+const firstComment = (file: string): string => /^\/\*\*[\s\S]*?\*\//.exec(source(file))?.[0] ?? "";
 const named = new Set([
   "daemon/leases/machine.ts",
   "daemon/leases/plan.ts",
@@ -73,14 +72,17 @@ const named = new Set([
 ]);
 
 /** What is real: it opens, listens, or calls the kernel. */
-const realDependencies = [
-  "createLibc",
-  "loadBinder",
-  "createApi",
-  "createRootCalls",
-  "openStore",
-  "createLog",
-  "createKeeper",
+const realDependencies: [name: string, file: string][] = [
+  ["loadBinder", "client/ffi.ts"],
+  ["createLibc", "client/libc.ts"],
+  ["createRootCalls", "client/libc-root.ts"],
+  ["createApi", "client/api.ts"],
+  ["openStore", "daemon/leases/store.ts"],
+  ["createLog", "daemon/log.ts"],
+  ["createKeeper", "daemon/leases/keeper.ts"],
+  ["createServer", "daemon/http/server.ts"],
+  ["createZfsDriver", "daemon/storage/zfs.ts"],
+  ["createOverlayDriver", "daemon/storage/overlay.ts"],
 ];
 
 test("there is something to check", () => {
@@ -134,9 +136,12 @@ describe("6: only main.ts files build real dependencies", () => {
     expect(imports.filter(({ of }) => /(^|\/)main\.ts$/.test(of)).map(shown)).toEqual([]);
   });
 
-  test.each(realDependencies)("%s", (name) => {
-    const users = files.filter((file) => new RegExp(`(?<!function )\\b${name}\\(`).test(code(file)));
+  test.each(realDependencies)("%s of %s", (name, file) => {
+    const uses = new RegExp(`\\b${name}\\(`);
+    const users = files.filter(
+      (user) => user !== file && uses.test(code(user)) && importsOf(user).some(({ of }) => of === file),
+    );
     expect(users.length).toBeGreaterThan(0);
-    expect(users.filter((file) => !file.endsWith("/main.ts"))).toEqual([]);
+    expect(users.filter((user) => !user.endsWith("/main.ts"))).toEqual([]);
   });
 });

@@ -10,7 +10,8 @@ test("a clone lives from its making to its end", () => {
 });
 
 test("a clone is never leased twice and never recycled", () => {
-  const leads = (to: CloneState) => states.flatMap((state) => events.filter((event) => next(state, event) === to).map((event) => `${state} ${event}`));
+  const leads = (to: CloneState) =>
+    states.flatMap((state) => events.filter((event) => next(state, event) === to).map((event) => `${state} ${event}`));
   expect(leads("leased")).toEqual(["ready lease"]);
   expect(leads("ready")).toEqual(["creating created"]);
 });

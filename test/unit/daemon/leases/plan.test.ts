@@ -19,7 +19,8 @@ const pool = (change: Partial<PoolFacts>): PoolFacts => ({
 describe("refill", () => {
   test("an empty pool is filled to its size", () => expect(plan(pool({}))).toEqual({ create: 3, reclaim: [] }));
   test("what is being made counts", () => expect(plan(pool({ creating: 2 })).create).toBe(1));
-  test("each caller that waits gets one on top", () => expect(plan(pool({ size: 0, waiting: 4, creating: 1 })).create).toBe(3));
+  test("each caller that waits gets one on top", () =>
+    expect(plan(pool({ size: 0, waiting: 4, creating: 1 })).create).toBe(3));
   test("a full pool is left alone", () => {
     expect(plan(pool({ ready: [clone(1), clone(2), clone(3)] }))).toEqual({ create: 0, reclaim: [] });
   });

@@ -7,7 +7,13 @@ import { type LeaseRecord, openStore, type Store } from "../../../../daemon/leas
 import type { CloneId, SnapshotName, TemplateName } from "../../../../daemon/protocol/names.ts";
 
 const template = "p/t" as TemplateName;
-const clone = (id: string) => ({ id: id as CloneId, template, snapshot: "p/t@1" as SnapshotName, boot: "b", made: 1_700_000_000_000_000_001n });
+const clone = (id: string) => ({
+  id: id as CloneId,
+  template,
+  snapshot: "p/t@1" as SnapshotName,
+  boot: "b",
+  made: 1_700_000_000_000_000_001n,
+});
 const lease: LeaseRecord = { uid: 1000, pid: 77, startTime: "123", command: "sh -c 'exit'", since: 5, view: "/v/c1" };
 
 let directory: string;

@@ -13,10 +13,16 @@ test("an error is one sentence, a hint and its cause", () => {
 });
 
 test("an unknown template names those that are near", () => {
-  expect(new IsolateError("unknown-template", { template: "debain", near: ["debian"] }).hint).toBe("did you mean debian?");
+  expect(new IsolateError("unknown-template", { template: "debain", near: ["debian"] }).hint).toBe(
+    "did you mean debian?",
+  );
 });
 
 test("whatever else was thrown becomes an internal error that keeps it", () => {
   const thrown = new TypeError("x is not a function");
-  expect(toIsolateError(thrown)).toMatchObject({ code: "internal", cause: thrown, message: "cannot go on: x is not a function" });
+  expect(toIsolateError(thrown)).toMatchObject({
+    code: "internal",
+    cause: thrown,
+    message: "cannot go on: x is not a function",
+  });
 });

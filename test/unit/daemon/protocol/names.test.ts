@@ -1,12 +1,35 @@
 import { describe, expect, test } from "@jest/globals";
-import { makeCloneId, nearNames, parseCloneId, parseTemplateName, type TemplateName } from "../../../../daemon/protocol/names.ts";
+import {
+  makeCloneId,
+  nearNames,
+  parseCloneId,
+  parseTemplateName,
+  type TemplateName,
+} from "../../../../daemon/protocol/names.ts";
 
 describe("a template's name", () => {
-  test.each(["debian", "rpool/isolate/debisl", "a.b-c_d:e", "0/1"])("may be %s", (name) => expect(parseTemplateName(name)).toBe(name));
-  test.each(["../x", "a b", "-x", "x@y", "", "a//b", "/a", "a/", "a/../b", "a/./b", ".", "a\n", "a\0b", "ü", "a/-b", "x".repeat(300), "$(id)"])(
-    "may not be %j",
-    (name) => expect(() => parseTemplateName(name)).toThrow(/^cannot use the name '/),
+  test.each(["debian", "rpool/isolate/debisl", "a.b-c_d:e", "0/1"])("may be %s", (name) =>
+    expect(parseTemplateName(name)).toBe(name),
   );
+  test.each([
+    "../x",
+    "a b",
+    "-x",
+    "x@y",
+    "",
+    "a//b",
+    "/a",
+    "a/",
+    "a/../b",
+    "a/./b",
+    ".",
+    "a\n",
+    "a\0b",
+    "ü",
+    "a/-b",
+    "x".repeat(300),
+    "$(id)",
+  ])("may not be %j", (name) => expect(() => parseTemplateName(name)).toThrow(/^cannot use the name '/));
   test("that is refused is quoted without control characters and not at full length", () => {
     expect(() => parseTemplateName(`\x1b[31m${"y".repeat(500)}`)).toThrow(/^cannot use the name '\?\[31my{75}'/);
   });
@@ -18,14 +41,16 @@ describe("a clone's name", () => {
     expect(id).toBe("debisl_1700000000000000001");
     expect(parseCloneId(id)).toBe(id);
   });
-  test.each(["debisl", "../x_1700000000000000001", "a/b_1700000000000000001", "_1700000000000000001", "x_17"])("is not %s", (name) =>
-    expect(() => parseCloneId(name)).toThrow("it is not the name of a clone"),
+  test.each(["debisl", "../x_1700000000000000001", "a/b_1700000000000000001", "_1700000000000000001", "x_17"])(
+    "is not %s",
+    (name) => expect(() => parseCloneId(name)).toThrow("it is not the name of a clone"),
   );
 });
 
 describe("near names", () => {
   const known = ["rpool/isolate/debisl", "rpool/isolate/ubuntu", "debian"];
-  test("are found through a slip", () => expect(nearNames("rpool/isolate/debils", known)).toEqual(["rpool/isolate/debisl"]));
+  test("are found through a slip", () =>
+    expect(nearNames("rpool/isolate/debils", known)).toEqual(["rpool/isolate/debisl"]));
   test("are found without the pool", () => expect(nearNames("debisl", known)[0]).toBe("rpool/isolate/debisl"));
   test("are none for something else", () => expect(nearNames("windows", known)).toEqual([]));
 });

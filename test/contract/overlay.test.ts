@@ -1,0 +1,185 @@
+/** What is the overlay store's alone: a crash at any instruction, and trees that change while they are deleted. */
+
+import { existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { makeCloneId, type TemplateName } from "../../daemon/protocol/names.ts";
+import type { StorageDriver } from "../../daemon/storage/driver.ts";
+import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
+import { createTrash } from "../../daemon/storage/trash.ts";
+import { finished, must, start } from "../support/process.ts";
+import { archive, streamOf } from "./archive.ts";
+import { createLessee, type Lessee, makeDirectory, removeDirectory } from "./lessee.ts";
+
+const template = "base" as TemplateName;
+const log = { warn: (details: object, message: string): void => console.warn(message, details) };
+let directory: string;
+let store: string;
+let driver: StorageDriver;
+let lessee: Lessee;
+
+const open = async (now?: () => number): Promise<StorageDriver> => {
+  const opened = createOverlayDriver({ directory: store, storeId: "ours", log, ...(now && { now }) });
+  await opened.check();
+  return opened;
+};
+
+beforeEach(async () => {
+  directory = makeDirectory();
+  store = join(directory, "store");
+  lessee = await createLessee();
+  driver = await open();
+  await driver.createTemplate(template, streamOf(await archive("echo first > file")));
+});
+afterEach(async () => {
+  await lessee.close();
+  await removeDirectory(directory);
+});
+
+async function write(text: string): Promise<void> {
+  const at = lessee.place();
+  await driver.edit(template, lessee.map, at);
+  await lessee.inside(at, `echo ${text} > file`);
+  await driver.unedit(template, at);
+}
+
+async function read(): Promise<string> {
+  const at = lessee.place();
+  const id = makeCloneId(template, process.hrtime.bigint() + 10n ** 18n);
+  await driver.clone(await driver.latest(template), id);
+  await driver.view(id, lessee.map, at);
+  try {
+    return await lessee.inside(at, "cat file");
+  } finally {
+    await driver.unview(id, at);
+    await driver.destroy(id);
+  }
+}
+
+test("what a crash left in the trash is deleted at the start, and nothing else", async () => {
+  mkdirSync(join(store, "trash", "base_1795000000000000000.1.2", "upper"), { recursive: true });
+  symlinkSync("/etc", join(store, "trash", "link.1.3"));
+  driver = await open();
+  expect(readdirSync(join(store, "trash"))).toEqual([]);
+  expect(await read()).toBe("first\n");
+});
+
+test("a crash amid a snapshot leaves it whole, and the template can be edited again", async () => {
+  await write("second");
+  // What freeze() has done after its first rename.
+  const paths = join(store, "templates", template);
+  renameSync(join(paths, "working", "upper"), join(paths, "layers", "29991231T235959.999Z"));
+  driver = await open();
+  expect(await read()).toBe("second\n");
+  await write("third");
+  expect(await read()).toBe("second\n");
+  const third = await driver.snapshot(template);
+  expect(third > "base@29991231T235959.999Z").toBe(true);
+  expect(await read()).toBe("third\n");
+  // And with no working directory at all.
+  await must(["rm", "-r", join(paths, "working")]);
+  expect(await driver.snapshot(template)).not.toBe(third);
+  expect(await driver.latest(template)).toBe(third);
+});
+
+test("a crash amid the deletion of a clone is finished by the next attempt", async () => {
+  const id = makeCloneId(template, 10n ** 18n);
+  await driver.clone(await driver.latest(template), id);
+  renameSync(join(store, "clones", id), join(store, "trash", `${id}.1.2`));
+  expect(await driver.list()).toEqual([]);
+  await driver.destroy(id);
+  expect(readdirSync(join(store, "trash"))).toEqual([]);
+});
+
+test("snapshots keep their order when the clock is set back", async () => {
+  const first = await driver.latest(template);
+  driver = await open(() => 0);
+  await write("second");
+  expect((await driver.snapshot(template)) > first).toBe(true);
+  expect(await read()).toBe("second\n");
+});
+
+test("no snapshot is taken, and no second edit begun, while one is open", async () => {
+  const at = lessee.place();
+  await driver.edit(template, lessee.map, at);
+  const refused = { code: "storage-failed", message: expect.stringContaining("mounted for editing") };
+  try {
+    await lessee.inside(at, "echo second > file");
+    await expect(driver.snapshot(template)).rejects.toMatchObject(refused);
+    await expect(driver.edit(template, lessee.map, lessee.place())).rejects.toMatchObject(refused);
+    await expect(driver.removeTemplate(template)).rejects.toMatchObject(refused);
+  } finally {
+    await driver.unedit(template, at);
+  }
+  await driver.snapshot(template);
+  expect(await read()).toBe("second\n");
+});
+
+test("a clone is not mounted twice at once", async () => {
+  const id = makeCloneId(template, 10n ** 18n);
+  await driver.clone(await driver.latest(template), id);
+  const at = lessee.place();
+  await driver.view(id, lessee.map, at);
+  await expect(driver.view(id, lessee.map, lessee.place())).rejects.toMatchObject({ code: "clone-busy" });
+  await lessee.inside(at, "echo mine > file");
+  await driver.unview(id, at);
+  await driver.view(id, lessee.map, at);
+  expect(await lessee.inside(at, "cat file")).toBe("mine\n");
+  await driver.unview(id, at);
+});
+
+test("a template has 80 layers at most, and the 80th is as good as the first", async () => {
+  for (let count = 1; count < 80; count++) {
+    writeFileSync(join(store, "templates", template, "working", "upper", `f${count}`), "");
+    await driver.snapshot(template);
+  }
+  await write("last");
+  await expect(driver.snapshot(template)).rejects.toMatchObject({ code: "storage-failed" });
+  expect(await read()).toBe("first\n");
+});
+
+test("a store in somebody's directory is refused", async () => {
+  await must(["chown", "61202", store]);
+  await expect(open()).rejects.toMatchObject({ code: "unsupported-host" });
+});
+
+test("a file system without id maps is told with the mend", async () => {
+  mkdirSync(join(directory, "ramfs"));
+  await must(["mount", "-t", "ramfs", "ramfs", join(directory, "ramfs")]);
+  store = join(directory, "ramfs", "store");
+  await expect(open()).rejects.toMatchObject({
+    code: "unsupported-host",
+    hint: expect.stringContaining("ext4, xfs, btrfs"),
+  });
+  expect(readdirSync(join(store, "trash"))).toEqual([]);
+});
+
+test("nothing outside is deleted while somebody exchanges directories and links", async () => {
+  const outside = join(directory, "outside");
+  const trash = createTrash(mkdtemp("trash"), log);
+  await must(["sh", "-ec", 'mkdir "$0"; for i in $(seq 200); do : > "$0/$i"; done', outside]);
+  for (let round = 0; round < 10; round++) {
+    const tree = trash.fresh("tree");
+    await must(["sh", "-ec", 'cd "$0"; mkdir a; ln -s "$1" b; for i in $(seq 500); do : > a/$i; done', tree, outside]);
+    const swap =
+      "$t = shift; chdir $t; $| = 1; print 1; while (-d $t) { rename 'a', 'c'; rename 'b', 'a'; rename 'a', 'b'; rename 'c', 'a' }";
+    const swapper = start(["perl", "-e", swap, tree]);
+    const ended = finished(swapper);
+    await new Promise((resolve) => swapper.stdout?.once("data", resolve));
+    for (let attempt = 0; attempt < 100 && existsSync(tree); attempt++) await trash.remove(tree).catch(() => undefined);
+    swapper.kill("SIGKILL");
+    await ended;
+    expect(readdirSync(outside)).toHaveLength(200);
+  }
+});
+
+test("a mark is not followed", async () => {
+  const id = makeCloneId(template, 10n ** 18n);
+  await driver.clone(await driver.latest(template), id);
+  expect(readlinkSync(join(store, "clones", id, "mark"))).toMatch(/^ours base@/);
+});
+
+function mkdtemp(name: string): string {
+  mkdirSync(join(directory, name));
+  return join(directory, name);
+}

@@ -1,0 +1,30 @@
+/**
+ * A program: opens connections to a Unix socket and sends exactly the given bytes, as a client of somebody else's making
+ * would. argv: SOCKET, then JSON: for each connection its chunks, as latin1; each chunk after the first waits for an
+ * answer to the one before. Prints an event a line; ends when its standard input does.
+ */
+import { connect } from "node:net";
+
+export type RawEvent =
+  | { readonly connection: number; readonly text: string }
+  | { readonly connection: number; readonly ended: string };
+
+const [socketPath = "", text = "[]"] = process.argv.slice(2);
+const say = (event: RawEvent): unknown => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+for (const [connection, chunks] of (JSON.parse(text) as string[][]).entries()) {
+  const rest = [...chunks];
+  const socket = connect({ path: socketPath, allowHalfOpen: true });
+  const next = (): void => {
+    const chunk = rest.shift();
+    if (chunk !== undefined) socket.write(chunk, "latin1");
+  };
+  socket.on("connect", next);
+  socket.on("data", (data) => {
+    say({ connection, text: data.toString("latin1") });
+    next();
+  });
+  socket.on("end", () => say({ connection, ended: "end" }));
+  socket.on("error", (error: NodeJS.ErrnoException) => say({ connection, ended: error.code ?? error.message }));
+}
+process.stdin.resume().on("end", () => process.exit());

@@ -1,0 +1,252 @@
+import { describe, expect, test } from "@jest/globals";
+import type { Entry } from "../../../client/in-root.ts";
+import type { RunRequest } from "../../../client/options.ts";
+import { capabilities, type HostFacts, plan, type Root } from "../../../client/plan.ts";
+import { IsolateError } from "../../../daemon/protocol/errors.ts";
+
+const request: RunRequest = {
+  root: { template: "debian" },
+  engine: "bwrap",
+  binds: [],
+  variables: {},
+  workingDirectory: "/",
+  network: "none",
+  wait: undefined,
+  command: ["true"],
+};
+const facts: HostFacts = {
+  uid: 1000,
+  gid: 1000,
+  engine: "/usr/bin/bwrap",
+  init: "/usr/lib/isolate/isolate-init",
+  foreground: false,
+  resolvConf: "/run/resolv.conf",
+  environment: {},
+  sources: [],
+  directory: undefined,
+};
+const root: Root = { path: "/view", name: "debian_1", userns: 5, lease: 4 };
+const plainRoot = {
+  "/view": "d",
+  "/view/etc": "d",
+  "/view/home": "d",
+  "/view/tmp": "d",
+  "/view/dev": "d",
+  "/view/proc": "d",
+};
+
+function looker(entries: Record<string, string>): (path: string) => Entry {
+  return (path) => {
+    const entry = { ...plainRoot, ...entries }[path];
+    if (entry === undefined) return { kind: "absent" };
+    return entry === "d"
+      ? { kind: "directory" }
+      : entry === "f"
+        ? { kind: "file" }
+        : { kind: "link", to: entry.slice(3) };
+  };
+}
+
+interface Case {
+  readonly request?: Partial<RunRequest>;
+  readonly facts?: Partial<HostFacts>;
+  readonly root?: Partial<Root>;
+  readonly entries?: Record<string, string>;
+}
+const planned = (it: Case = {}) =>
+  plan({ ...request, ...it.request }, { ...facts, ...it.facts }, { ...root, ...it.root }, looker(it.entries ?? {}));
+
+function refusal(it: Case): IsolateError {
+  try {
+    planned(it);
+  } catch (error) {
+    if (error instanceof IsolateError) return error;
+    throw error;
+  }
+  throw new Error("planned");
+}
+
+/** `/src` is a directory, `/file` a file. */
+function bound(
+  to: string,
+  options: { from?: "/src" | "/file"; entries?: Record<string, string>; network?: "host" } = {},
+): Case {
+  const from = options.from ?? "/src";
+  return {
+    request: { binds: [{ from, to, readOnly: false, text: `${from}:${to}` }], network: options.network ?? "none" },
+    facts: { sources: [{ path: from, kind: from === "/src" ? "directory" : "file" }] },
+    entries: options.entries ?? {},
+  };
+}
+
+const tmpfs = [
+  { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
+  { kind: "tmpfs", to: "/home", mode: 0o755 },
+];
+
+describe("plan", () => {
+  test("the least of it", () => {
+    expect(planned()).toEqual({
+      root: "/view",
+      mounts: tmpfs,
+      environment: {
+        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        HOME: "/root",
+        USER: "root",
+        LOGNAME: "root",
+      },
+      workingDirectory: "/",
+      hostname: "debian_1",
+      network: "none",
+      userns: 5,
+      capabilities,
+      init: { path: "/usr/lib/isolate/isolate-init", leaseDescriptor: 4, foreground: false },
+      command: ["true"],
+    });
+  });
+
+  test("the capabilities are these and no more", () => {
+    expect(capabilities.join(" ")).toBe(
+      "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_SETFCAP " +
+        "CAP_SYS_CHROOT CAP_MKNOD CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_AUDIT_WRITE",
+    );
+  });
+
+  test("of the caller's environment, terminal, language and time zone alone", () => {
+    const callers = {
+      TERM: "xterm",
+      COLORTERM: "truecolor",
+      LANG: "C",
+      LC_TIME: "de",
+      LC_: "x",
+      TZ: "UTC",
+      NO_COLOR: "1",
+      LANGUAGE: undefined,
+      PATH: "/evil",
+      HOME: "/home/me",
+      LD_PRELOAD: "/evil.so",
+      SSH_AUTH_SOCK: "/agent",
+      XTERM: "x",
+      TERMINFO: "x",
+    };
+    expect(
+      planned({ facts: { environment: callers }, request: { variables: { TZ: "CET", LD_PRELOAD: "mine" } } })
+        .environment,
+    ).toEqual({
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      HOME: "/root",
+      USER: "root",
+      LOGNAME: "root",
+      COLORTERM: "truecolor",
+      LANG: "C",
+      LC_TIME: "de",
+      NO_COLOR: "1",
+      TERM: "xterm",
+      TZ: "CET",
+      LD_PRELOAD: "mine",
+    });
+  });
+
+  test("the hostname fits into sethostname(2)", () => {
+    expect(planned({ root: { name: "a".repeat(100) } }).hostname).toBe("a".repeat(64));
+    expect(planned({ root: { name: "my root\n" } }).hostname).toBe("my-root-");
+    expect(planned({ root: { name: "" } }).hostname).toBe("isolate");
+  });
+});
+
+describe("binds", () => {
+  test("in order, after the tmpfs, which hide the root's own content", () => {
+    expect(planned(bound("/home/me/src", { entries: { "/view/home/me": "-> /etc" } })).mounts).toEqual([
+      ...tmpfs,
+      { kind: "bind", from: "/src", to: "/home/me/src", readOnly: false },
+    ]);
+  });
+
+  test("through a link of the root to its destination in the root", () => {
+    const entries = { "/view/data": "-> /oldroot/etc", "/view/srv": "-> home" };
+    expect(planned(bound("/data/x", { entries })).mounts.at(-1)).toMatchObject({ to: "/oldroot/etc/x" });
+    expect(planned(bound("/srv/x", { entries })).mounts.at(-1)).toMatchObject({ to: "/home/x" });
+  });
+
+  test.each(["/", "/proc", "/proc/sys", "/dev", "/dev/pts/1", "/dev/fd/3", "/dev/isolate-init", "/x/../dev", "/dev//"])(
+    "%s belongs to the sandbox",
+    (to) => {
+      expect(refusal(bound(to)).message).toContain("belongs to the sandbox itself");
+    },
+  );
+
+  test("nor does a link lead there", () => {
+    for (const to of ["/proc/self/root", "/dev", "../..", "/dev/fd/5"]) {
+      expect(refusal(bound("/data", { entries: { "/view/data": `-> ${to}` } })).code).toBe("bad-bind");
+    }
+  });
+
+  test("a directory on a file, and a file on a directory", () => {
+    expect(refusal(bound("/etc/passwd", { entries: { "/view/etc/passwd": "f" } })).message).toContain(
+      "/src is a directory, and /etc/passwd of the root is a file",
+    );
+    expect(refusal(bound("/etc", { from: "/file" })).code).toBe("bad-bind");
+    expect(planned(bound("/etc/new", { from: "/file" })).mounts.at(-1)).toMatchObject({
+      from: "/file",
+      to: "/etc/new",
+    });
+  });
+
+  test("a second bind below a first is resolved in what the first shows", () => {
+    const entries = { "/src": "d", "/src/link": "-> /etc", "/view/mnt/link": "f" };
+    const { mounts } = planned({
+      request: {
+        binds: [
+          { from: "/src", to: "/mnt", readOnly: false, text: "" },
+          { from: "/src", to: "/mnt/link/x", readOnly: true, text: "" },
+        ],
+      },
+      facts: {
+        sources: [
+          { path: "/src", kind: "directory" },
+          { path: "/src", kind: "directory" },
+        ],
+      },
+      entries,
+    });
+    expect(mounts.slice(2)).toEqual([
+      { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
+      { kind: "bind", from: "/src", to: "/etc/x", readOnly: true },
+    ]);
+  });
+});
+
+describe("resolv.conf", () => {
+  test("only with the host's network, read-only, where the root's link leads, before the user's binds", () => {
+    const entries = { "/view/etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf" };
+    expect(planned(bound("/mnt", { entries, network: "host" })).mounts).toEqual([
+      ...tmpfs,
+      { kind: "bind", from: "/run/resolv.conf", to: "/run/systemd/resolve/stub-resolv.conf", readOnly: true },
+      { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
+    ]);
+    expect(planned({ entries }).mounts).toEqual(tmpfs);
+    expect(planned({ request: { network: "host" }, facts: { resolvConf: undefined } }).mounts).toEqual(tmpfs);
+  });
+});
+
+describe("a root that is not one", () => {
+  test.each([
+    ["/view/dev", "-> /oldroot/dev"],
+    ["/view/proc", "-> /etc"],
+    ["/view/proc", "f"],
+    ["/view/tmp", "f"],
+    ["/view/home", "-> /proc"],
+    ["/view/home", "-> /"],
+    ["/view/tmp", "-> tmp"],
+  ])("%s is %s", (path, entry) => {
+    expect(refusal({ entries: { [path]: entry } }).code).toBe("bad-root");
+  });
+
+  test("a linked /home is used where it leads", () => {
+    expect(planned({ entries: { "/view/home": "-> usr/home" } }).mounts[1]).toEqual({
+      kind: "tmpfs",
+      to: "/usr/home",
+      mode: 0o755,
+    });
+  });
+});

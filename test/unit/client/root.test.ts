@@ -1,0 +1,56 @@
+import { expect, test } from "@jest/globals";
+import type { RootCalls } from "../../../client/libc-root.ts";
+import { giveUpRoot, stage } from "../../../client/root.ts";
+import type { LaunchSpec } from "../../../engines/spec.ts";
+
+const spec: LaunchSpec = {
+  root: "/view",
+  mounts: [
+    { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
+    { kind: "bind", from: "/etc/resolv.conf", to: "/etc/resolv.conf", readOnly: true },
+    { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
+  ],
+  environment: {},
+  workingDirectory: "/",
+  hostname: "h",
+  network: "host",
+  userns: 5,
+  capabilities: [],
+  init: { path: "/lib/isolate-init", leaseDescriptor: 4, foreground: false },
+  command: ["true"],
+};
+
+test("every host path is staged, and the ids of the caller's own are mapped", () => {
+  const staged = stage(spec, new Set(["/src"]));
+  expect(staged.trees).toEqual([
+    { from: "/view", mapped: false },
+    { from: "/etc/resolv.conf", mapped: false },
+    { from: "/src", mapped: true },
+    { from: "/lib/isolate-init", mapped: false },
+  ]);
+  expect(staged.spec).toEqual({
+    ...spec,
+    root: "/tmp/0",
+    mounts: [
+      { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
+      { kind: "bind", from: "/tmp/1", to: "/etc/resolv.conf", readOnly: true },
+      { kind: "bind", from: "/tmp/2", to: "/mnt", readOnly: false },
+    ],
+    init: { ...spec.init, path: "/tmp/3" },
+  });
+});
+
+test("root is not given up for root", () => {
+  const calls = { becomeUser: () => {} } as unknown as RootCalls;
+  for (const [uid, gid] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    expect(() => giveUpRoot({ uid, gid, userns: 5 }, calls)).toThrow("the sandbox would run as root");
+  }
+});
+
+test("a system call that lies about giving root up is noticed", () => {
+  const calls = { becomeUser: () => {} } as unknown as RootCalls;
+  expect(() => giveUpRoot({ uid: 54321, gid: 54321, userns: 5 }, calls)).toThrow("root's rights could not be given up");
+});

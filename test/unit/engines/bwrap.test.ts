@@ -1,0 +1,118 @@
+import { describe, expect, test } from "@jest/globals";
+import { bwrap } from "../../../engines/bwrap.ts";
+import type { LaunchSpec } from "../../../engines/spec.ts";
+
+const leased: LaunchSpec = {
+  root: "/run/isolate/users/1000/views/debian_1",
+  mounts: [
+    { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
+    { kind: "tmpfs", to: "/home", mode: 0o755 },
+    { kind: "bind", from: "/src", to: "/mnt/a b", readOnly: false },
+    { kind: "bind", from: "/data", to: "/data", readOnly: true },
+  ],
+  environment: { PATH: "/bin", A: "b c" },
+  workingDirectory: "/etc",
+  hostname: "debian_1",
+  network: "none",
+  userns: 5,
+  capabilities: ["CAP_CHOWN", "CAP_KILL"],
+  init: { path: "/usr/lib/isolate/isolate-init", leaseDescriptor: 4, foreground: true },
+  command: ["sh", "-c", "exit 42"],
+};
+
+// biome-ignore format: one option with its values on each line
+const golden = [
+  "--userns", "5",
+  "--unshare-ipc",
+  "--unshare-pid",
+  "--unshare-uts",
+  "--unshare-cgroup-try",
+  "--unshare-net",
+  "--hostname", "debian_1",
+  "--bind", "/run/isolate/users/1000/views/debian_1", "/",
+  "--proc", "/proc",
+  "--dev", "/dev",
+  "--perms", "1777", "--tmpfs", "/tmp",
+  "--perms", "0755", "--tmpfs", "/home",
+  "--bind", "/src", "/mnt/a b",
+  "--ro-bind", "/data", "/data",
+  "--ro-bind", "/usr/lib/isolate/isolate-init", "/dev/isolate-init",
+  "--chdir", "/etc",
+  "--clearenv",
+  "--setenv", "PATH", "/bin",
+  "--setenv", "A", "b c",
+  "--cap-drop", "ALL",
+  "--cap-add", "CAP_CHOWN",
+  "--cap-add", "CAP_KILL",
+  "--as-pid-1",
+  "--",
+  "/dev/isolate-init", "--lease-fd", "4", "--foreground", "--",
+  "sh", "-c", "exit 42",
+];
+
+describe("bwrap", () => {
+  test("a leased clone", () => {
+    expect(bwrap(leased)).toEqual({ program: "bwrap", argv: golden });
+  });
+
+  test("a user's directory: one id, no lease, the host's network", () => {
+    const { argv } = bwrap({
+      ...leased,
+      userns: undefined,
+      network: "host",
+      mounts: [],
+      environment: {},
+      capabilities: [],
+      init: { path: "/init", leaseDescriptor: undefined, foreground: false },
+    });
+    // biome-ignore format: one option with its values on each line
+    expect(argv).toEqual([
+      "--unshare-user", "--uid", "0", "--gid", "0",
+      "--unshare-ipc",
+      "--unshare-pid",
+      "--unshare-uts",
+      "--unshare-cgroup-try",
+      "--hostname", "debian_1",
+      "--bind", "/run/isolate/users/1000/views/debian_1", "/",
+      "--proc", "/proc",
+      "--dev", "/dev",
+      "--ro-bind", "/init", "/dev/isolate-init",
+      "--chdir", "/etc",
+      "--clearenv",
+      "--cap-drop", "ALL",
+      "--as-pid-1",
+      "--",
+      "/dev/isolate-init", "--",
+      "sh", "-c", "exit 42",
+    ]);
+  });
+
+  test("the sandbox's own things come last, so that no bind covers them", () => {
+    const { argv } = bwrap(leased);
+    expect(argv.indexOf("/dev/isolate-init")).toBeGreaterThan(argv.lastIndexOf("--bind"));
+    expect(argv.indexOf("--cap-drop")).toBeLessThan(argv.indexOf("--cap-add"));
+  });
+
+  test("what must not be there", () => {
+    const flags = new Set([...bwrap(leased).argv, ...bwrap({ ...leased, userns: undefined }).argv]);
+    for (const flag of ["--die-with-parent", "--cap-add ALL", "ALL ", "--new-session", "--share-net", "--dev-bind"]) {
+      expect([...flags]).not.toContain(flag);
+    }
+    // bwrap refuses them beside --userns.
+    for (const flag of [
+      "--unshare-user",
+      "--unshare-user-try",
+      "--unshare-all",
+      "--disable-userns",
+      "--uid",
+      "--gid",
+    ]) {
+      expect(bwrap(leased).argv).not.toContain(flag);
+    }
+  });
+
+  test("a command that looks like options stays a command", () => {
+    const { argv } = bwrap({ ...leased, command: ["--bind", "/", "/"] });
+    expect(argv.slice(-4)).toEqual(["--", "--bind", "/", "/"]);
+  });
+});
