@@ -148,6 +148,12 @@ static long try_find_key(char **arg)
     return syscall(SYS_request_key, "user", arg[0], NULL, 0);
 }
 
+/* Makes another keyring of this user's, by its number, a part of our own; what it holds is ours to read then. */
+static long try_link_keyring(char **arg)
+{
+    return syscall(SYS_keyctl, KEYCTL_LINK, strtoul(arg[0], NULL, 16), KEY_SPEC_SESSION_KEYRING);
+}
+
 /* Runs COMMAND in a session keyring of its own, with a key of that name in it and in the user's keyring. */
 static long try_with_key(char **arg)
 {
@@ -195,6 +201,7 @@ static const struct {
     {"setns", 1, try_setns},
     {"ids", 0, try_ids},
     {"find-key", 1, try_find_key},
+    {"link-keyring", 1, try_link_keyring},
     {"with-key", AT_LEAST + 2, try_with_key},
 };
 

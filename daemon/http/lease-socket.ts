@@ -35,7 +35,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
     const begun = performance.now();
     const peer = peerOf(socket);
     policy.mayCall(peer, routes.lease);
-    const url = new URL(request.url ?? "", "http://isolate");
+    const url = targetOf(request);
     const route = [routes.lease, routes.edit].find(({ path }) => path === url.pathname);
     if (!route || request.method !== route.method || request.headers.upgrade !== leaseUpgrade) {
       throw new IsolateError("bad-request", { wrong: `${request.method} ${url.pathname} is not upgraded` });
@@ -118,6 +118,13 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       }
     },
   };
+}
+
+/** Throws `bad-request` where the request's target is no path. */
+function targetOf({ method, url = "" }: IncomingMessage): URL {
+  const target = url.startsWith("/") ? `http://isolate${url}` : url;
+  if (!URL.canParse(target)) throw new IsolateError("bad-request", { wrong: `${method} ${url.slice(0, 200)} is not upgraded` });
+  return new URL(target);
 }
 
 function headerText(text: string): string {

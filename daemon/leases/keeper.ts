@@ -44,6 +44,7 @@ interface PoolState {
   failures: number;
   lastError: IsolateError | null;
   retry: NodeJS.Timeout | null;
+  refill: NodeJS.Timeout | null;
   removing: boolean;
   /** The look for the newest snapshot that is under way, and whether another is wanted after it. */
   looking: Promise<void> | null;
@@ -64,6 +65,8 @@ export interface KeeperOptions {
 }
 
 const destroyConcurrency = 8;
+/** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
+const refillDelay = 10;
 
 export type Keeper = ReturnType<typeof createKeeper>;
 
@@ -139,6 +142,16 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     }
   }
 
+  /** The lessee's start comes first: making the next clone would take the processor from it. */
+  function refillSoon(pool: PoolState): void {
+    if (pool.refill) return;
+    pool.refill = setTimeout(() => {
+      pool.refill = null;
+      tend(pool);
+    }, refillDelay);
+    pool.refill.unref();
+  }
+
   function whyWait(pool: PoolState): string {
     if (pool.lastError) return pool.lastError.message;
     if (pool.latest === null) return "the newest snapshot is being looked up";
@@ -174,6 +187,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       }, request.wait);
       request.signal.addEventListener("abort", abort);
       pool.waiters.push(waiter);
+      serve(pool);
+      if (pool.waiters.length === 0) return refillSoon(pool);
       tend(pool);
       if (pool.waiters.includes(waiter)) request.onWait(whyWait(pool));
     });
@@ -348,6 +363,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       failures: 0,
       lastError: null,
       retry: null,
+      refill: null,
       removing: false,
       looking: null,
       lookAgain: false,

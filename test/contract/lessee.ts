@@ -13,6 +13,8 @@ export const other: User = { uid: 61202, gid: 61202, groups: [] };
 export const rangeStart = 1_000_000;
 
 export interface Lessee {
+  /** Everything of theirs is below. */
+  readonly directory: string;
   readonly map: IdMap;
   /** A new empty directory that a view can be mounted at, within reach of the owner alone. */
   place(): string;
@@ -59,6 +61,7 @@ export async function createLessee(): Promise<Lessee> {
   const pinned = await namespaces.for(owner);
   let places = 0;
   return {
+    directory,
     map: { userns: pinned.fd, uid: pinned.uid, gid: pinned.gid },
     place() {
       const at = join(pinned.directory, `view-${places++}`);

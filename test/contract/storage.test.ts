@@ -212,7 +212,9 @@ describe.each(kinds)("$name", ({ open }) => {
   describe("clones", () => {
     test("have the snapshot's content and are independent of each other", async () => {
       const [one, two] = [await show(await clone()), await show(await clone())];
-      await lessee.inside(one, "echo mine > etc/release; rm -r home; mv etc/kept var/kept; mv var/spool spool");
+      await lessee.inside(one, "echo mine > etc/release; rm -r home; mv etc/kept var/kept");
+      // mv(1) would copy a directory that cannot be renamed.
+      await lessee.inside(one, `perl -e 'rename "var/spool", "spool" or die $!'`);
       expect(await lessee.inside(one, "cat etc/release var/kept; ls -d spool/x; ls")).toBe(
         "mine\nkept\nspool/x\netc\nnull\nout\nspool\nsuid-id\nvar\n",
       );
@@ -230,9 +232,13 @@ describe.each(kinds)("$name", ({ open }) => {
     });
 
     test("are mounted nowhere until they are viewed, and then once", async () => {
-      const mounts = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n").length;
+      const lines = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+      // Other tests mount too, elsewhere.
+      const mounts = () =>
+        lines().filter((line) => [directory, lessee.directory, id].some((text) => line.includes(text))).length;
+      const id = newId();
       const before = mounts();
-      const id = await clone();
+      await storage.driver.clone(snapshot, id);
       expect(mounts()).toBe(before);
       const at = await show(id);
       expect(mounts()).toBe(before + 1);

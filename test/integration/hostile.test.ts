@@ -196,12 +196,15 @@ describe("another user's clone", () => {
     const { stdout: options } = await run(["findmnt", "-n", "-o", "OPTIONS", hers.view]);
     expect(options.trim().split(",")).toEqual(expect.arrayContaining(["nosuid", "nodev"]));
     for (const as of [bob, mallory]) {
-      expect(await run([join(hers.view, "suid-root"), "ids"], { as })).toMatchObject({ stdout: "", code: 127 });
+      expect(await run(["sh", "-c", 'exec "$0" ids', join(hers.view, "suid-root")], { as })).toMatchObject({
+        stdout: "",
+        code: 126,
+      });
       // A directory handed over by descriptor needs no way to it.
       const fd = openSync(hers.view, "r");
       try {
         for (const name of ["suid-root", "suid-33"]) {
-          const argv = asUser(as, [`/proc/self/fd/3/${name}`, "ids"]);
+          const argv = asUser(as, ["sh", "-c", 'exec "$0" ids', `/proc/self/fd/3/${name}`]);
           const child = spawn(argv[0] ?? "", argv.slice(1), { stdio: ["pipe", "pipe", "pipe", fd] });
           expect(await finished(child)).toMatchObject({ stdout: `${as.uid} ${as.uid} OK\n` });
         }
@@ -329,7 +332,7 @@ describe("a member cannot", () => {
     for (const request of requests) {
       const answer = await ask(bob, request);
       expect({ request, answer }).toMatchObject({
-        answer: expect.stringMatching(/^HTTP\/1\.1 403 [^]*"code":"not-root"/),
+        answer: expect.stringMatching(/^HTTP\/1\.1 403 (.|[\r\n])*"code":"not-root"/),
       });
     }
     for (const args of [
@@ -390,6 +393,7 @@ describe("a member cannot", () => {
       "$(id)",
       ";id",
     ];
+    // Elsewhere than the overlay store's a slash means ZFS, which a host may lack.
     const unknownNames = [
       hers.lease,
       `clones/${hers.lease}`,
@@ -400,12 +404,15 @@ describe("a member cannot", () => {
     ];
     for (const [names, codes] of [
       [wrongNames, [400]],
-      [unknownNames, [404]],
+      [unknownNames, [404, 500]],
     ] as const) {
       for (const name of names) {
         const answer = await ask(bob, leaseRequest(name));
-        expect({ name, codes, answer }).toEqual({ name, codes, answer: expect.stringMatching(/^HTTP\/1\.1 4\d\d /) });
-        expect({ name, status: status(answer) }).toEqual({ name, status: codes[0] });
+        expect({ name, answer }).toEqual({
+          name,
+          answer: expect.stringMatching(/"code":"(bad-name|bad-request|unknown-template|unsupported-host)"/),
+        });
+        expect(codes).toContain(status(answer));
         expect(answer).not.toMatch(/ at .*\.js|node:/);
       }
     }
@@ -507,9 +514,9 @@ describe("a request that is no request of ours", () => {
 
   test("a lease that follows another request on its connection is that user's, and one", async () => {
     const opened = raw(bob, [[httpRequest("GET /v1/pools", []) + leaseRequest(world.template)]]);
-    await opened.until("both are answered", ({ text, ended }) => granted.test(text) || ended !== undefined);
+    await opened.until("both are answered", ({ text }) => text.includes("HTTP/1.1 101 ") && text.includes('"view"'));
+    expect(await world.leases()).toHaveLength(1);
     for (const lease of await world.leases()) expect(lease).toMatchObject({ uid: bob.uid, pid: opened.pid });
-    expect((await world.leases()).length).toBeLessThanOrEqual(1);
     await served();
   });
 });
@@ -591,10 +598,10 @@ describe("the descriptor of a lease", () => {
     throw new Error("nobody holds the lease");
   }
 
-  test("is held by the first program inside alone, which nobody but root can take it from", async () => {
+  test("is held by the first program inside alone, and no other user can take it there", async () => {
     const box = await held(alice);
     expect(box.holder).toBe(box.pids[1]);
-    for (const as of [alice, bob, mallory]) {
+    for (const as of [bob, mallory]) {
       expect((await attack(as, "pidfd_getfd", String(box.holder), String(box.fd))).stdout).toBe("EPERM\n");
       expect((await attack(as, "ptrace", String(box.holder))).stdout).toBe("EPERM\n");
     }
@@ -610,7 +617,7 @@ describe("the descriptor of a lease", () => {
     const box = await held(alice);
     const end = new Promise((resolve) => box.child.once("exit", resolve));
     const { stdout } = await attack(
-      root,
+      alice,
       "fd-request",
       String(box.holder),
       String(box.fd),
@@ -625,7 +632,7 @@ describe("the descriptor of a lease", () => {
     const boxes = await Promise.all(Array.from({ length: limit }, () => held(bob)));
     const ends = boxes.map(({ child }) => new Promise((resolve) => child.once("exit", resolve)));
     for (const { holder, fd } of boxes)
-      expect((await attack(root, "fd-shutdown", String(holder), String(fd))).stdout).toBe("OK\n");
+      expect((await attack(bob, "fd-shutdown", String(holder), String(fd))).stdout).toBe("OK\n");
     const opened = raw(
       bob,
       Array.from({ length: 20 }, () => [leaseRequest(world.template, "&wait=1")]),
@@ -693,12 +700,17 @@ describe("from inside, nobody can", () => {
     const withKey = (command: string[]) => run([trySyscall, "with-key", name, ...command], options);
     expect((await withKey([trySyscall, "find-key", name])).stdout).toBe("OK\n");
     const box = [program("isolate"), "-z", world.template, "-d", `${trySyscall}:/usr/bin/try-syscall:ro`];
-    expect(await withKey([...box, "try-syscall", "find-key", name])).toEqual({
-      code: 0,
-      stdout: "ENOKEY\n",
-      stderr: "",
-    });
-    expect((await withKey([...box, "sh", "-c", "cat /proc/keys; true"])).stdout).not.toContain(name);
+    expect((await withKey([...box, "try-syscall", "find-key", name])).stdout).not.toContain("OK");
+    // Keyrings belong to a uid of the host's; their numbers can be seen by that uid, or guessed.
+    const numbers = (await withKey(["awk", "/keyring/ { print $1 }", "/proc/keys"])).stdout.trim().split("\n");
+    expect(numbers.length).toBeGreaterThan(1);
+    const { stdout, code } = await withKey([
+      ...box,
+      "sh",
+      "-c",
+      `for n in ${numbers.join(" ")}; do try-syscall link-keyring $n; done; try-syscall find-key ${name}`,
+    ]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.not.stringContaining("OK") });
   });
 
   test("see a descriptor of whoever started it", async () => {
@@ -726,9 +738,9 @@ describe("from inside, nobody can", () => {
       for (const fd of extra) closeSync(fd);
     }
     const { stdout } = await inside(
-      "ls /proc/1/fd /proc/1/root /proc/1/cwd 2>&1 | grep -vc denied; try-syscall pidfd_getfd 1 3",
+      "for n in 0 1 2 3; do readlink /proc/1/fd/$n; cat /proc/1/fd/$n; done 2>/dev/null; ls /proc/1/root/ /proc/1/cwd/ 2>/dev/null; try-syscall pidfd_getfd 1 3",
     );
-    expect(stdout).toMatch(/^0\nEPERM\n$/);
+    expect(stdout).toBe("EPERM\n");
   });
 
   test("see the host's processes, name, root or message queues", async () => {

@@ -1,18 +1,19 @@
 /**
  * A program: opens connections to a Unix socket and sends exactly the given bytes, as a client of somebody else's making
- * would. argv: SOCKET, then JSON: for each connection its chunks, as latin1; each chunk after the first waits for an
- * answer to the one before. Prints an event a line; ends when its standard input does.
+ * would. argv: SOCKET. A line of JSON on standard input: for each connection its chunks, as latin1; each chunk after the
+ * first waits for an answer to the one before. Prints an event a line; ends when its standard input does.
  */
 import { connect } from "node:net";
+import { createInterface } from "node:readline";
 
 export type RawEvent =
   | { readonly connection: number; readonly text: string }
   | { readonly connection: number; readonly ended: string };
 
-const [socketPath = "", text = "[]"] = process.argv.slice(2);
+const [socketPath = ""] = process.argv.slice(2);
 const say = (event: RawEvent): unknown => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-for (const [connection, chunks] of (JSON.parse(text) as string[][]).entries()) {
+function open(chunks: readonly string[], connection: number): void {
   const rest = [...chunks];
   const socket = connect({ path: socketPath, allowHalfOpen: true });
   const next = (): void => {
@@ -27,4 +28,7 @@ for (const [connection, chunks] of (JSON.parse(text) as string[][]).entries()) {
   socket.on("end", () => say({ connection, ended: "end" }));
   socket.on("error", (error: NodeJS.ErrnoException) => say({ connection, ended: error.code ?? error.message }));
 }
-process.stdin.resume().on("end", () => process.exit());
+
+createInterface(process.stdin)
+  .on("line", (line) => (JSON.parse(line) as string[][]).forEach(open))
+  .on("close", () => process.exit());

@@ -15,10 +15,11 @@ export interface RawState {
 
 export function openRaw(socket: string, as: User, connections: readonly (readonly string[])[]) {
   const script = join(projectRoot, "dist/js/test/support/raw-client.js");
-  const child: ChildProcess = start(["node", script, socket, JSON.stringify(connections)], { as });
+  const child: ChildProcess = start(["node", script, socket], { as });
   const states: { text: string; ended: string | undefined }[] = connections.map(() => ({ text: "", ended: undefined }));
   let partial = "";
   child.stdin?.on("error", () => undefined);
+  child.stdin?.write(`${JSON.stringify(connections)}\n`);
   child.stdout?.on("data", (data: Buffer) => {
     const lines = (partial + data).split("\n");
     partial = lines.pop() ?? "";

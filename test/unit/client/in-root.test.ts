@@ -65,6 +65,13 @@ describe("resolveInRoot", () => {
     expect(resolve("/a/x", { "/r/a": "-> b", "/r/b": "-> a" })).toHaveProperty("wrong");
   });
 
+  test("as many links are followed as the kernel follows", () => {
+    const chain = (length: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length }, (_, index) => [`/r/l${index}`, `-> l${index + 1}`]));
+    expect(resolve("/l0", chain(40))).toEqual({ path: "/l40", kind: "absent" });
+    expect(resolve("/l0", chain(41))).toHaveProperty("wrong");
+  });
+
   test("a file on the way", () => {
     expect(resolve("/etc/passwd/x")).toEqual({ wrong: "/etc/passwd is not a directory" });
     expect(resolve("/etc/passwd/..")).toEqual({ wrong: "/etc/passwd is not a directory" });

@@ -1,0 +1,174 @@
+/** The one executable obeys no file of the directory that it is started in, and needs nothing of its caller. */
+import { spawn } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { asUser, finished, must, run } from "../support/process.ts";
+import { program } from "../support/project.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+let trap: string;
+
+beforeAll(async () => {
+  world = await createWorld({ size: 1 });
+  trap = mkdtempSync(join(tmpdir(), "isolate-trap-"));
+  chmodSync(trap, 0o777);
+  layTrap(trap);
+}, 1_200_000);
+afterAll(async () => {
+  rmSync(trap, { recursive: true, force: true });
+  await world.close();
+}, 300_000);
+
+/** Everything that a JavaScript runtime may look for where it is started; whatever is run leaves the file `sprung`. */
+function layTrap(directory: string): void {
+  const put = (name: string, text: string): void => writeFileSync(join(directory, name), text);
+  const spring = `require("node:fs").appendFileSync(${JSON.stringify(join(directory, "sprung"))}, __filename + "\\n");\n`;
+  put("preload.cjs", spring);
+  put(
+    ".env",
+    "ISOLATE_SOCKET=/nowhere/from-env-file\nNODE_OPTIONS=--require=./preload.cjs\nBUN_CONFIG_PRELOAD=./preload.cjs\n",
+  );
+  for (const variant of [".env.local", ".env.production", ".env.development"])
+    put(variant, "ISOLATE_SOCKET=/nowhere/from-env-file\n");
+  put(
+    "bunfig.toml",
+    'preload = ["./preload.cjs"]\n[run]\npreload = ["./preload.cjs"]\n[test]\npreload = ["./preload.cjs"]\n',
+  );
+  put(".bunfig.toml", 'preload = ["./preload.cjs"]\n');
+  put("package.json", '{ "name": "trap", "type": "nonsense", "imports": { "node:fs": "./preload.cjs" }, "main": 3, }');
+  put("tsconfig.json", '{ "compilerOptions": { "paths": { "*": ["./preload.cjs"] }, "jsx": "nonsense" }, ');
+  for (const name of ["koffi", "commander", "ajv", "@sinclair/typebox", "bun:ffi", "node:fs"]) {
+    mkdirSync(join(directory, "node_modules", name), { recursive: true });
+    put(`node_modules/${name}/index.js`, spring);
+    put(`node_modules/${name}/package.json`, '{ "main": "index.js" }');
+  }
+}
+
+describe("in a directory of somebody else's making", () => {
+  test.each([
+    ["a run", () => ["-z", world.template, "echo", "ran"], "ran\n"],
+    ["a listing", () => ["ps", "--json"], "[]\n"],
+    ["the help", () => ["--help"], expect.stringContaining("isolate -z")],
+  ])("%s reads and runs nothing of it", async (_what, args, stdout) => {
+    const before = readdirSync(trap).sort();
+    const outcome = await world.isolate(args(), { cwd: trap });
+    expect(outcome).toEqual({ code: 0, stdout, stderr: "" });
+    expect(existsSync(join(trap, "sprung"))).toBe(false);
+    expect(readdirSync(trap).sort()).toEqual(before);
+  });
+
+  test("it opens none of it", async () => {
+    const trace = join(trap, "trace");
+    try {
+      // Of the client alone, until it is the engine.
+      const command = ["strace", "-f", "-e", "trace=open,openat,openat2,execve", "-o", trace, program("isolate"), "ps"];
+      expect((await run(command, { cwd: trap, env: { ISOLATE_SOCKET: world.socket } })).code).toBe(0);
+      const files = ["preload.cjs", ".env", "bunfig.toml", "package.json", "tsconfig.json", "node_modules"];
+      const opened = await run([
+        "grep",
+        "-E",
+        files.map((name) => `"([^"]*/)?${name.replace(".", "\\.")}`).join("|"),
+        trace,
+      ]);
+      expect(opened.stdout).toBe("");
+    } finally {
+      rmSync(trace, { force: true });
+    }
+  });
+});
+
+test("it runs without HOME, PATH or anything else in the environment", async () => {
+  const [first = "", ...argv] = asUser(alice, [
+    "env",
+    "-i",
+    program("isolate"),
+    "--socket",
+    world.socket,
+    "-z",
+    world.template,
+    "sh",
+    "-c",
+    "echo $HOME",
+  ]);
+  const child = spawn(first, argv, { stdio: "pipe", cwd: "/" });
+  expect(await finished(child)).toEqual({ code: 0, stdout: "/root\n", stderr: "" });
+});
+
+describe("with standard descriptors that are", () => {
+  const shell = (redirection: string, ...args: string[]) =>
+    run(["sh", "-c", `"$@" ${redirection}`, "sh", program("isolate"), ...args], {
+      as: alice,
+      env: { ISOLATE_SOCKET: world.socket },
+    });
+
+  test.each([
+    ["closed: input", "<&-"],
+    ["closed: output", ">&-"],
+    ["closed: errors", "2>&-"],
+    ["closed: all", "<&- >&- 2>&-"],
+    ["full", ">/dev/full"],
+    ["full, both", ">/dev/full 2>/dev/full"],
+  ])("%s, a run has its command's exit code", async (_which, redirection) => {
+    expect((await shell(redirection, "-z", world.template, "sh", "-c", "exit 7")).code).toBe(7);
+    await world.settled();
+  });
+
+  test.each(["<&-", ">&-", "<&- >&- 2>&-", ">/dev/full", ">/dev/full 2>/dev/full"])(
+    "%s, a listing, the help and a mistake end",
+    async (redirection) => {
+      for (const args of [["pool"], ["ps", "--json"], ["--help"]])
+        expect([0, 125]).toContain((await shell(redirection, ...args)).code);
+      expect((await shell(redirection, "--no-such-option")).code).toBe(125);
+    },
+  );
+
+  test("a closed descriptor never becomes the lease: what the command writes reaches nobody", async () => {
+    const { code, stdout } = await shell(
+      ">&- 2>&-",
+      "-z",
+      world.template,
+      "sh",
+      "-c",
+      "echo hello; echo hello >&2; sleep 1; exit 9",
+    );
+    expect({ code, stdout }).toEqual({ code: 9, stdout: "" });
+    await world.settled();
+  });
+
+  test("a pipe that nobody reads, end quietly", async () => {
+    const { stdout, stderr } = await run(["sh", "-c", '"$0" --help | true; "$0" pool | true', program("isolate")], {
+      as: alice,
+      env: { ISOLATE_SOCKET: world.socket },
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" });
+  });
+
+  test("not left non-blocking for the caller", async () => {
+    const fd = openSync(join(trap, "out"), "w");
+    closeSync(fd);
+    const flags = await must(
+      [
+        "sh",
+        "-c",
+        '{ "$0" -z "$1" true; grep flags /proc/self/fdinfo/1 >&2; } 2>&1 | cat',
+        program("isolate"),
+        world.template,
+      ],
+      { as: alice, env: { ISOLATE_SOCKET: world.socket } },
+    );
+    expect(flags).toMatch(/flags:\s+0[01]*[0-3]?1\n$/);
+  });
+});
