@@ -27,7 +27,8 @@ export const rootOptions: readonly OptionDefinition[] = [
   },
 ];
 
-export const runOptions: readonly OptionDefinition[] = [
+/** What shapes the inside of a run, wherever its root comes from. */
+export const insideOptions: readonly OptionDefinition[] = [
   {
     short: "d",
     long: "bind",
@@ -38,6 +39,10 @@ export const runOptions: readonly OptionDefinition[] = [
   { short: "v", long: "env", values: ["NAME:VALUE"], repeatable: true, about: "set an environment variable" },
   { short: "p", long: "chdir", values: ["DIR"], about: "start in DIR of the root (default: /)" },
   { short: "n", long: "net", values: [], about: "share the host's network; without it there is only lo" },
+];
+
+export const runOptions: readonly OptionDefinition[] = [
+  ...insideOptions,
   { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default); lxc and chroot come later" },
   { long: "wait", values: ["SECONDS"], about: "how long to wait for a clone when none is ready (default: 30)" },
 ];
@@ -89,6 +94,12 @@ export const commands = [
   { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
   { words: ["template", "create"], operands: ["NAME"], options: sources, about: "make a template (root)" },
   {
+    words: ["template", "edit"],
+    operands: ["NAME", "[COMMAND...]"],
+    options: insideOptions,
+    about: "change a template: run COMMAND, or a shell, in its own root; snapshot it afterwards (root)",
+  },
+  {
     words: ["template", "snapshot"],
     operands: ["NAME"],
     options: [],
@@ -113,5 +124,7 @@ export const examples: readonly (readonly [command: string, about: string])[] = 
   ["isolate -z debian -d /data:/data:ro -v LANG:C.UTF-8 sh -c 'ls /data'", "read-only, with a variable"],
   ["isolate -t ./root sh", "in a directory of your own; changes stay"],
   ["sudo isolate template create debian --debian trixie", "make a template"],
+  ["sudo isolate template edit -n debian apt-get upgrade", "change the template"],
+  ["sudo isolate template snapshot debian", "and let new clones have it"],
   ["sudo isolate -r debian 5", "keep five clones of it ready"],
 ];

@@ -6,6 +6,7 @@ import {
   commands,
   everywhere,
   examples,
+  insideOptions,
   poolOptions,
   rootOptions,
   runOptions,
@@ -60,6 +61,7 @@ function optionRows(options: readonly OptionDefinition[]): (readonly [string, st
 }
 
 function commandRows({ words, operands, options, about }: CommandDefinition): (readonly [string, string])[] {
+  if (options === insideOptions) return [[[words.join(" "), "[OPTIONS]", ...operands].join(" "), about]];
   const [only, ...more] = options;
   const flag = only && more.length === 0 ? [`[--${only.long}]`] : [];
   const rows: (readonly [string, string])[] = [[[...words, ...operands, ...flag].join(" "), about]];

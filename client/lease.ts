@@ -7,18 +7,15 @@ import { SystemCallError } from "./libc-call.ts";
 import type { Print } from "./print.ts";
 import { Refusal } from "./refusal.ts";
 import { unreachable } from "./unreachable.ts";
-import { createAnswerReader, leaseRequest } from "./wire.ts";
+import { type Ask, createAnswerReader, leaseRequest } from "./wire.ts";
 
 export interface Lease {
   readonly descriptor: number;
   readonly grant: Grant;
 }
 
-export interface LeaseAsk {
+export interface LeaseAsk extends Ask {
   readonly socket: string;
-  readonly template: string;
-  readonly wait: string | undefined;
-  readonly command: readonly string[];
 }
 
 /** A wait shorter than this is not worth a line. */

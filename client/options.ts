@@ -26,7 +26,8 @@ export interface Bind {
 }
 
 export interface RunRequest {
-  readonly root: { readonly template: string } | { readonly directory: string };
+  /** `edit`: the template's own state instead of a clone of it. */
+  readonly root: { readonly template: string; readonly edit: boolean } | { readonly directory: string };
   readonly engine: EngineName;
   readonly binds: readonly Bind[];
   readonly variables: Readonly<Record<string, string>>;
@@ -117,6 +118,7 @@ function readCommand(outer: Parsed, environment: Readonly<Record<string, string 
   const definition = candidates.find(({ words }) => words[1] === undefined || words[1] === second);
   if (!definition) throw usage(`'${first}' needs one of: ${candidates.map(({ words }) => words[1]).join(", ")}`);
   const name = definition.words.filter((word) => word !== undefined).join(" ");
+  if (name === "template edit") return readEdit(outer, definition, rest.slice(1), environment);
   const { parts, operands } = readWords(
     [...definition.options, ...everywhere],
     rest.slice(definition.words.length - 1),
@@ -136,6 +138,26 @@ function readCommand(outer: Parsed, environment: Readonly<Record<string, string 
       operand: operands[0] ?? "",
       source: name === "template create" ? readSource(parts) : undefined,
     },
+  };
+}
+
+/** As for a run, options end at the first operand. */
+function readEdit(
+  outer: Parsed,
+  { options: own }: CommandDefinition,
+  words: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Intent {
+  const parsed = parseArguments([...own, ...everywhere], words);
+  const common = readCommon([outer, parsed], environment);
+  if (parsed.has("help")) return { ...common, kind: "help" };
+  const [template, ...command] = parsed.operands;
+  if (template === undefined) throw usage("'template edit' needs NAME");
+  const [first = "/bin/sh", ...others] = command;
+  return {
+    ...common,
+    kind: "run",
+    run: readInside(parsed, { root: { template, edit: true }, engine: "bwrap", command: [first, ...others] }),
   };
 }
 
@@ -170,11 +192,18 @@ function readSource(parts: readonly Parsed[]): TemplateSource {
 }
 
 function readRun(parsed: Parsed): RunRequest {
+  const engine = readEngine(parsed);
   const [first, ...others] = parsed.operands;
   const template = parsed.value("template");
   const directory = parsed.value("directory");
   if (template !== undefined && directory !== undefined) throw usage("-z and -t contradict each other");
-  const engine = readEngine(parsed);
+  if (template === undefined && directory === undefined) throw new IsolateError("missing-template", {});
+  if (first === undefined) throw new IsolateError("missing-command", {});
+  const root = directory === undefined ? { template: template ?? "", edit: false } : { directory };
+  return readInside(parsed, { root, engine, command: [first, ...others] });
+}
+
+function readInside(parsed: Parsed, what: Pick<RunRequest, "root" | "engine" | "command">): RunRequest {
   const binds = parsed.values("bind").map(readBind);
   const variables = Object.fromEntries(parsed.values("env").map(readVariable));
   const workingDirectory = parsed.value("chdir") ?? "/";
@@ -183,18 +212,14 @@ function readRun(parsed: Parsed): RunRequest {
   const wait = parsed.value("wait");
   if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait))
     throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
-  if (wait !== undefined && directory !== undefined) throw usage("--wait goes only with -z");
-  if (template === undefined && directory === undefined) throw new IsolateError("missing-template", {});
-  if (first === undefined) throw new IsolateError("missing-command", {});
+  if (wait !== undefined && "directory" in what.root) throw usage("--wait goes only with -z");
   return {
-    root: directory === undefined ? { template: template ?? "" } : { directory },
-    engine,
+    ...what,
     binds,
     variables,
     workingDirectory,
     network: parsed.has("net") ? "host" : "none",
     wait,
-    command: [first, ...others],
   };
 }
 

@@ -1,6 +1,6 @@
 /** The lease's exchange as bytes: the request to send, and the answers out of whatever pieces they arrive in. Pure. */
 import type { ErrorBody } from "../daemon/protocol/errors.ts";
-import { type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
+import { editPath, type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
 import { readErrorBody } from "./refusal.ts";
 
 export type Answer =
@@ -19,7 +19,16 @@ const maximumHead = 16 * 1024;
 const maximumBody = 256 * 1024;
 const shownCommand = 400;
 
-export function leaseRequest(ask: { template: string; wait: string | undefined; command: readonly string[] }): string {
+export interface Ask {
+  readonly template: string;
+  /** The template's own state instead of a clone. */
+  readonly edit: boolean;
+  /** Seconds. */
+  readonly wait: string | undefined;
+  readonly command: readonly string[];
+}
+
+export function leaseRequest(ask: Ask): string {
   // Only for `isolate ps`. Escaped it must still fit in a header.
   const command = wellFormed(ask.command.join(" ").slice(0, shownCommand));
   const fields: [string, string][] = [
@@ -29,7 +38,7 @@ export function leaseRequest(ask: { template: string; wait: string | undefined; 
   if (ask.wait !== undefined) fields.push(["wait", ask.wait]);
   const query = fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   const lines = [
-    `GET ${leasePath}?${query} HTTP/1.1`,
+    `GET ${ask.edit ? editPath : leasePath}?${query} HTTP/1.1`,
     "Host: isolate",
     "Connection: Upgrade",
     `Upgrade: ${leaseUpgrade}`,

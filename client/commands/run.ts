@@ -59,7 +59,7 @@ async function takeRoot(request: RunRequest, facts: HostFacts, { socket, libc, p
       identity,
     };
   }
-  const ask = { socket, template: request.root.template, wait: request.wait, command: request.command };
+  const ask = { socket, ...request.root, wait: request.wait, command: request.command };
   const { descriptor, grant } = takeLease(ask, libc, print);
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);

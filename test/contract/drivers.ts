@@ -1,5 +1,5 @@
 /** The drivers that the contract suite runs against, each over a fresh storage of its own. */
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type CloneId, parseTemplateName, type TemplateName } from "../../daemon/protocol/names.ts";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
@@ -16,6 +16,8 @@ export interface Storage {
   plant(id: CloneId, mark?: string): Promise<() => Promise<boolean>>;
   /** Host paths below which the raw clones are, if they are anywhere. */
   readonly rawPaths: readonly string[];
+  /** What is there and is neither a template, nor a snapshot, nor a clone. */
+  leftovers(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -47,6 +49,7 @@ const overlay = (name: string, attachLayers: boolean): DriverKind => ({
         return async () => (await run(["test", "-d", join(home, "upper")])).code === 0;
       },
       rawPaths: [store],
+      leftovers: async () => readdirSync(join(store, "trash")),
       async close() {
         await unmountBelow(directory);
       },
@@ -96,6 +99,13 @@ const zfs = (pool: string): DriverKind => ({
         return async () => (await run(["zfs", "list", dataset])).code === 0;
       },
       rawPaths: [mountDirectory],
+      async leftovers() {
+        const known = new Set<string>([parent]);
+        for (const { template } of await driver.templates()) known.add(template);
+        for (const { id } of await driver.list()) known.add(`${parent}/${id}`);
+        const datasets = (await must(["zfs", "list", "-rHo", "name", parent])).trim().split("\n");
+        return datasets.filter((dataset) => !known.has(dataset));
+      },
       async close() {
         await unmountBelow(directory);
         await must(["zfs", "destroy", "-R", "-f", parent]);

@@ -115,6 +115,13 @@ test("no snapshot is taken, and no second edit begun, while one is open", async 
   expect(await read()).toBe("second\n");
 });
 
+test("destroying what carries no mark of ours is an error, since it is not gone", async () => {
+  const id = makeCloneId(template, 10n ** 18n);
+  mkdirSync(join(store, "clones", id));
+  await expect(driver.destroy(id)).rejects.toMatchObject({ code: "storage-failed" });
+  await expect(driver.clone(await driver.latest(template), id)).rejects.toMatchObject({ code: "storage-failed" });
+});
+
 test("a clone is not mounted twice at once", async () => {
   const id = makeCloneId(template, 10n ** 18n);
   await driver.clone(await driver.latest(template), id);

@@ -144,31 +144,34 @@ test("a daemon's restart keeps the views that are in use, and pins anew", async 
   expect(await must(enter(after.userns, "id", "-u"), { as: owner })).toBe("0\n");
 });
 
-test("unmounting reaches the copies in other namespaces, and the mount shares with nothing above", async () => {
-  mkdirSync(runtime);
-  await must(["mount", "--bind", runtime, runtime]);
-  await must(["mount", "--make-shared", runtime]);
-  const { directory: home } = await open().for(owner);
-  expect(peerGroup(join(runtime, "users"))).toMatch(/^[0-9]+$/);
-  expect(peerGroup(join(runtime, "users"))).not.toBe(peerGroup(runtime));
-  const view = join(home, "view");
-  mkdirSync(view);
-  mount("tmpfs", view, "tmpfs", 0, null);
-  expect(mountsBelow().filter((line) => line.includes(` ${view} `))).toHaveLength(1);
-  // A service: its namespace is a slave of the host's (systemd.exec(5), MountFlags).
-  const service = start(["unshare", "-m", "--propagation", "slave", "sleep", "60"]);
-  const ended = finished(service);
-  try {
-    const seen = () => readFileSync(`/proc/${service.pid}/mounts`, "utf8").includes(view);
-    await eventually("the service sleeps", () => readFileSync(`/proc/${service.pid}/comm`, "utf8") === "sleep\n");
-    expect(seen()).toBe(true);
-    unmountLazily(view);
-    expect(seen()).toBe(false);
-  } finally {
-    service.kill("SIGKILL");
-    await ended;
-  }
-});
+test.each(["shared", "private"])(
+  "unmounting reaches the copies in other namespaces, below a %s mount too",
+  async (above) => {
+    mkdirSync(runtime);
+    await must(["mount", "--bind", runtime, runtime]);
+    await must(["mount", `--make-${above}`, runtime]);
+    const { directory: home } = await open().for(owner);
+    expect(peerGroup(join(runtime, "users"))).toMatch(/^[0-9]+$/);
+    expect(peerGroup(join(runtime, "users"))).not.toBe(peerGroup(runtime));
+    const view = join(home, "view");
+    mkdirSync(view);
+    mount("tmpfs", view, "tmpfs", 0, null);
+    expect(mountsBelow().filter((line) => line.includes(` ${view} `))).toHaveLength(1);
+    // A service: its namespace is a slave of the host's (systemd.exec(5), MountFlags).
+    const service = start(["unshare", "-m", "--propagation", "slave", "sleep", "60"]);
+    const ended = finished(service);
+    try {
+      const seen = () => readFileSync(`/proc/${service.pid}/mounts`, "utf8").includes(view);
+      await eventually("the service sleeps", () => readFileSync(`/proc/${service.pid}/comm`, "utf8") === "sleep\n");
+      expect(seen()).toBe(true);
+      unmountLazily(view);
+      expect(seen()).toBe(false);
+    } finally {
+      service.kill("SIGKILL");
+      await ended;
+    }
+  },
+);
 
 test("what somebody planted is refused", async () => {
   mkdirSync(join(runtime, "users"), { recursive: true });

@@ -223,6 +223,12 @@ describe("the command", () => {
       expect(ignored([])).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000206\n");
     });
 
+    test("an ignored CHLD too, and its exit code is seen all the same", () => {
+      const childIgnored = (command: string) => run(bwrap(...sh(`trap "" CHLD; exec /dev/isolate-init -- ${command}`)));
+      expect(childIgnored("grep SigIgn /proc/self/status").out).toBe("SigIgn:\t0000000000010000\n");
+      expect(childIgnored("sh -c 'exit 4'").code).toBe(4);
+    });
+
     test("with --foreground INT and QUIT are default", () => {
       expect(ignored(["--foreground"])).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000200\n");
     });

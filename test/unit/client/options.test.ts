@@ -29,7 +29,7 @@ describe("a run", () => {
       socket: "/run/isolate/isolated.sock",
       verbosity: "normal",
       run: {
-        root: { template: "p/t" },
+        root: { template: "p/t", edit: false },
         engine: "bwrap",
         binds: [],
         variables: {},
@@ -142,6 +142,8 @@ describe("which words are commands", () => {
     ["template snapshot x", "template snapshot"],
     ["template create x --dir d", "template create"],
     ["template create --dir d x", "template create"],
+    ["template edit x", "run"],
+    ["template edit -n x apt-get -y upgrade", "run"],
     ["-z T pool", "run"],
     ["-z T ps aux", "run"],
     ["-t D template", "run"],
@@ -165,6 +167,10 @@ describe("which words are commands", () => {
     "template",
     "template bogus",
     "template rm",
+    "template edit",
+    "template edit --wait 3 x",
+    "template edit -e bwrap x",
+    "-n template edit x",
     "template rm a b",
     "template create x",
     "template create x --dir a --tar b",
@@ -213,4 +219,19 @@ describe("-r", () => {
   test("a program named like a command is not what -r takes", () => {
     expect(refusal("-r T 3 pool").code).toBe("usage");
   });
+});
+
+test("template edit takes what shapes a run, ends its options at the template, and starts a shell by itself", () => {
+  const edit = (line: string) => {
+    const intent = readIntent(line.split(" "), {});
+    return intent.kind === "run" ? intent.run : undefined;
+  };
+  expect(edit("template edit -n -d a:/b -p /etc p/t apt-get -y --quiet upgrade")).toMatchObject({
+    root: { template: "p/t", edit: true },
+    network: "host",
+    binds: [{ from: "a", to: "/b" }],
+    workingDirectory: "/etc",
+    command: ["apt-get", "-y", "--quiet", "upgrade"],
+  });
+  expect(edit("template edit t")).toMatchObject({ command: ["/bin/sh"], network: "none" });
 });

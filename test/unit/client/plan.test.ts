@@ -5,7 +5,7 @@ import { capabilities, type HostFacts, plan, type Root } from "../../../client/p
 import { IsolateError } from "../../../daemon/protocol/errors.ts";
 
 const request: RunRequest = {
-  root: { template: "debian" },
+  root: { template: "debian", edit: false },
   engine: "bwrap",
   binds: [],
   variables: {},
