@@ -6,7 +6,11 @@ import { IsolateError } from "./protocol/errors.ts";
 
 /** Throws `cannot-start`: mounts made by anybody else, or in a namespace of its own, would serve nobody. */
 export function requireHost(): void {
-  if (process.getuid?.() !== 0) throw new IsolateError("cannot-start", { wrong: "only root may", mend: "run it with sudo, or by systemctl start isolated" });
+  if (process.getuid?.() !== 0)
+    throw new IsolateError("cannot-start", {
+      wrong: "only root may",
+      mend: "run it with sudo, or by systemctl start isolated",
+    });
   if (rootMountId("self") !== rootMountId("1")) {
     throw new IsolateError("cannot-start", {
       wrong: "it runs in a mount namespace of its own, where its mounts would reach nobody",
@@ -20,7 +24,9 @@ export function requireHost(): void {
  * /proc/1/ns/mnt would tell as well, but a hardened host hides it even from root.
  */
 function rootMountId(pid: string): string | undefined {
-  const mounts = readFileSync(`/proc/${pid}/mountinfo`, "utf8").split("\n").map((line) => line.split(" "));
+  const mounts = readFileSync(`/proc/${pid}/mountinfo`, "utf8")
+    .split("\n")
+    .map((line) => line.split(" "));
   return mounts.find((fields) => fields[4] === "/")?.[0];
 }
 
@@ -29,11 +35,17 @@ export function lockStateDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const { uid, mode } = statSync(directory);
   if (uid !== 0 || (mode & 0o022) !== 0) {
-    throw new IsolateError("cannot-start", { wrong: `${directory} can be written by others than root`, mend: `chown root ${directory}; chmod 700 ${directory}` });
+    throw new IsolateError("cannot-start", {
+      wrong: `${directory} can be written by others than root`,
+      mend: `chown root ${directory}; chmod 700 ${directory}`,
+    });
   }
   // Kept open to the end of the process; the kernel lets the lock go however that comes.
   const lock = openSync(join(directory, "lock"), "a", 0o600);
   if (!tryLock(lock)) {
-    throw new IsolateError("cannot-start", { wrong: `another daemon uses ${directory}`, mend: "stop it first, or give another --state-dir" });
+    throw new IsolateError("cannot-start", {
+      wrong: `another daemon uses ${directory}`,
+      mend: "stop it first, or give another --state-dir",
+    });
   }
 }

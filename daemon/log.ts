@@ -8,7 +8,10 @@ const stderr = 2;
 export function createLog(level: string): Logger {
   const options = { level, base: null, serializers: { err: describe } };
   if (process.stderr.isTTY) {
-    return pino(options, pretty({ destination: stderr, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" }));
+    return pino(
+      options,
+      pretty({ destination: stderr, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" }),
+    );
   }
   const journal = writesToJournal();
   return pino(options, {

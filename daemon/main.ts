@@ -117,7 +117,9 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
       (template) => void keeper.changed(template),
     ),
   );
-  keeper.reconcileStorage().catch((error: unknown) => log.error({ err: error }, "cannot compare the rows with the storage"));
+  keeper
+    .reconcileStorage()
+    .catch((error: unknown) => log.error({ err: error }, "cannot compare the rows with the storage"));
 
   await app.ready();
   app.server.on("upgrade", leaseSockets.onUpgrade);

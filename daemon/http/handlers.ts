@@ -18,7 +18,15 @@ export type Handlers = {
   readonly [Name in Exclude<RouteName, UpgradeName>]: (call: Call<Name>) => Promise<ReplyOf<Name>>;
 };
 
-export function createHandlers({ pools, leases, accounts }: { pools: Pools; leases: Leases; accounts: Accounts }): Handlers {
+export function createHandlers({
+  pools,
+  leases,
+  accounts,
+}: {
+  pools: Pools;
+  leases: Leases;
+  accounts: Accounts;
+}): Handlers {
   return {
     pools: async () => pools.list(),
     setPool: ({ body }) => pools.set(body),

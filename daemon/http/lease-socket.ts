@@ -123,7 +123,8 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
 /** Throws `bad-request` where the request's target is no path. */
 function targetOf({ method, url = "" }: IncomingMessage): URL {
   const target = url.startsWith("/") ? `http://isolate${url}` : url;
-  if (!URL.canParse(target)) throw new IsolateError("bad-request", { wrong: `${method} ${url.slice(0, 200)} is not upgraded` });
+  if (!URL.canParse(target))
+    throw new IsolateError("bad-request", { wrong: `${method} ${url.slice(0, 200)} is not upgraded` });
   return new URL(target);
 }
 

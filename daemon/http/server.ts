@@ -25,7 +25,9 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
   app.setErrorHandler((thrown, _request, reply) => {
     const status = (thrown as { statusCode?: number }).statusCode;
     const known = thrown instanceof IsolateError || status === undefined || status >= 500;
-    const error = known ? toIsolateError(thrown) : new IsolateError("bad-request", { wrong: (thrown as Error).message });
+    const error = known
+      ? toIsolateError(thrown)
+      : new IsolateError("bad-request", { wrong: (thrown as Error).message });
     if (error.status >= 500) log.error({ err: thrown }, "cannot serve a request");
     return reply.status(error.status).send(error.body());
   });

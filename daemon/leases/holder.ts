@@ -1,6 +1,6 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
 import { readFileSync } from "node:fs";
-import { hasErrno, pidfdEnded, pidfdOpen, pidfdSignal, closeDescriptor } from "../libc.ts";
+import { closeDescriptor, hasErrno, pidfdEnded, pidfdOpen, pidfdSignal } from "../libc.ts";
 import type { Holder } from "./store.ts";
 
 const SIGKILL = 9;

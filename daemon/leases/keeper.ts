@@ -89,7 +89,9 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
 
   function background(work: Promise<void>): void {
     underWay.add(work);
-    work.finally(() => underWay.delete(work)).catch((error: unknown) => log.error({ err: error }, "background work failed"));
+    work
+      .finally(() => underWay.delete(work))
+      .catch((error: unknown) => log.error({ err: error }, "background work failed"));
   }
 
   const clonesOf = (pool: PoolState) => [...store.clonesOf(pool.settings.template)];
@@ -408,7 +410,11 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     const used = clonesOf(pool).filter((clone) => clone.state === "retired");
     const before = new Map(used.map(({ id }) => [id, attempts.get(id) ?? 0]));
     for (const { id } of used) if (destroyLater.has(id)) destroyAgain(id);
-    await until(pool, () => used.every(({ id }) => !store.clone(id) || ((attempts.get(id) ?? 0) > (before.get(id) ?? 0) && destroyLater.has(id))));
+    await until(pool, () =>
+      used.every(
+        ({ id }) => !store.clone(id) || ((attempts.get(id) ?? 0) > (before.get(id) ?? 0) && destroyLater.has(id)),
+      ),
+    );
   }
 
   /** Makes the pool as wanted and resolves when it is: all ready, fresh, none too many. Throws what prevents it. */
@@ -423,7 +429,9 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       if (pool.lastError && pool.failures > 0) throw pool.lastError;
       const now = facts(pool);
       const { create, reclaim } = plan(now);
-      return create === 0 && reclaim.length === 0 && now.creating === 0 && now.ready.every((clone) => isFresh(clone, pool));
+      return (
+        create === 0 && reclaim.length === 0 && now.creating === 0 && now.ready.every((clone) => isFresh(clone, pool))
+      );
     });
     await Promise.all([full, reclaimUsed(pool)]);
     return describe(pool);
@@ -502,7 +510,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
         }
         const present = new Set(found.map(({ id }) => id));
         for (const { id, template } of readyBefore) {
-          if (storage.nameFor(template) !== driver.name || present.has(id) || store.clone(id)?.state !== "ready") continue;
+          if (storage.nameFor(template) !== driver.name || present.has(id) || store.clone(id)?.state !== "ready")
+            continue;
           log.warn({ clone: id }, "a ready clone is gone from the storage");
           reclaimClone(id);
         }

@@ -24,7 +24,10 @@ export interface PoolPlan {
   readonly reclaim: readonly CloneId[];
 }
 
-export function isFresh(clone: { snapshot: SnapshotName; made: bigint }, pool: Pick<PoolFacts, "latest" | "freshAfter">): boolean {
+export function isFresh(
+  clone: { snapshot: SnapshotName; made: bigint },
+  pool: Pick<PoolFacts, "latest" | "freshAfter">,
+): boolean {
   return clone.snapshot === pool.latest && clone.made >= pool.freshAfter;
 }
 

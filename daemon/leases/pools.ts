@@ -41,7 +41,11 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
   }
 
   function unknown(template: TemplateName, exists = false): IsolateError {
-    return new IsolateError("unknown-template", { template, near: exists ? [] : nearNames(template, keeper.templates()), exists });
+    return new IsolateError("unknown-template", {
+      template,
+      near: exists ? [] : nearNames(template, keeper.templates()),
+      exists,
+    });
   }
 
   return {
@@ -56,7 +60,10 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
     /** Throws `unknown-template` unless root made it one, however much of a dataset it may be. */
     async known(template: TemplateName): Promise<void> {
       if (keeper.has(template)) return;
-      const found = await storage.of(template).templates([template]).catch(() => []);
+      const found = await storage
+        .of(template)
+        .templates([template])
+        .catch(() => []);
       throw unknown(template, found.length > 0);
     },
 

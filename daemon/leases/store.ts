@@ -110,7 +110,8 @@ export function openStore(file: string, newId: () => string): Store {
   );
   const remove = db.prepare("DELETE FROM clones WHERE id = ?");
   const memory = createIndex();
-  for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[]) memory.put(fromRow(row));
+  for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[])
+    memory.put(fromRow(row));
 
   function save(record: CloneRecord): CloneRecord {
     const { lease } = record;
@@ -142,7 +143,8 @@ export function openStore(file: string, newId: () => string): Store {
     apply(id, event, change = {}) {
       const record = known(id);
       const state = next(record.state, event);
-      if (!state) throw new IsolateError("internal", { cause: `the clone ${id} is ${record.state}, and '${event}' is refused` });
+      if (!state)
+        throw new IsolateError("internal", { cause: `the clone ${id} is ${record.state}, and '${event}' is refused` });
       return save({ ...record, state, lease: change.lease ?? record.lease, error: change.error ?? null });
     },
     failed(id, error) {
@@ -155,8 +157,15 @@ export function openStore(file: string, newId: () => string): Store {
     forgetPool(template) {
       db.prepare("DELETE FROM pools WHERE template = ?").run(template);
     },
-    rangeOf: (uid) => (db.prepare("SELECT start FROM ranges WHERE uid = ?").get(uid) as { start: number } | undefined)?.start,
-    ranges: () => new Map((db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map((row) => [row.uid, row.start])),
+    rangeOf: (uid) =>
+      (db.prepare("SELECT start FROM ranges WHERE uid = ?").get(uid) as { start: number } | undefined)?.start,
+    ranges: () =>
+      new Map(
+        (db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map((row) => [
+          row.uid,
+          row.start,
+        ]),
+      ),
     saveRange(uid, start) {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
     },

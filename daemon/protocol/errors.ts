@@ -67,7 +67,8 @@ const table = {
   "not-root": entry<{ what: string }>(403, (d) => `cannot ${d.what}: only root may`, "run the same command with sudo"),
   "not-allowed": entry<{ template: string; uid: number }>(
     403,
-    (d) => `cannot lease from ${quoted(d.template)}: its list of allowed users has neither user ${d.uid} nor a group of theirs`,
+    (d) =>
+      `cannot lease from ${quoted(d.template)}: its list of allowed users has neither user ${d.uid} nor a group of theirs`,
     "ask the administrator to extend 'users' or 'groups' of that [[template]] in isolated.toml",
   ),
   "limit-reached": entry<{ limit: number; uid: number }>(
@@ -131,7 +132,11 @@ const table = {
     (d) => `cannot use the configuration ${d.file}, line ${d.line}: ${d.wrong}`,
     "mend the line, then start the daemon again",
   ),
-  "cannot-start": entry<{ wrong: string; mend: string }>(500, (d) => `cannot start: ${d.wrong}`, (d) => d.mend),
+  "cannot-start": entry<{ wrong: string; mend: string }>(
+    500,
+    (d) => `cannot start: ${d.wrong}`,
+    (d) => d.mend,
+  ),
   internal: entry<{ cause: string }>(
     500,
     (d) => `cannot go on: ${d.cause}`,
@@ -156,7 +161,11 @@ const table = {
     (d) => `cannot reach the daemon at ${d.socket}: you are not in its group`,
     "as root: usermod -aG isolate USER; then log in again",
   ),
-  "lost-daemon": entry<{ cause: string }>(503, (d) => `cannot go on: the daemon closed the connection (${d.cause})`, "see its log, and try again"),
+  "lost-daemon": entry<{ cause: string }>(
+    503,
+    (d) => `cannot go on: the daemon closed the connection (${d.cause})`,
+    "see its log, and try again",
+  ),
   "missing-program": entry<{ program: string; package: string }>(
     500,
     (d) => `cannot run: ${d.program} is not installed`,
@@ -187,7 +196,11 @@ const table = {
     (d) => `cannot use ${quoted(d.directory)} as a root: ${d.wrong}`,
     "give the directory of a Linux root, one that holds bin, etc and usr",
   ),
-  "system-call": entry<{ call: string; cause: string }>(500, (d) => `cannot prepare the sandbox: ${d.call}: ${d.cause}`, "see 'dmesg' for the kernel's reason"),
+  "system-call": entry<{ call: string; cause: string }>(
+    500,
+    (d) => `cannot prepare the sandbox: ${d.call}: ${d.cause}`,
+    "see 'dmesg' for the kernel's reason",
+  ),
 } as const;
 
 type Table = typeof table;

@@ -72,4 +72,6 @@ export type Routes = typeof routes;
 export type RouteName = keyof Routes;
 export type QueryOf<Name extends RouteName> = Static<Routes[Name]["query"]>;
 export type ReplyOf<Name extends RouteName> = Static<Routes[Name]["reply"]>;
-export type BodyOf<Name extends RouteName> = Routes[Name] extends { body: infer Body extends TSchema } ? Static<Body> : undefined;
+export type BodyOf<Name extends RouteName> = Routes[Name] extends { body: infer Body extends TSchema }
+  ? Static<Body>
+  : undefined;

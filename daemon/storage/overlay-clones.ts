@@ -66,15 +66,12 @@ export function createClones(store: () => OpenOverlay): Clones {
     unview: (id, at) => storing(`unmount the clone '${id}'`, () => void unmountStack(at)),
     destroy(id) {
       const doing = `destroy the clone '${id}'`;
-      return storing(doing, async () => {
+      return storing(doing, () => {
         const { clones, trash } = store();
         // Between this question and the rename nothing else runs here, and nobody else mounts clones.
-        if (find(id, doing)) {
-          refuseInUse(id, workingLayer(join(clones, id)));
-          await trash.remove(trash.take(join(clones, id)));
-        } else {
-          await trash.empty(id); // what an earlier attempt could not delete
-        }
+        if (!find(id, doing)) return;
+        refuseInUse(id, workingLayer(join(clones, id)));
+        trash.bury(join(clones, id));
       });
     },
     list: () => storing("list the clones", () => listClones(store())),

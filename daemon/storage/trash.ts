@@ -15,15 +15,20 @@ export interface TrashLog {
 export interface Trash {
   /** A new empty directory. Its name begins with `name`. */
   fresh(name: string): string;
+  /** Moves a tree in and deletes it soon, with all others of that moment: a process for each would cost more than it does. */
+  bury(path: string): void;
   /** Moves a tree in. It must be on the same file system. Gives where it is now. */
   take(path: string): string;
   /** Deletes a tree that `fresh` or `take` gave. */
   remove(tree: string): Promise<void>;
   /** The same, never rejecting: what cannot be deleted now is logged, and tried again at the next start. */
   discard(tree: string): Promise<void>;
-  /** Deletes everything, or what once was `name`. */
-  empty(name?: string): Promise<void>;
+  /** Deletes everything. */
+  empty(): Promise<void>;
 }
+
+/** Milliseconds that a tree may wait for others. */
+const graveTime = 100;
 
 /** `directory` exists and only root can write in it. */
 export function createTrash(directory: string, log: TrashLog): Trash {
@@ -38,28 +43,30 @@ export function createTrash(directory: string, log: TrashLog): Trash {
   const removeTrees = async (trees: readonly string[]): Promise<void> => {
     if (trees.length > 0) await run("rm", ["-rf", "--one-file-system", "--", ...trees]);
   };
+  const take = (path: string): string => {
+    const tree = place(basename(path));
+    renameNew(path, tree);
+    return tree;
+  };
+  let buried: string[] = [];
+  const emptyGraves = (): void => {
+    const trees = buried;
+    buried = [];
+    removeTrees(trees).catch((err: unknown) => log.warn({ err, trees }, "cannot delete what is in the trash"));
+  };
   return {
+    bury(path) {
+      if (buried.push(take(path)) === 1) setTimeout(emptyGraves, graveTime);
+    },
+    take,
     fresh(name) {
       const tree = place(name);
       mkdirSync(tree, { mode: 0o700 });
       return tree;
     },
-    take(path) {
-      const tree = place(basename(path));
-      renameNew(path, tree);
-      return tree;
-    },
     remove: (tree) => removeTrees([tree]),
     discard: (tree) =>
       removeTrees([tree]).catch((err: unknown) => log.warn({ err, tree }, "cannot delete what is in the trash")),
-    empty(name) {
-      const entries = readdirSync(directory).filter((entry) => name === undefined || nameIn(entry) === name);
-      return removeTrees(entries.map((entry) => join(directory, entry)));
-    },
+    empty: () => removeTrees(readdirSync(directory).map((entry) => join(directory, entry))),
   };
-}
-
-/** What `place` was given. */
-function nameIn(entry: string): string {
-  return entry.replace(/\.[0-9]+\.[0-9]+$/, "");
 }
