@@ -10,6 +10,7 @@ import { SystemCallError } from "./libc-call.ts";
 const SIGINT = 2;
 const SIGQUIT = 3;
 const SIGPIPE = 13;
+const SIGCHLD = 17;
 const SIGXFSZ = 25;
 
 export interface Launch {
@@ -32,6 +33,8 @@ export function launch({ program, argv, descriptors, foreground, descriptorLimit
     // Ignored by the runtime; ignored signals stay so across exec, and `yes | head -1` would complain.
     libc.defaultSignal(SIGPIPE);
     libc.defaultSignal(SIGXFSZ);
+    // bwrap waits for its child by SIGCHLD, and hangs where the caller ignored it.
+    libc.defaultSignal(SIGCHLD);
     if (foreground) {
       // Ctrl-C reaches the whole foreground group: it is for the command, which isolate-init gives the defaults back.
       libc.ignoreSignal(SIGINT);

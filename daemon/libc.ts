@@ -120,12 +120,54 @@ export function pidfdSignal(pidfd: number, signal: number): boolean {
 const pollFds = func("poll", "int", ["void *", "ulong", "int"]);
 const POLLIN = 1;
 
-/** Whether the process has ended; a zombie has (pidfd_open(2), "poll"). */
+/** Which of the processes have ended; a zombie has (pidfd_open(2), "poll"). One call for all of them. */
+export function pidfdsEnded(pidfds: readonly number[]): number[] {
+  const entries = Buffer.alloc(8 * pidfds.length);
+  pidfds.forEach((pidfd, index) => {
+    entries.writeInt32LE(pidfd, 8 * index);
+    entries.writeInt16LE(POLLIN, 8 * index + 4);
+  });
+  if (checked("poll", pollFds(entries, pidfds.length, 0)) === 0) return [];
+  return pidfds.filter((_, index) => entries.readInt16LE(8 * index + 6) !== 0);
+}
+
 export function pidfdEnded(pidfd: number): boolean {
-  const entry = Buffer.alloc(8);
-  entry.writeInt32LE(pidfd, 0);
-  entry.writeInt16LE(POLLIN, 4);
-  return checked("poll", pollFds(entry, 1, 0)) > 0;
+  return pidfdsEnded([pidfd]).length > 0;
+}
+
+// --- The other end of a socket: sock_diag(7).
+
+const socketCall = func("socket", "int", ["int", "int", "int"]);
+const sendCall = func("send", "long", ["int", "void *", "size_t", "int"]);
+const recvCall = func("recv", "long", ["int", "void *", "size_t", "int"]);
+
+/** Inode of the socket that is connected to the Unix socket with that inode; undefined where the kernel cannot tell. */
+export function peerInode(inode: number): number | undefined {
+  const [AF_NETLINK, NETLINK_SOCK_DIAG, SOCK_RAW_CLOEXEC] = [16, 4, 3 | 0o2000000];
+  const [SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, AF_UNIX, UDIAG_SHOW_PEER, UNIX_DIAG_PEER] = [20, 1, 1, 4, 2];
+  const fd = checked("socket", socketCall(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG));
+  try {
+    const request = Buffer.alloc(40); // struct nlmsghdr, struct unix_diag_req
+    request.writeUInt32LE(request.length, 0);
+    request.writeUInt16LE(SOCK_DIAG_BY_FAMILY, 4);
+    request.writeUInt16LE(NLM_F_REQUEST, 6);
+    request.writeUInt8(AF_UNIX, 16);
+    request.writeUInt32LE(0xffffffff, 20);
+    request.writeUInt32LE(inode, 24);
+    request.writeUInt32LE(UDIAG_SHOW_PEER, 28);
+    request.fill(0xff, 32);
+    checked("send", Number(sendCall(fd, request, request.length, 0)));
+    const answer = Buffer.alloc(4096);
+    const length = checked("recv", Number(recvCall(fd, answer, answer.length, 0)));
+    if (answer.readUInt16LE(4) !== SOCK_DIAG_BY_FAMILY) return undefined;
+    for (let at = 32; at + 8 <= length; at += (answer.readUInt16LE(at) + 3) & ~3) {
+      if (answer.readUInt16LE(at + 2) === UNIX_DIAG_PEER) return answer.readUInt32LE(at + 4);
+      if (answer.readUInt16LE(at) < 4) return undefined;
+    }
+    return undefined;
+  } finally {
+    closeDescriptor(fd);
+  }
 }
 
 // --- Locks: flock(2).
@@ -182,9 +224,27 @@ export function mount(
   checked("mount", mountCall(source, target, type, flags, options), target);
 }
 
-/** Detaches at once; the file system goes when its last user has gone (`MNT_DETACH | UMOUNT_NOFOLLOW`). */
+const detachNoFollow = 2 | 8; // MNT_DETACH | UMOUNT_NOFOLLOW
+
+/** Detaches at once; the file system goes when its last user has gone. */
 export function unmountLazily(target: string): void {
-  checked("umount2", umountCall(target, 2 | 8), target);
+  checked("umount2", umountCall(target, detachNoFollow), target);
+}
+
+/** The same in another thread: the kernel waits some 2 ms for all processors (synchronize_rcu), and leases go on. */
+export function unmountInBackground(target: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    umountCall.async(target, detachNoFollow, (thrown: unknown, result: number) => {
+      try {
+        if (thrown) throw thrown;
+        // errno is of that thread. Asked again here the kernel gives the same reason.
+        if (result < 0) unmountLazily(target);
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
 }
 
 /** A detached copy of the mount at `path` as a descriptor (`OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC`). */
@@ -236,6 +296,11 @@ const closeCall = func("close", "int", ["int"]);
 
 export function closeDescriptor(fd: number): void {
   closeCall(fd);
+}
+
+/** For a detached mount, whose last descriptor's end takes the kernel half a millisecond (synchronize_rcu). */
+export function closeInBackground(fd: number): void {
+  closeCall.async(fd, () => undefined);
 }
 
 // --- Whose rights this thread uses on file systems: setfsuid(2), capset(2), capabilities(7).

@@ -21,6 +21,7 @@ import { createPools } from "./leases/pools.ts";
 import { openStore } from "./leases/store.ts";
 import { createLog } from "./log.ts";
 import { IsolateError, isolateFailed, toIsolateError } from "./protocol/errors.ts";
+import { parseTemplateName } from "./protocol/names.ts";
 import { version } from "./protocol/version.ts";
 import { createOverlayDriver } from "./storage/overlay.ts";
 import { openStorage } from "./storage/storage.ts";
@@ -62,8 +63,21 @@ function configure(flags: Flags): Config {
 /** sd_listen_fds(3): the one socket is descriptor 3. */
 const activated = process.env.LISTEN_PID === String(process.pid) && process.env.LISTEN_FDS === "1";
 
+/** What would fail later, when the host has been changed already. Throws `cannot-start` and `bad-name`. */
+function checkNames({ socket, template }: Config): void {
+  // unix(7); Node would cut it off and listen elsewhere.
+  if (Buffer.byteLength(socket) > 107) {
+    throw new IsolateError("cannot-start", {
+      wrong: `the path of the socket is longer than 107 bytes: ${socket}`,
+      mend: "choose another --socket",
+    });
+  }
+  for (const { name } of template) parseTemplateName(name);
+}
+
 async function start(config: Config, log: Logger): Promise<() => Promise<void>> {
   requireHost();
+  checkNames(config);
   lockStateDirectory(config.state_dir);
   const clock = (): number => Date.now();
   const accounts = createAccounts(clock);

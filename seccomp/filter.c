@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
-/* The call is refused with `refusal` when argument number `arg`, under `mask`, equals `value`. */
+/* The call is refused with `refusal` when argument number `arg`, under `mask`, equals `value`; without a mask, always. */
 struct rule {
     int syscall;
     unsigned arg;
@@ -23,10 +23,18 @@ struct rule {
  */
 #define IOCTL(request) {SCMP_SYS(ioctl), 1, UINT32_MAX, (request), EPERM}
 
+/* To its callers the kernel has no such call. */
+#define ABSENT(name) {SCMP_SYS(name), 0, 0, 0, ENOSYS}
+
 static const struct rule default_rules[] = {
     IOCTL(TIOCSTI),   /* types into the caller's terminal (CVE-2019-10063) */
     IOCTL(TIOCLINUX), /* pastes into it, on a virtual console (CVE-2023-28100) */
     IOCTL(TIOCSETD),  /* loads line disciplines, most of them old kernel code */
+    /* Keys belong to host ids, not to namespaces: by its number a sandbox could link the caller's user keyring into its
+     * own, and read what is in there. */
+    ABSENT(add_key),
+    ABSENT(request_key),
+    ABSENT(keyctl),
 };
 
 /* Unless these are added, their programs are killed; once they are, the rules hold for their numbers as well. */
@@ -47,7 +55,7 @@ static int fill(scmp_filter_ctx filter, const struct rule *rules, size_t count)
         error = seccomp_arch_add(filter, siblings[i]);
     for (size_t i = 0; !error && i < count; i++) {
         const struct rule *r = &rules[i];
-        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(r->refusal), r->syscall, 1,
+        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(r->refusal), r->syscall, r->mask ? 1 : 0,
                                  SCMP_CMP64(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
     }
     return error;

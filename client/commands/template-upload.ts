@@ -48,7 +48,10 @@ export function openUpload(socketPath: string, template: string): Upload {
     write: async (chunk) => {
       if (request.destroyed || request.write(chunk)) return;
       const given = new AbortController();
-      await Promise.race([once(request, "drain", { signal: given.signal }), reply]).finally(() => given.abort());
+      const drained = once(request, "drain", { signal: given.signal });
+      await Promise.race([drained, reply])
+        .catch(() => reply) // which may say why nobody reads any more
+        .finally(() => given.abort());
     },
     finish: () => request.end(),
     abort: () => request.destroy(),
@@ -67,11 +70,14 @@ async function connection(request: ClientRequest, socketPath: string): Promise<v
   });
 }
 
+/** Milliseconds: Bun may tell of a broken pipe before it tells of the answer that came first. */
+const replyGrace = 500;
+
 async function readReply(request: ClientRequest): Promise<Reply> {
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", resolve);
-      request.on("error", reject);
+      request.on("error", (error) => setTimeout(reject, replyGrace, error));
     });
     let text = "";
     for await (const chunk of response.setEncoding("utf8")) text += chunk;

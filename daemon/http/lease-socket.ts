@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Edits } from "../leases/edits.ts";
+import { killOtherEnd } from "../leases/holder.ts";
 import type { Granted, Leases } from "../leases/leases.ts";
 import type { Pools } from "../leases/pools.ts";
 import { closeDescriptor } from "../libc.ts";
@@ -13,7 +14,7 @@ import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import { leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
 import { parseTemplateName } from "../protocol/names.ts";
 import { type QueryOf, routes, type UpgradeName } from "../protocol/routes.ts";
-import { lesseeOf, type Policy, peerOf } from "./peer.ts";
+import { descriptorOf, lesseeOf, type Policy, peerOf } from "./peer.ts";
 import type { Validate } from "./validate.ts";
 
 export interface LeaseSocketOptions {
@@ -31,7 +32,12 @@ const defaultWaitSeconds = 30;
 export function createLeaseSockets({ leases, edits, pools, policy, validate, log }: LeaseSocketOptions) {
   const open = new Set<Socket>();
 
-  async function serve(request: IncomingMessage, socket: Socket, signal: AbortSignal): Promise<() => void> {
+  async function serve(
+    request: IncomingMessage,
+    socket: Socket,
+    signal: AbortSignal,
+    giveUp: () => void,
+  ): Promise<() => void> {
     const begun = performance.now();
     const peer = peerOf(socket);
     policy.mayCall(peer, routes.lease);
@@ -52,7 +58,12 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       const wait = Number(query.wait ?? defaultWaitSeconds) * 1000;
       const onWait = (reason: string) =>
         socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`);
-      return leases.acquire({ template, lessee, command: query.command ?? "", wait, signal, onWait });
+      const cutOff = (): void => {
+        const ended = killOtherEnd(descriptorOf(socket));
+        log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease");
+        giveUp();
+      };
+      return leases.acquire({ template, lessee, command: query.command ?? "", wait, signal, onWait, cutOff });
     };
     try {
       const { grant, release } = await acquire();
@@ -89,7 +100,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       socket.on("data", giveUp);
       if (head.length > 0) return giveUp();
 
-      serve(request, socket, gone.signal).then(
+      serve(request, socket, gone.signal, giveUp).then(
         (granted) => {
           release = granted;
           if (ended) granted();

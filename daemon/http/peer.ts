@@ -24,7 +24,8 @@ interface SocketWithHandle extends Socket {
 
 const known = new WeakMap<Socket, Peer>();
 
-function descriptorOf(socket: Socket): number {
+/** Throws `lost-daemon` once it is closed. */
+export function descriptorOf(socket: Socket): number {
   const fd = (socket as SocketWithHandle)._handle?.fd;
   if (fd === undefined || fd < 0) throw new IsolateError("lost-daemon", { cause: "the connection has ended" });
   return fd;

@@ -1,7 +1,15 @@
 /** Id-mapped copies of mounts, mount_setattr(2). */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { attachMount, cloneMount, closeDescriptor, MOUNT_ATTR, setMountAttributes, unmountLazily } from "../libc.ts";
+import {
+  attachMount,
+  cloneMount,
+  closeDescriptor,
+  closeInBackground,
+  MOUNT_ATTR,
+  setMountAttributes,
+  unmountLazily,
+} from "../libc.ts";
 
 /** A detached copy of the tree at `path` whose ids go through the user namespace. The caller closes it. */
 export function cloneIdMapped(path: string, userns: number): number {
@@ -41,7 +49,7 @@ export function withIdMapped<T>(
     return act(mounts.map((mount) => `/proc/self/fd/${mount}`));
   } finally {
     for (const slot of attached) unmountLazily(slot);
-    for (const mount of mounts) closeDescriptor(mount);
+    for (const mount of mounts) closeInBackground(mount);
   }
 }
 

@@ -1,10 +1,10 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
-import { readFileSync } from "node:fs";
-import { closeDescriptor, hasErrno, pidfdEnded, pidfdOpen, pidfdSignal } from "../libc.ts";
+import { fstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdOpen, pidfdSignal, pidfdsEnded } from "../libc.ts";
 import type { Holder } from "./store.ts";
 
 const SIGKILL = 9;
-const pollEvery = 20;
+const ending = createHolderWatch(20);
 
 /** Kernel's id of this boot, random(4). */
 export function bootId(): string {
@@ -39,14 +39,35 @@ export function openHolder(holder: Holder): number | undefined {
   return undefined;
 }
 
-/** Calls back once, when the process has ended. Clear the timer that it returns to stop watching. Closes nothing. */
-export function watchHolder(pidfd: number, every: number, ended: () => void): NodeJS.Timeout {
-  const timer = setInterval(() => {
-    if (!pidfdEnded(pidfd)) return;
+export interface HolderWatch {
+  /** Calls back once, when the process has ended. Gives the way to stop watching. Closes nothing. */
+  add(pidfd: number, ended: () => void): () => void;
+}
+
+/** Looks every `every` milliseconds, at all of them by one system call, and not at all while there are none. */
+export function createHolderWatch(every: number): HolderWatch {
+  const watched = new Map<number, () => void>();
+  let timer: NodeJS.Timeout | undefined;
+  function remove(pidfd: number): void {
+    watched.delete(pidfd);
+    if (watched.size > 0) return;
     clearInterval(timer);
-    ended();
-  }, every);
-  return timer;
+    timer = undefined;
+  }
+  function look(): void {
+    for (const pidfd of pidfdsEnded([...watched.keys()])) {
+      const ended = watched.get(pidfd);
+      remove(pidfd);
+      ended?.();
+    }
+  }
+  return {
+    add(pidfd, ended) {
+      watched.set(pidfd, ended);
+      timer ??= setInterval(look, every).unref();
+      return () => remove(pidfd);
+    },
+  };
 }
 
 /**
@@ -55,13 +76,44 @@ export function watchHolder(pidfd: number, every: number, ended: () => void): No
  */
 export function endHolder(pidfd: number, grace: number): void {
   if (pidfdEnded(pidfd)) return closeDescriptor(pidfd);
-  const watch = watchHolder(pidfd, pollEvery, () => {
+  const stop = ending.add(pidfd, () => {
     clearTimeout(timer);
     closeDescriptor(pidfd);
   });
   const timer = setTimeout(() => {
-    clearInterval(watch);
+    stop();
     pidfdSignal(pidfd, SIGKILL);
     closeDescriptor(pidfd);
   }, grace);
+}
+
+/**
+ * Ends every process that holds the other end of a Unix socket of ours. For a lease whose holder is gone: an engine that
+ * was killed while it started leaves a child that waits for it for ever, with the descriptor open.
+ */
+export function killOtherEnd(socket: number): number {
+  const peer = peerInode(fstatSync(socket).ino);
+  if (peer === undefined) return 0;
+  const link = `socket:[${peer}]`;
+  const holders = readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name) && hasDescriptor(name, link));
+  for (const pid of holders) {
+    try {
+      const pidfd = pidfdOpen(Number(pid));
+      // Looked at again: from the open on the pid cannot be given to another without the signal failing.
+      if (hasDescriptor(pid, link)) pidfdSignal(pidfd, SIGKILL);
+      closeDescriptor(pidfd);
+    } catch (error) {
+      if (!hasErrno(error, "ESRCH", "EINVAL")) throw error;
+    }
+  }
+  return holders.length;
+}
+
+function hasDescriptor(pid: string, link: string): boolean {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(directory).some((fd) => readlinkSync(`${directory}/${fd}`) === link);
+  } catch {
+    return false; // it has ended, or closed that descriptor meanwhile
+  }
 }

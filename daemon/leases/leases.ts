@@ -8,7 +8,7 @@ import { IsolateError } from "../protocol/errors.ts";
 import type { Grant } from "../protocol/lease.ts";
 import type { CloneId, TemplateName } from "../protocol/names.ts";
 import type { Storage } from "../storage/storage.ts";
-import { endHolder, openHolder, watchHolder } from "./holder.ts";
+import { createHolderWatch, endHolder, openHolder } from "./holder.ts";
 import type { Keeper } from "./keeper.ts";
 import type { CloneRecord, Holder, Store } from "./store.ts";
 
@@ -28,6 +28,8 @@ export interface LeaseRequest {
   readonly wait: number;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
+  /** Ends the connection and every process that holds its other end. */
+  readonly cutOff: () => void;
 }
 
 export interface LeasesOptions {
@@ -49,12 +51,15 @@ export interface Granted {
 
 /** Milliseconds that a holder has to end by itself once it gave up its claim. */
 export const holderGrace = 1000;
-/** Milliseconds between looks at a holder whose connection an earlier daemon held. */
-const orphanPoll = 250;
+/** Milliseconds between looks at the holders of all leases. */
+const holderPoll = 250;
+/** Milliseconds from a holder's death to the end of whatever holds its descriptor: isolate-init needs 2 s at most. */
+const heirGrace = 3000;
 
 export type Leases = ReturnType<typeof createLeases>;
 
 export function createLeases({ store, keeper, storage, namespaces, limit, clock, log }: LeasesOptions) {
+  const holders = createHolderWatch(holderPoll);
   const asking = new Map<number, number>();
   let draining = false;
 
@@ -76,6 +81,19 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
   function release(id: CloneId, pidfd: number | undefined): void {
     if (store.clone(id)?.state === "leased") keeper.release(id);
     if (pidfd !== undefined) endHolder(pidfd, holderGrace);
+  }
+
+  /** Ordinarily the connection ends when the holder does; what makes it outlive the holder is given no longer than that. */
+  function watchHeirs(pidfd: number | undefined, cutOff: () => void): () => void {
+    if (pidfd === undefined) return () => undefined;
+    let patience: NodeJS.Timeout | undefined;
+    const stop = holders.add(pidfd, () => {
+      patience = setTimeout(cutOff, heirGrace);
+    });
+    return () => {
+      stop();
+      clearTimeout(patience);
+    };
   }
 
   async function grant(request: LeaseRequest): Promise<Granted> {
@@ -102,9 +120,13 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
       signal.throwIfAborted();
       const { id: lease, snapshot } = clone;
       const { userns, uid, gid } = namespace;
+      const stopWatching = watchHeirs(lessee.pidfd, request.cutOff);
       return {
         grant: { lease, template, snapshot, view, userns, uid, gid },
-        release: () => release(clone.id, lessee.pidfd),
+        release: () => {
+          stopWatching();
+          release(clone.id, lessee.pidfd);
+        },
       };
     } catch (error) {
       // The holder goes on to read the refusal: only the clone is given up.
@@ -130,10 +152,10 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
           keeper.release(clone.id);
           continue;
         }
-        watchHolder(pidfd, orphanPoll, () => {
+        holders.add(pidfd, () => {
           closeDescriptor(pidfd);
           keeper.release(clone.id);
-        }).unref();
+        });
       }
     },
 

@@ -8,7 +8,7 @@ import type { CloneInfo, IdMap, StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { findClone, findTemplate, listClones } from "./overlay-find.ts";
 import { makeUpper, readLayers, stackUpTo, type WorkingLayer, workingLayer, writeMark } from "./overlay-layout.ts";
-import { isInUse, mountStack, unmountStack } from "./overlay-mount.ts";
+import { isInUse, mountStack, unmountView } from "./overlay-mount.ts";
 import type { OpenOverlay } from "./overlay-store.ts";
 
 type Clones = Pick<StorageDriver, "clone" | "view" | "unview" | "destroy" | "list">;
@@ -63,7 +63,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       const doing = `mount the clone '${id}'`;
       return storing(doing, () => show(id, to, at, doing));
     },
-    unview: (id, at) => storing(`unmount the clone '${id}'`, () => void unmountStack(at)),
+    unview: (id, at) => storing(`unmount the clone '${id}'`, () => unmountView(at)),
     destroy(id) {
       const doing = `destroy the clone '${id}'`;
       return storing(doing, () => {

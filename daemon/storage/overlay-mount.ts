@@ -1,7 +1,16 @@
 /** Mounts of overlayfs with id-mapped layers, and the question whether one is still in use. */
 import { closeSync, openSync } from "node:fs";
 import { withIdMapped } from "../idmap/mount.ts";
-import { closeDescriptor, hasErrno, MS, mount, mountDetached, unmountLazily, withFileSystemIds } from "../libc.ts";
+import {
+  closeInBackground,
+  hasErrno,
+  MS,
+  mount,
+  mountDetached,
+  unmountInBackground,
+  unmountLazily,
+  withFileSystemIds,
+} from "../libc.ts";
 import type { IdMap } from "./driver.ts";
 import type { WorkingLayer } from "./overlay-layout.ts";
 
@@ -35,9 +44,20 @@ export function unmountStack(at: string): boolean {
     unmountLazily(at);
     return true;
   } catch (error) {
-    if (hasErrno(error, "EINVAL", "ENOENT")) return false;
+    if (isNotMounted(error)) return false;
     throw error;
   }
+}
+
+/** A view's. Already absent is success. */
+export async function unmountView(at: string): Promise<void> {
+  await unmountInBackground(at).catch((error: unknown) => {
+    if (!isNotMounted(error)) throw error;
+  });
+}
+
+function isNotMounted(error: unknown): boolean {
+  return hasErrno(error, "EINVAL", "ENOENT");
 }
 
 /**
@@ -50,7 +70,7 @@ export function isInUse(layer: WorkingLayer, empty: string): boolean {
   try {
     const self = "/proc/self/fd";
     const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
-    closeDescriptor(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
+    closeInBackground(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
     return false;
   } catch (error) {
     if (hasErrno(error, "EBUSY")) return true;

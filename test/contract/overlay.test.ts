@@ -7,7 +7,7 @@ import { makeCloneId, type TemplateName } from "../../daemon/protocol/names.ts";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
 import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
 import { createTrash } from "../../daemon/storage/trash.ts";
-import { finished, must, start } from "../support/process.ts";
+import { eventually, finished, must, start } from "../support/process.ts";
 import { archive, streamOf } from "./archive.ts";
 import { createLessee, type Lessee, makeDirectory, removeDirectory } from "./lessee.ts";
 
@@ -82,12 +82,18 @@ test("a crash amid a snapshot leaves it whole, and the template can be edited ag
   expect(await driver.latest(template)).toBe(third);
 });
 
-test("a crash amid the deletion of a clone is finished by the next attempt", async () => {
+test("a destroyed clone is deleted soon, and after a crash at the next start", async () => {
+  const snapshot = await driver.latest(template);
   const id = makeCloneId(template, 10n ** 18n);
-  await driver.clone(await driver.latest(template), id);
+  await driver.clone(snapshot, id);
+  await driver.destroy(id);
+  expect(await driver.list()).toEqual([]);
+  await eventually("the trash is empty", () => readdirSync(join(store, "trash")).length === 0, 5_000);
+  await driver.clone(snapshot, id);
   renameSync(join(store, "clones", id), join(store, "trash", `${id}.1.2`));
   expect(await driver.list()).toEqual([]);
   await driver.destroy(id);
+  driver = await open();
   expect(readdirSync(join(store, "trash"))).toEqual([]);
 });
 
@@ -163,19 +169,21 @@ test("a file system without id maps is told with the mend", async () => {
 
 test("nothing outside is deleted while somebody exchanges directories and links", async () => {
   const outside = join(directory, "outside");
-  const trash = createTrash(mkdtemp("trash"), log);
+  mkdirSync(join(directory, "trash"));
+  const trash = createTrash(join(directory, "trash"), log);
   await must(["sh", "-ec", 'mkdir "$0"; for i in $(seq 200); do : > "$0/$i"; done', outside]);
-  for (let round = 0; round < 5; round++) {
+  const swap = `($tree, $outside) = @ARGV; chdir $tree; $| = 1; print 1; $end = time + 2;
+    while (time < $end) { symlink $outside, "b"; rename "a", "c"; rename "b", "a"; rename "a", "b"; rename "c", "a" }`;
+  for (let round = 0; round < 3; round++) {
     const tree = trash.fresh("tree");
-    await must(["sh", "-ec", 'cd "$0"; mkdir a; ln -s "$1" b; for i in $(seq 500); do : > a/$i; done', tree, outside]);
-    const swap =
-      "$t = shift; chdir $t; $| = 1; print 1; while (-d $t) { rename 'a', 'c'; rename 'b', 'a'; rename 'a', 'b'; rename 'c', 'a' }";
-    const swapper = start(["perl", "-e", swap, tree]);
+    await must(["sh", "-ec", 'cd "$0"; mkdir a; for i in $(seq 2000); do : > a/$i; done', tree]);
+    const swapper = start(["perl", "-e", swap, tree, outside]);
     const ended = finished(swapper);
     await new Promise((resolve) => swapper.stdout?.once("data", resolve));
-    for (let attempt = 0; attempt < 100 && existsSync(tree); attempt++) await trash.remove(tree).catch(() => undefined);
-    swapper.kill("SIGKILL");
+    while (swapper.exitCode === null) await trash.remove(tree).catch(() => undefined);
     await ended;
+    await trash.remove(tree);
+    expect(existsSync(tree)).toBe(false);
     expect(readdirSync(outside)).toHaveLength(200);
   }
 });
@@ -185,8 +193,3 @@ test("a mark is not followed", async () => {
   await driver.clone(await driver.latest(template), id);
   expect(readlinkSync(join(store, "clones", id, "mark"))).toMatch(/^ours base@/);
 });
-
-function mkdtemp(name: string): string {
-  mkdirSync(join(directory, name));
-  return join(directory, name);
-}

@@ -28,8 +28,8 @@ beforeAll(async () => {
   layTrap(trap);
 }, 1_200_000);
 afterAll(async () => {
-  rmSync(trap, { recursive: true, force: true });
   await world.close();
+  rmSync(trap, { recursive: true, force: true });
 }, 300_000);
 
 /** Everything that a JavaScript runtime may look for where it is started; whatever is run leaves the file `sprung`. */

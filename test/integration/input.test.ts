@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Pool } from "../../daemon/protocol/schema.ts";
 import { debianTar } from "../support/debian-root.ts";
-import { must, type Outcome, root, run } from "../support/process.ts";
+import { eventually, must, type Outcome, root, run } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, bob, createWorld, group, mallory, mountsBelow, type World } from "../support/world.ts";
 
@@ -21,8 +21,8 @@ beforeAll(async () => {
   before = await situation();
 }, 1_200_000);
 afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
   await world.close();
+  rmSync(scratch, { recursive: true, force: true });
 }, 300_000);
 afterEach(async () => {
   expect(await situation()).toEqual(before);
@@ -33,6 +33,7 @@ async function situation() {
   const pool = await world.settled();
   const templates = (await world.isolate(["template", "ls"], { as: root })).stdout;
   const store = join(world.state, "overlay");
+  await eventually("the trash is empty", () => readdirSync(join(store, "trash")).length === 0);
   const state = readdirSync(store, { recursive: true, encoding: "utf8" }).filter(
     (path) => path.split("/").length < 3 && !path.startsWith("clones/"),
   );
@@ -153,10 +154,8 @@ describe("the daemon", () => {
       ["-r", world.template, "2"],
     ]) {
       const outcome = await world.isolate(["--socket", socket, ...args], { as: root });
-      expectRefusal(
-        outcome,
-        `cannot reach the daemon at ${socket}: ${why}\n  start it: systemctl start isolated.socket`,
-      );
+      expectRefusal(outcome, /^isolate: cannot reach the daemon at .*\n {2}start it: systemctl start isolated\.socket/);
+      expect(outcome.stderr).toContain(why);
     }
   });
 });
@@ -270,7 +269,7 @@ describe("commands", () => {
 
 describe("template create", () => {
   const fresh = () => world.template.replace(/debian$/, "fresh");
-  const create = (...args: string[]) => world.isolate(["template", "create", ...args], { as: root, patience: 600_000 });
+  const create = (...args: string[]) => world.isolate(["template", "create", "-q", ...args], { as: root, patience: 600_000 });
   const file = (name: string, content: string | Buffer): string => {
     writeFileSync(join(scratch, name), content);
     return join(scratch, name);
@@ -375,7 +374,7 @@ describe("the daemon's configuration", () => {
       ["group = 1", 'log_level = "loud"'],
       /line 5: 'log_level' must be "trace" or "debug"/,
     ],
-    ["what is not TOML", ["group = "], /line 4: not TOML: /],
+    ["what is not TOML", ["group = "], /line [45]: not TOML: /],
     [
       "a group that is not there",
       ['group = "no-such-group-here"'],

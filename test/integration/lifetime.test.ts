@@ -67,6 +67,20 @@ describe("the sandbox and its clone are gone after", () => {
   });
 });
 
+test("an engine killed at any moment of its start leaves no process and no clone", async () => {
+  const before = await world.settled();
+  for (let round = 0; round < 60; round++) {
+    const child = world.begin(["-z", world.template, "sleep", "4321"]);
+    setTimeout(() => child.kill("SIGKILL"), 5 + round / 2);
+    await finished(child);
+  }
+  await eventually(
+    "no sandbox is left",
+    async () => (await run(["pgrep", "-u", String(alice.uid), "-f", "sleep 4321"])).code === 1,
+  );
+  expect(await world.settled()).toEqual(before);
+});
+
 test("a background job ends with the command, and the run does not wait for it", async () => {
   expect((await world.isolate(["-z", world.template, "sh", "-c", "sleep 1000 & exit 3"])).code).toBe(3);
   await world.settled();

@@ -1,18 +1,104 @@
-/** No space left: one sentence, nothing half done, and everything goes on by itself once there is space. */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+/** No space left: one sentence, nothing half done, and everything goes on by itself once there is space again. */
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { debianTar } from "../support/debian-root.ts";
-import { eventually, must, root, run } from "../support/process.ts";
+import { eventually, must, type Outcome, root, run } from "../support/process.ts";
 import { createWorld, type World } from "../support/world.ts";
 
 const pool = process.env.ISOLATE_TEST_ZPOOL;
 let world: World;
 
 beforeAll(async () => {
-  world = await createWorld({ size: 2, storageSize: "500M" });
+  world = await createWorld({ size: 2, storageMebibytes: 500 });
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
 
 const asRoot = (...args: string[]) => world.isolate(args, { as: root, patience: 900_000 });
-const templates = async () => JSON.parse((await asRoot("template", "ls", "--json")).stdout) as { template: string }[];
+
+async function listed(): Promise<string[]> {
+  const found = JSON.parse((await asRoot("template", "ls", "--json")).stdout) as { template: string }[];
+  return found.map(({ template }) => template);
+}
+
+function expectFull({ code, stdout, stderr }: Outcome, doing: RegExp): void {
+  const sentence = /^isolate: cannot [^\n]+: the storage is full \([^\n]+\)[^\n]*\n {2}[^\n]+\n$/;
+  expect({ code, stdout, stderr }).toEqual({ code: 125, stdout: "", stderr: expect.stringMatching(sentence) });
+  expect(stderr).toMatch(doing);
+}
+
+/** To the last block. Whatever is freed is free again. */
+async function fill(): Promise<() => Promise<void>> {
+  if (pool) {
+    const dataset = world.template.replace(/\/[^/]*$/, "");
+    const used = (await must(["zfs", "get", "-Hpo", "value", "used", dataset])).trim();
+    await must(["zfs", "set", `quota=${used}`, dataset]);
+    return async () => void (await must(["zfs", "set", "quota=none", dataset]));
+  }
+  const filler = join(world.state, "filler");
+  await run(["sh", "-c", 'cat /dev/zero > "$0"; cat /dev/zero > "$0.2"; sync', filler], { patience: 300_000 });
+  return async () => {
+    for (const file of [filler, `${filler}.2`]) rmSync(file, { force: true });
+  };
+}
+
+const before = async () => ({ pool: await world.settled(), templates: await listed() });
+
+test("a template that does not fit leaves nothing behind", async () => {
+  const was = await before();
+  const other = world.template.replace(/debian$/, "other");
+  const free = pool ? await fill() : undefined;
+  try {
+    // The store has room for three at the most.
+    const outcomes: Outcome[] = [];
+    const names = [other, `${other}-2`, `${other}-3`, `${other}-4`];
+    for (const name of names) outcomes.push(await asRoot("template", "create", "-q", name, "--tar", await debianTar()));
+    const failed = names.filter((_, index) => outcomes[index]?.code !== 0);
+    expect(failed.length).toBeGreaterThan(0);
+    for (const outcome of outcomes.filter(({ code }) => code !== 0)) expectFull(outcome, /cannot create the template/);
+    for (const name of failed) expect(await listed()).not.toContain(name);
+    for (const name of names.filter((one) => !failed.includes(one))) {
+      await eventually("it is removed", async () => (await asRoot("template", "rm", name)).code === 0);
+    }
+  } finally {
+    await free?.();
+  }
+  expect(await before()).toEqual(was);
+  expect((await asRoot("template", "create", "-q", other, "--tar", await debianTar())).code).toBe(0);
+  await eventually("it is removed", async () => (await asRoot("template", "rm", other)).code === 0);
+  expect(await before()).toEqual(was);
+}, 1_200_000);
+
+test("a run says that the storage is full, and the pool fills again by itself once it is not", async () => {
+  const was = await before();
+  const free = await fill();
+  try {
+    const outcomes: Outcome[] = [];
+    for (let round = 0; round < 5; round++) {
+      outcomes.push(await world.isolate(["-q", "-z", world.template, "--wait", "2", "true"]));
+    }
+    const last = outcomes.at(-1);
+    expect(last).toMatchObject({ code: 125, stdout: "", stderr: expect.stringMatching(/storage is full/) });
+    expect(last?.stderr.split("\n")).toHaveLength(3);
+    expect((await world.pool()).lastError).toMatch(/storage is full/);
+    expect((await asRoot("template", "ls")).code).toBe(0);
+  } finally {
+    await free();
+  }
+  expect((await world.isolate(["-z", world.template, "--wait", "120", "sh", "-c", "echo x > /x && cat /x"], { patience: 200_000 })).stdout).toBe("x\n");
+  await eventually("the pool is as it was", async () => JSON.stringify(await before()) === JSON.stringify(was), 120_000);
+  if (!pool) expect(readdirSync(join(world.state, "overlay/clones"))).toHaveLength(2);
+}, 1_200_000);
+
+test("a sandbox that fills the storage is told so, and takes nobody else with it", async () => {
+  const was = await before();
+  const free = pool ? await fill() : undefined;
+  try {
+    const { code, stderr } = await world.isolate(["-z", world.template, "sh", "-c", "cat /dev/urandom > /fill"], { patience: 300_000 });
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/No space left on device|Disk quota exceeded/) });
+  } finally {
+    await free?.();
+  }
+  await eventually("the pool is as it was", async () => JSON.stringify(await before()) === JSON.stringify(was), 120_000);
+  expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
+}, 1_200_000);

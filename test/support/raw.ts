@@ -18,6 +18,10 @@ export function openRaw(socket: string, as: User, connections: readonly (readonl
   const child: ChildProcess = start(["node", script, socket], { as });
   const states: { text: string; ended: string | undefined }[] = connections.map(() => ({ text: "", ended: undefined }));
   let partial = "";
+  let complaints = "";
+  child.stderr?.on("data", (data: Buffer) => {
+    complaints += data;
+  });
   child.stdin?.on("error", () => undefined);
   child.stdin?.write(`${JSON.stringify(connections)}\n`);
   child.stdout?.on("data", (data: Buffer) => {
@@ -37,7 +41,9 @@ export function openRaw(socket: string, as: User, connections: readonly (readonl
     states: states as readonly RawState[],
     /** Resolves with all states once `enough` holds for each. */
     until: (what: string, enough: (state: RawState) => boolean): Promise<readonly RawState[]> =>
-      eventually(what, () => (states.every(enough) ? states : null), 120_000),
+      eventually(what, () => (states.every(enough) ? states : null), 60_000).catch((error: unknown) => {
+        throw new Error(`${(error as Error).message}; there is ${JSON.stringify(states.slice(0, 3))}${complaints}`);
+      }),
     /** Ends the process, and so every connection. */
     async close(): Promise<void> {
       if (child.exitCode === null && child.signalCode === null) await finished(child);

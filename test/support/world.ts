@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly size?: number;
   /** false: no template is made. */
   readonly template?: boolean;
+  /** The state directory is a file system of its own, of this size. (ZFS's templates are not in there.) */
+  readonly storageMebibytes?: number;
 }
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
@@ -139,6 +141,7 @@ export async function createWorld(options: WorldOptions = {}) {
 
   try {
     if (parent) await must(["zfs", "create", "-o", "mountpoint=none", parent]);
+    if (options.storageMebibytes) await mountImage(at("image"), state, options.storageMebibytes);
     await world.startDaemon();
     if (options.template !== false) {
       if (pool) {
@@ -177,6 +180,14 @@ async function baseSnapshot(zpool: string): Promise<string> {
   }
   await must(["zfs", "snapshot", snapshot]);
   return snapshot;
+}
+
+/** `umount` also frees the loop device. */
+async function mountImage(image: string, directory: string, mebibytes: number): Promise<void> {
+  await must(["truncate", "-s", `${mebibytes}M`, image]);
+  await must(["mkfs.ext4", "-q", "-m", "0", image]);
+  await must(["mkdir", "-m", "700", directory]);
+  await must(["mount", "-o", "loop", image, directory]);
 }
 
 async function endLease(world: World, lease: string): Promise<void> {
