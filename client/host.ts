@@ -20,6 +20,7 @@ export function probeHost(request: RunRequest, libc: Libc, environment: HostFact
     foreground: isForeground(libc),
     resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,
     environment,
+    descriptorLimit: parentDescriptorLimit(libc),
     sources: request.binds.map((bind) => findSource(bind, libc)),
     directory: "directory" in request.root ? findRoot(request.root.directory, libc) : undefined,
   };
@@ -34,7 +35,7 @@ export function looker(libc: Libc): Look {
 }
 
 /** The soft limit of descriptors that our parent has: the runtime has raised ours before we could read it. */
-export function parentDescriptorLimit(libc: Libc): number {
+function parentDescriptorLimit(libc: Libc): number {
   const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(libc.readText(`/proc/${process.ppid}/limits`))?.[1];

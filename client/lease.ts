@@ -21,12 +21,23 @@ export interface LeaseAsk extends Ask {
 /** A wait shorter than this is not worth a line. */
 const patience = 400;
 
-/** Throws `not-running`, `socket-forbidden`, `lost-daemon`, and `Refusal`. Blocks, however long the daemon lets wait. */
-export function takeLease(ask: LeaseAsk, libc: Libc, print: Print): Lease {
+/** Asks for a lease and does not wait. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
+export function askLease(ask: LeaseAsk, libc: Libc): number {
   const descriptor = connect(ask.socket, libc);
-  try {
+  return orClose(descriptor, libc, () => {
     libc.writeAll(descriptor, Buffer.from(leaseRequest(ask)));
-    return { descriptor, grant: awaitGrant(descriptor, ask, libc, print) };
+    return descriptor;
+  });
+}
+
+/** The answer to `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait. */
+export function awaitLease(descriptor: number, ask: LeaseAsk, libc: Libc, print: Print): Lease {
+  return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
+}
+
+function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {
+  try {
+    return act();
   } catch (error) {
     libc.close(descriptor);
     throw error instanceof SystemCallError ? new IsolateError("lost-daemon", { cause: error.errno }, error) : error;

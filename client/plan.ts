@@ -21,6 +21,8 @@ export interface HostFacts {
   readonly foreground: boolean;
   readonly resolvConf: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Soft limit of descriptors to leave behind. */
+  readonly descriptorLimit: number;
   /** Of the request's binds, in their order. */
   readonly sources: readonly Source[];
   /** Of `-t`: absolute, without links. */

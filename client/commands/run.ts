@@ -2,9 +2,9 @@
 import { IsolateError } from "../../daemon/protocol/errors.ts";
 import { engineOf } from "../../engines/index.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";
-import { looker, parentDescriptorLimit, probeHost } from "../host.ts";
+import { looker, probeHost } from "../host.ts";
 import { launch } from "../launch.ts";
-import { takeLease } from "../lease.ts";
+import { askLease, awaitLease, type Lease, type LeaseAsk } from "../lease.ts";
 import type { Libc } from "../libc.ts";
 import { SystemCallError } from "../libc-call.ts";
 import type { RootCalls } from "../libc-root.ts";
@@ -26,8 +26,13 @@ export interface RunContext {
 export async function run(request: RunRequest, context: RunContext): Promise<never> {
   const engine = engineOf(request.engine);
   if (!engine) throw new IsolateError("usage", { wrong: `the engine '${request.engine}' is not there yet` });
+  const ask = leaseAsk(request, context.socket);
+  // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
+  const early = ask && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
   const facts = probeHost(request, context.libc, context.environment);
-  const { root, identity } = await takeRoot(request, facts, context);
+  const { root, identity } = ask
+    ? leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
+    : await ownRoot(facts);
   const planned = plan(request, facts, root, looker(context.libc));
   const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
   const { argv } = engine(spec);
@@ -38,7 +43,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
       argv,
       descriptors: [root.lease, root.userns].filter((fd) => fd !== undefined),
       foreground: facts.foreground,
-      descriptorLimit: parentDescriptorLimit(context.libc),
+      descriptorLimit: facts.descriptorLimit,
     },
     context.libc,
   );
@@ -50,21 +55,22 @@ interface Taken {
   readonly identity: Identity | undefined;
 }
 
-async function takeRoot(request: RunRequest, facts: HostFacts, { socket, libc, print }: RunContext): Promise<Taken> {
-  if ("directory" in request.root) {
-    const path = facts.directory ?? request.root.directory;
-    const identity = facts.uid === 0 ? await (await import("../own-userns.ts")).makeUserns() : undefined;
-    return {
-      root: { path, name: path.slice(path.lastIndexOf("/") + 1), userns: identity?.userns, lease: undefined },
-      identity,
-    };
-  }
-  const ask = { socket, ...request.root, wait: request.wait, command: request.command };
-  const { descriptor, grant } = takeLease(ask, libc, print);
+/** Undefined for a directory, which needs no daemon. */
+function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk | undefined {
+  return "directory" in root ? undefined : { socket, ...root, wait, command };
+}
+
+function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): Taken {
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };
   return { root, identity: { uid: grant.uid, gid: grant.gid, userns } };
+}
+
+async function ownRoot({ uid, directory: path = "" }: HostFacts): Promise<Taken> {
+  const identity = uid === 0 ? await (await import("../own-userns.ts")).makeUserns() : undefined;
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return { root: { path, name, userns: identity?.userns, lease: undefined }, identity };
 }
 
 function openUserns(path: string, libc: Libc): number {

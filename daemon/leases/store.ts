@@ -88,6 +88,8 @@ type Row = Record<string, string | number | bigint | null>;
 /** Throws `cannot-start` for a database of a newer version, and what SQLite says otherwise. `newId` names a new store. */
 export function openStore(file: string, newId: () => string): Store {
   const db = new Database(file);
+  // One daemon holds the directory (host-lock.ts), so no lock needs to be asked for at each change.
+  db.pragma("locking_mode = EXCLUSIVE");
   db.pragma("journal_mode = WAL");
   db.pragma("synchronous = NORMAL");
   const version = Number(db.pragma("user_version", { simple: true }));

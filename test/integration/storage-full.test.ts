@@ -85,8 +85,18 @@ test("a run says that the storage is full, and the pool fills again by itself on
   } finally {
     await free();
   }
-  expect((await world.isolate(["-z", world.template, "--wait", "120", "sh", "-c", "echo x > /x && cat /x"], { patience: 200_000 })).stdout).toBe("x\n");
-  await eventually("the pool is as it was", async () => JSON.stringify(await before()) === JSON.stringify(was), 120_000);
+  expect(
+    (
+      await world.isolate(["-z", world.template, "--wait", "120", "sh", "-c", "echo x > /x && cat /x"], {
+        patience: 200_000,
+      })
+    ).stdout,
+  ).toBe("x\n");
+  await eventually(
+    "the pool is as it was",
+    async () => JSON.stringify(await before()) === JSON.stringify(was),
+    120_000,
+  );
   if (!pool) expect(readdirSync(join(world.state, "overlay/clones"))).toHaveLength(2);
 }, 1_200_000);
 
@@ -94,11 +104,20 @@ test("a sandbox that fills the storage is told so, and takes nobody else with it
   const was = await before();
   const free = pool ? await fill() : undefined;
   try {
-    const { code, stderr } = await world.isolate(["-z", world.template, "sh", "-c", "cat /dev/urandom > /fill"], { patience: 300_000 });
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/No space left on device|Disk quota exceeded/) });
+    const { code, stderr } = await world.isolate(["-z", world.template, "sh", "-c", "cat /dev/urandom > /fill"], {
+      patience: 300_000,
+    });
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/No space left on device|Disk quota exceeded/),
+    });
   } finally {
     await free?.();
   }
-  await eventually("the pool is as it was", async () => JSON.stringify(await before()) === JSON.stringify(was), 120_000);
+  await eventually(
+    "the pool is as it was",
+    async () => JSON.stringify(await before()) === JSON.stringify(was),
+    120_000,
+  );
   expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
 }, 1_200_000);

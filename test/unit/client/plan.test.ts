@@ -21,6 +21,7 @@ const facts: HostFacts = {
   init: "/usr/lib/isolate/isolate-init",
   foreground: false,
   resolvConf: "/run/resolv.conf",
+  descriptorLimit: 1024,
   environment: {},
   sources: [],
   directory: undefined,

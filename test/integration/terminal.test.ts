@@ -1,0 +1,223 @@
+/** A run in a real terminal: job control, signals, size, and what is left of it afterwards. */
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { asUser, eventually, must, run } from "../support/process.ts";
+import { program, projectRoot } from "../support/project.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+let scratch: string;
+let isolate: string;
+
+beforeAll(async () => {
+  world = await createWorld({ size: 2 });
+  scratch = mkdtempSync(join(tmpdir(), "isolate-terminal-"));
+  chmodSync(scratch, 0o755);
+  copyFileSync(join(projectRoot, "dist/test/try-syscall"), join(scratch, "try-syscall"));
+  chmodSync(join(scratch, "try-syscall"), 0o755);
+  isolate = `${program("isolate")} -z ${world.template} -d ${scratch}/try-syscall:/usr/bin/try-syscall:ro`;
+}, 1_200_000);
+afterAll(async () => {
+  await world.close();
+  rmSync(scratch, { recursive: true, force: true });
+}, 300_000);
+afterEach(async () => {
+  await tmux("kill-server").catch(() => undefined);
+  await world.settled();
+});
+
+/** A server of this file's own. */
+const tmux = (...args: string[]) => must(["tmux", "-f", "/dev/null", "-S", join(scratch, "tmux"), ...args]);
+
+/** alice's interactive shell in a terminal of 80 by 24. */
+async function openShell() {
+  const shell = asUser(alice, [
+    "env",
+    "-i",
+    "TERM=screen",
+    "PATH=/usr/bin:/bin",
+    "PS1=host> ",
+    `ISOLATE_SOCKET=${world.socket}`,
+    "bash",
+    "--norc",
+    "--noprofile",
+  ]);
+  await tmux("new-session", "-d", "-s", "t", "-x", "80", "-y", "24", "-c", "/", ...shell);
+  await shows(/^host> $/m);
+}
+
+const screen = async (): Promise<string> =>
+  (await tmux("capture-pane", "-p", "-J", "-S", "-", "-t", "t"))
+    .replace(/\n+$/, " ")
+    .replace(/ +$/gm, (blanks) => blanks.slice(0, 1));
+const shows = (pattern: RegExp): Promise<RegExpMatchArray> =>
+  eventually(`the terminal shows ${pattern}`, async () => (await screen()).match(pattern), 60_000).catch(
+    async (error: unknown) => {
+      throw new Error(`${(error as Error).message}; it shows:\n${await screen()}`);
+    },
+  );
+const keys = (...names: string[]) => tmux("send-keys", "-t", "t", ...names);
+const type = (line: string) => tmux("send-keys", "-t", "t", "-l", `${line}\r`);
+
+/** An interactive bash inside. */
+async function openInside(): Promise<void> {
+  await openShell();
+  await type(`${isolate} -v 'PS1:box> ' bash --norc --noprofile`);
+  await shows(/^box> $/m);
+}
+
+describe("an interactive shell", () => {
+  test("has job control, and Ctrl-C ends its foreground job alone", async () => {
+    await openInside();
+    expect(await screen()).not.toMatch(/no job control|cannot set terminal process group/);
+    await type("sleep 1000; echo status=$?");
+    await shows(/sleep 1000; echo status=\$\?\n/);
+    await eventually(
+      "it sleeps",
+      async () => (await run(["pgrep", "-u", String(alice.uid), "-fx", "sleep 1000"])).code === 0,
+    );
+    await keys("C-c");
+    await shows(/\^C\n+box> $/m);
+    await type("echo still $((40+2)) $(id -u)");
+    await shows(/^still 42 0$/m);
+    await type("exit 7");
+    await shows(/^host> $/m);
+    await type("echo code=$?");
+    await shows(/^code=7$/m);
+  });
+
+  test("suspends and resumes its own jobs", async () => {
+    await openInside();
+    await type("cat");
+    await shows(/box> cat\n/);
+    await type("first");
+    await shows(/^first\nfirst$/m);
+    await keys("C-z");
+    await shows(/Stopped +cat/);
+    await type("jobs | wc -l; fg");
+    await shows(/^1\ncat$/m);
+    await type("second");
+    await shows(/^second\nsecond$/m);
+    await keys("C-d");
+    await shows(/^box> $/m);
+  });
+
+  test("sees the terminal's size, and every change of it", async () => {
+    await openInside();
+    await type("stty size; tty");
+    await shows(/^24 80$/m);
+    await tmux("resize-window", "-t", "t", "-x", "100", "-y", "30");
+    await type("stty size");
+    await shows(/^30 100$/m);
+  });
+
+  test("is told of a resize while its command runs", async () => {
+    await openInside();
+    await type("trap 'echo now $(stty size)' WINCH; while read -t 1000 x || [ $? -gt 128 ]; do echo got $x; done");
+    await type("ready");
+    await shows(/^got ready$/m);
+    await tmux("resize-window", "-t", "t", "-x", "90", "-y", "20");
+    await shows(/^now 20 90$/m);
+    await keys("C-c");
+  });
+});
+
+describe("a command in the foreground", () => {
+  test("gets Ctrl-C, and may go on: the run does not end by it", async () => {
+    await openShell();
+    await type(
+      `${isolate} bash -c 'trap "echo caught" INT; echo up; for i in 1 2 3 4 5 6 7 8; do sleep 1000; [ -e /stop ] && break; touch /stop; done; echo goes on; exit 5'`,
+    );
+    await shows(/^up$/m);
+    await keys("C-c");
+    await shows(/^(\^C)?caught$/m);
+    await keys("C-c");
+    await shows(/^goes on$/m);
+    await shows(/^host> $/m);
+    await type("echo code=$?");
+    await shows(/^code=5$/m);
+  });
+
+  test("that does nothing about Ctrl-C or Ctrl-\\ ends by it, with the code of the signal", async () => {
+    await openShell();
+    for (const [key, code] of [
+      ["C-c", 130],
+      ["C-\\", 131],
+    ] as const) {
+      await type("clear");
+      await type(`${isolate} sh -c 'echo up; exec sleep 1000'`);
+      await shows(/^up$/m);
+      await keys(key);
+      await eventually("the run has ended", async () => (await world.leases()).length === 0);
+      await type("echo code=$?");
+      await shows(new RegExp(`code=${code}$`, "m"));
+    }
+  });
+
+  test("is suspended by Ctrl-Z, and resumed by fg", async () => {
+    await openShell();
+    await type(`${isolate} sh -c 'echo up; read line; echo line=$line; exit 6'`);
+    await shows(/^up$/m);
+    await keys("C-z");
+    await shows(/Stopped.*isolate/);
+    await shows(/^host> $/m);
+    await type("echo the shell $((40+2))");
+    await shows(/^the shell 42$/m);
+    expect(await world.leases()).toHaveLength(1);
+    await type("fg");
+    await type("hello");
+    await shows(/^line=hello$/m);
+    await shows(/^host> $/m);
+    await type("echo code=$?");
+    await shows(/^code=6$/m);
+  });
+
+  test("types nothing into the caller's terminal", async () => {
+    await openShell();
+    await type(
+      `${isolate} sh -c 'try-syscall ioctl 0x5412; try-syscall ioctl 0x100005412; try-syscall ioctl 0x541c'; echo done`,
+    );
+    await shows(/^EPERM\nEPERM\nEPERM\ndone$/m);
+    await type("echo next");
+    // The attack's character is a line feed: nothing stands between the two prompts.
+    await shows(/^done\nhost> echo next\nnext$/m);
+  });
+
+  test("leaves the terminal's modes as they were", async () => {
+    await openShell();
+    const modes = async (file: string): Promise<string> => {
+      await type(`stty -a > /tmp/${file}-$$ 2>&1; cp /tmp/${file}-$$ /dev/null; echo saved=/tmp/${file}-$$`);
+      const path = (await shows(new RegExp(`^saved=(/tmp/${file}-\\d+)$`, "m")))[1] ?? "";
+      try {
+        return readFileSync(path, "utf8");
+      } finally {
+        rmSync(path, { force: true });
+      }
+    };
+    const before = await modes("before");
+    expect(before).toContain("speed");
+    for (const command of ["true", "bash --norc -ic true", "sh -c 'kill -KILL $$'"]) {
+      await type(`${isolate} ${command}; echo ended`);
+      await shows(/^ended$/m);
+      await type("clear");
+    }
+    expect(await modes("after")).toBe(before);
+  });
+});
+
+test("closing the terminal ends the sandbox, whatever its command does about it", async () => {
+  for (const command of ["sleep 1000", "sh -c 'trap : HUP TERM; echo up; sleep 1000; sleep 1000'", "bash --norc -i"]) {
+    const before = await world.settled();
+    await openShell();
+    await type(`${isolate} ${command}`);
+    const [lease] = await eventually("it runs", async () => {
+      const leases = await world.leases();
+      return leases.length === 1 ? leases : null;
+    });
+    await tmux("kill-session", "-t", "t");
+    await eventually("it has ended", async () => (await run(["kill", "-0", String(lease?.pid)])).code !== 0, 60_000);
+    expect(await world.settled()).toEqual(before);
+  }
+});
