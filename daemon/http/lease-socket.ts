@@ -98,7 +98,10 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       socket.on("close", () => open.delete(socket));
       // Whatever arrives after the request ends the lease: nobody who takes the descriptor can ask for anything.
       socket.on("data", giveUp);
-      if (head.length > 0) return giveUp();
+      if (head.length > 0) {
+        giveUp();
+        return;
+      }
 
       serve(request, socket, gone.signal, giveUp).then(
         (granted) => {

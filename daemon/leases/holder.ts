@@ -75,7 +75,10 @@ export function createHolderWatch(every: number): HolderWatch {
  * about to end by itself must be left to report its command's exit code.
  */
 export function endHolder(pidfd: number, grace: number): void {
-  if (pidfdEnded(pidfd)) return closeDescriptor(pidfd);
+  if (pidfdEnded(pidfd)) {
+    closeDescriptor(pidfd);
+    return;
+  }
   const stop = ending.add(pidfd, () => {
     clearTimeout(timer);
     closeDescriptor(pidfd);

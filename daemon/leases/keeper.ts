@@ -207,7 +207,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     try {
       store.creating({ id, template, snapshot, boot, made });
     } catch (error) {
-      return failed(pool, error);
+      failed(pool, error);
+      return;
     }
     pool.creating++;
     creatingNow++;
@@ -297,7 +298,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       const id = destroyQueue.shift();
       if (id === undefined) return;
       const record = store.clone(id);
-      if (!record || record.state !== "retired") continue;
+      if (record?.state !== "retired") continue;
       destroyingNow++;
       background(
         destroy(record).finally(() => {
