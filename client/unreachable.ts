@@ -10,5 +10,7 @@ const causes: Readonly<Record<string, string>> = {
 /** Why connect(2) failed, for the user. */
 export function unreachable(socket: string, errno: string, cause: unknown): IsolateError {
   if (errno === "EACCES" || errno === "EPERM") return new IsolateError("socket-forbidden", { socket }, cause);
-  return new IsolateError("not-running", { socket, cause: causes[errno] ?? errno }, cause);
+  // Each of the runtimes has a name of its own for this.
+  const code = Buffer.byteLength(socket) > 107 ? "ENAMETOOLONG" : errno;
+  return new IsolateError("not-running", { socket, cause: causes[code] ?? code }, cause);
 }

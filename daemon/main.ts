@@ -18,6 +18,7 @@ import { bootId } from "./leases/holder.ts";
 import { createKeeper } from "./leases/keeper.ts";
 import { createLeases } from "./leases/leases.ts";
 import { createPools } from "./leases/pools.ts";
+import { reconcileRows, reconcileStorage } from "./leases/reconcile.ts";
 import { openStore } from "./leases/store.ts";
 import { createLog } from "./log.ts";
 import { IsolateError, isolateFailed, toIsolateError } from "./protocol/errors.ts";
@@ -121,7 +122,8 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
   const app = createServer({ handlers: createHandlers({ pools, leases, accounts }), policy, validate, log });
   const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, log });
 
-  keeper.reconcileRows();
+  const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
+  reconcileRows(reconciling);
   leases.adoptOrphans(boot);
   sweepViews(namespaces.users, new Set(leases.list().flatMap(({ lease }) => (lease ? [lease.view] : []))));
   await pools.open();
@@ -131,9 +133,9 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
       (template) => void keeper.changed(template),
     ),
   );
-  keeper
-    .reconcileStorage()
-    .catch((error: unknown) => log.error({ err: error }, "cannot compare the rows with the storage"));
+  reconcileStorage(reconciling).catch((error: unknown) =>
+    log.error({ err: error }, "cannot compare the rows with the storage"),
+  );
 
   await app.ready();
   app.server.on("upgrade", leaseSockets.onUpgrade);

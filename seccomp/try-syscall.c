@@ -99,8 +99,8 @@ static long try_fd_request(char **arg)
     if (fd < 0)
         return -1;
     for (const char *c = arg[2]; *c; c++)
-        if (write((int)fd, *c == '\n' ? "\r\n" : c, *c == '\n' ? 2 : 1) < 0)
-            return -1;
+        if (send((int)fd, *c == '\n' ? "\r\n" : c, *c == '\n' ? 2 : 1, MSG_NOSIGNAL) < 0)
+            break;
     while ((size = read((int)fd, answer, sizeof answer)) > 0)
         printf("%.*s", (int)size, answer);
     return size;

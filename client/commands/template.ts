@@ -19,7 +19,7 @@ export async function listTemplates(api: Api, print: Print, json: boolean): Prom
 
 export async function snapshotTemplate(template: string, api: Api, print: Print): Promise<void> {
   const { snapshot } = await api.call("snapshotTemplate", { query: { template } });
-  print.info(`made ${snapshot}`);
+  print.out(`${snapshot}\n`);
 }
 
 export async function removeTemplate(template: string, api: Api, print: Print): Promise<void> {

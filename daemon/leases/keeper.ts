@@ -1,15 +1,16 @@
 /**
- * Keeps every pool full of fresh clones and destroys the used ones: asks `plan.ts` what to do whenever something has
- * happened, writes the intent, and acts. Nothing here waits for a timer but failures.
+ * Keeps every pool full of fresh clones and gives them out: asks `plan.ts` what to do whenever something has happened,
+ * writes the intent, and acts.
  */
-import { rmdirSync } from "node:fs";
 import type { Logger } from "pino";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import { type CloneId, makeCloneId, type SnapshotName, type TemplateName } from "../protocol/names.ts";
 import type { Pool } from "../protocol/schema.ts";
 import type { Storage } from "../storage/storage.ts";
-import { destroyBackoff, isFresh, plan, refillBackoff } from "./plan.ts";
+import { isFresh, plan, refillBackoff } from "./plan.ts";
+import { createReclaimer } from "./reclaimer.ts";
 import type { CloneRecord, LeaseRecord, Store } from "./store.ts";
+import { createWork } from "./work.ts";
 
 export interface PoolSettings {
   readonly template: TemplateName;
@@ -64,7 +65,6 @@ export interface KeeperOptions {
   readonly log: Logger;
 }
 
-const destroyConcurrency = 8;
 /** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
 const refillDelay = 10;
 
@@ -72,12 +72,13 @@ export type Keeper = ReturnType<typeof createKeeper>;
 
 export function createKeeper({ store, storage, boot, concurrency, clock, log }: KeeperOptions) {
   const pools = new Map<TemplateName, PoolState>();
-  const attempts = new Map<CloneId, number>();
-  const destroyLater = new Map<CloneId, NodeJS.Timeout>();
-  const destroyQueue: CloneId[] = [];
-  const underWay = new Set<Promise<void>>();
+  const work = createWork(log);
+  const attempted = (template: TemplateName): void => {
+    const pool = pools.get(template);
+    if (pool) tend(pool);
+  };
+  const reclaimer = createReclaimer({ store, storage, work, attempted, log });
   let creatingNow = 0;
-  let destroyingNow = 0;
   let stopped = false;
   let lastNanoseconds = 0n;
 
@@ -85,13 +86,6 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     const now = BigInt(clock()) * 1_000_000n;
     lastNanoseconds = now > lastNanoseconds ? now : lastNanoseconds + 1n;
     return lastNanoseconds;
-  }
-
-  function background(work: Promise<void>): void {
-    underWay.add(work);
-    work
-      .finally(() => underWay.delete(work))
-      .catch((error: unknown) => log.error({ err: error }, "background work failed"));
   }
 
   const clonesOf = (pool: PoolState) => [...store.clonesOf(pool.settings.template)];
@@ -109,7 +103,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     if (stopped) return;
     serve(pool);
     const { create, reclaim } = plan(facts(pool));
-    for (const id of reclaim) reclaimClone(id);
+    for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));
     for (let count = 0; count < create && creatingNow < concurrency; count++) startClone(pool);
     for (const watcher of [...pool.watchers]) watcher();
   }
@@ -213,7 +207,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     pool.creating++;
     creatingNow++;
     const make = async () => storage.of(template).clone(snapshot, id);
-    background(
+    work.run(
       make()
         .then(
           () => {
@@ -222,7 +216,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
             pool.lastError = null;
           },
           (error: unknown) => {
-            retire(store.apply(id, "reclaim", { error: toIsolateError(error).message }));
+            reclaimer.retire(store.apply(id, "reclaim", { error: toIsolateError(error).message }));
             failed(pool, error);
             if (toIsolateError(error).code === "no-snapshot") lookForSnapshot(pool);
           },
@@ -276,78 +270,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       pool.looking = null;
       tend(pool);
     });
-    background(pool.looking);
+    work.run(pool.looking);
     return pool.looking;
-  }
-
-  // --- Destroying clones.
-
-  function reclaimClone(id: CloneId): void {
-    retire(store.apply(id, "reclaim"));
-  }
-
-  /** For a clone that has just been retired, or that a crash left half made or half destroyed. */
-  function retire({ id }: Pick<CloneRecord, "id">): void {
-    attempts.set(id, 0);
-    destroyQueue.push(id);
-    destroyNext();
-  }
-
-  function destroyNext(): void {
-    while (destroyingNow < destroyConcurrency && !stopped) {
-      const id = destroyQueue.shift();
-      if (id === undefined) return;
-      const record = store.clone(id);
-      if (record?.state !== "retired") continue;
-      destroyingNow++;
-      background(
-        destroy(record).finally(() => {
-          destroyingNow--;
-          destroyNext();
-          const pool = pools.get(record.template);
-          if (pool) tend(pool);
-        }),
-      );
-    }
-  }
-
-  async function destroy({ id, template, lease }: CloneRecord): Promise<void> {
-    const attempt = attempts.get(id) ?? 0;
-    attempts.set(id, attempt + 1);
-    try {
-      const driver = storage.of(template);
-      if (lease) {
-        await driver.unview(id, lease.view);
-        removeEmptyDirectory(lease.view);
-      }
-      await driver.destroy(id);
-      store.apply(id, "destroyed");
-      attempts.delete(id);
-    } catch (thrown) {
-      const error = toIsolateError(thrown);
-      store.failed(id, error.message);
-      // Busy is ordinary: a sandbox takes a moment to end, or two seconds when its command ignores SIGTERM.
-      log[error.code === "clone-busy" ? "debug" : "warn"]({ clone: id, err: error }, "cannot destroy the clone yet");
-      if (stopped) return;
-      const later = setTimeout(() => destroyAgain(id), destroyBackoff(attempt));
-      later.unref();
-      destroyLater.set(id, later);
-    }
-  }
-
-  function destroyAgain(id: CloneId): void {
-    clearTimeout(destroyLater.get(id));
-    destroyLater.delete(id);
-    destroyQueue.push(id);
-    destroyNext();
-  }
-
-  function removeEmptyDirectory(path: string): void {
-    try {
-      rmdirSync(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
   }
 
   // --- Pools.
@@ -409,13 +333,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
   /** Each retired clone is tried now, and once at least before this resolves. */
   async function reclaimUsed(pool: PoolState): Promise<void> {
     const used = clonesOf(pool).filter((clone) => clone.state === "retired");
-    const before = new Map(used.map(({ id }) => [id, attempts.get(id) ?? 0]));
-    for (const { id } of used) if (destroyLater.has(id)) destroyAgain(id);
-    await until(pool, () =>
-      used.every(
-        ({ id }) => !store.clone(id) || ((attempts.get(id) ?? 0) > (before.get(id) ?? 0) && destroyLater.has(id)),
-      ),
-    );
+    await Promise.all(used.map(({ id }) => reclaimer.attempt(id)));
   }
 
   /** Makes the pool as wanted and resolves when it is: all ready, fresh, none too many. Throws what prevents it. */
@@ -450,7 +368,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     },
     /** Begins or goes on to keep a pool, without waiting for it. */
     keep(settings: PoolSettings): void {
-      background(lookForSnapshot(openPool(settings)));
+      work.run(lookForSnapshot(openPool(settings)));
     },
     has: (template: TemplateName): boolean => pools.has(template) && !pools.get(template)?.removing,
     templates: (): TemplateName[] => [...pools.keys()],
@@ -462,9 +380,9 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     },
     /** The lessee gave the clone up. */
     release(id: CloneId): void {
-      retire(store.apply(id, "release"));
+      reclaimer.retire(store.apply(id, "release"));
     },
-    retire,
+    reclaimer,
     /** Destroys all clones of a template and forgets its pool when `remove` has succeeded. Throws `template-busy`. */
     async removePool(template: TemplateName, remove: () => Promise<void>): Promise<void> {
       const pool = openPool(pools.get(template)?.settings ?? { template, size: 0 });
@@ -487,37 +405,6 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
         throw error;
       }
     },
-    /**
-     * After a start: finishes or undoes what a crash left, from the rows alone. A clone of an earlier boot is never
-     * given out, because the host may have lost the row that says that it was.
-     */
-    reconcileRows(): void {
-      for (const clone of [...store.clones()]) {
-        const sameBoot = clone.boot === boot;
-        if (clone.state === "creating" || (clone.state === "ready" && !sameBoot)) reclaimClone(clone.id);
-        else if (clone.state === "retired") retire(clone);
-      }
-    },
-    /** Then compares with what the storages hold: clones of ours without a row go, rows without a clone too. */
-    async reconcileStorage(): Promise<void> {
-      const readyBefore = [...store.clones()].filter((clone) => clone.state === "ready");
-      for (const driver of storage.drivers()) {
-        const found = await driver.list();
-        for (const { id, template, snapshot } of found) {
-          if (store.clone(id)) continue;
-          log.info({ clone: id }, "destroying a clone that no row knows");
-          store.creating({ id, template, snapshot, boot, made: 0n });
-          reclaimClone(id);
-        }
-        const present = new Set(found.map(({ id }) => id));
-        for (const { id, template } of readyBefore) {
-          if (storage.nameFor(template) !== driver.name || present.has(id) || store.clone(id)?.state !== "ready")
-            continue;
-          log.warn({ clone: id }, "a ready clone is gone from the storage");
-          reclaimClone(id);
-        }
-      }
-    },
     /** No new work; resolves when what is under way is done, within `patience` milliseconds. */
     async stop(patience: number): Promise<void> {
       stopped = true;
@@ -525,9 +412,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
         if (pool.retry) clearTimeout(pool.retry);
         for (const waiter of [...pool.waiters]) waiter.refuse(new IsolateError("draining", {}));
       }
-      for (const later of destroyLater.values()) clearTimeout(later);
-      const timeout = new Promise<void>((resolve) => setTimeout(resolve, patience).unref());
-      await Promise.race([Promise.allSettled([...underWay]), timeout]);
+      reclaimer.stop();
+      await work.settled(patience);
     },
   };
 }

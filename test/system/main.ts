@@ -59,6 +59,8 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   const env = {
     ISOLATE_TEST_ZPOOL: poolName,
     ISOLATE_TEST_SLOWNESS: "16",
+    // /tmp is a tmpfs that takes no devices, and small.
+    TMPDIR: "/var/tmp",
     ISOLATE_TEST_ROOT_TAR: join(projectDirectory, rootTarName),
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     LANG: "C.UTF-8",

@@ -55,4 +55,7 @@ export const guestPackages = [
   "iproute2",
   "strace",
   "python3-minimal",
+  "e2fsprogs",
+  "bsdutils",
+  "tmux",
 ] as const;

@@ -1,0 +1,25 @@
+/** What goes on in the background, so that a stop can wait for it and nothing fails unheard. */
+import type { Logger } from "pino";
+
+export interface Work {
+  /** Anything it throws is logged. */
+  run(work: Promise<unknown>): void;
+  /** Resolves when all is done, within `patience` milliseconds. */
+  settled(patience: number): Promise<void>;
+}
+
+export function createWork(log: Logger): Work {
+  const underWay = new Set<Promise<unknown>>();
+  return {
+    run(work) {
+      underWay.add(work);
+      work
+        .finally(() => underWay.delete(work))
+        .catch((error: unknown) => log.error({ err: error }, "background work failed"));
+    },
+    async settled(patience) {
+      const timeout = new Promise<void>((resolve) => setTimeout(resolve, patience).unref());
+      await Promise.race([Promise.allSettled([...underWay]), timeout]);
+    },
+  };
+}
