@@ -20,7 +20,7 @@ export const packages = {
   /** For `isolate template create`, whatever its source. */
   template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
   /** For `npm test` and `npm run bench`. */
-  test: ["attr", "hyperfine", "procps", "strace", "tmux"],
+  test: ["attr", "e2fsprogs", "hyperfine", "procps", "strace", "tmux"],
 };
 
 export const groupNames = Object.keys(packages);
