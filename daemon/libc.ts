@@ -255,20 +255,17 @@ export function cloneMount(path: string): number {
 
 /** Sets `MOUNT_ATTR` flags on a detached mount; with `idmap`, `userns` is a descriptor of the user namespace. */
 export function setMountAttributes(mountFd: number, set: number, userns = 0): void {
-  changeMount(mountFd, AT_RECURSIVE, set, 0, userns);
-}
-
-/** Sets the propagation of a detached mount: one of `MS.shared`, `MS.slave` and `MS.private`. */
-export function setMountPropagation(mountFd: number, propagation: number): void {
-  changeMount(mountFd, 0, 0, propagation, 0);
-}
-
-function changeMount(mountFd: number, flags: number, set: number, propagation: number, userns: number): void {
   const attributes = Buffer.alloc(32); // struct mount_attr: attr_set, attr_clr, propagation, userns_fd
   attributes.writeBigUInt64LE(BigInt(set), 0);
-  attributes.writeBigUInt64LE(BigInt(propagation), 16);
   attributes.writeBigUInt64LE(BigInt(userns), 24);
-  const result = syscallSetattr(nr.mountSetattr, mountFd, "", AT_EMPTY_PATH | flags, attributes, attributes.length);
+  const result = syscallSetattr(
+    nr.mountSetattr,
+    mountFd,
+    "",
+    AT_EMPTY_PATH | AT_RECURSIVE,
+    attributes,
+    attributes.length,
+  );
   checked("mount_setattr", Number(result));
 }
 

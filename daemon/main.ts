@@ -102,6 +102,7 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
     }),
     createOverlayDriver({ storeId, directory: join(config.state_dir, "overlay"), log }),
   );
+  process.once("exit", () => storage.close()); // however this ends, a start that fails included
   const namespaces = createUserNamespaces({
     runtimeDirectory: config.runtime_dir,
     subuidFile: config.ids.subuid,

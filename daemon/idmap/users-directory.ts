@@ -7,7 +7,7 @@
  */
 import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import { attachMount, cloneMount, closeDescriptor, MS, setExtendedAttribute, setMountPropagation } from "../libc.ts";
+import { attachMount, cloneMount, closeDescriptor, MS, mount, setExtendedAttribute } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { isMountPoint } from "./mount.ts";
 
@@ -25,7 +25,8 @@ export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   const path = join(runtime, "users");
   ownDirectory(path, 0o711);
   // A daemon before us may have made the mount; sandboxes that still run hang on it.
-  if (!isMountPoint(path)) attachShared(path);
+  if (!isMountPoint(path)) attachAlone(path);
+  mount(null, path, null, MS.shared, null);
   return {
     path,
     of(uid) {
@@ -53,18 +54,17 @@ function ownDirectory(path: string, mode: number): void {
 }
 
 /**
- * Its propagation is settled before it is attached, so that a crash leaves no half of it. Private first: a copy of a
- * shared mount would stay in that mount's group, and each view would appear below the covered directory once more.
+ * As a mount of its own. Private first: a copy of a shared mount stays in that mount's group, and each view would appear
+ * below the covered directory once more. (Linux 6.12 forgets what is set before the attaching.)
  */
-function attachShared(path: string): void {
-  const mount = cloneMount(path);
+function attachAlone(path: string): void {
+  const copy = cloneMount(path);
   try {
-    setMountPropagation(mount, MS.private);
-    setMountPropagation(mount, MS.shared);
-    attachMount(mount, path);
+    attachMount(copy, path);
   } finally {
-    closeDescriptor(mount);
+    closeDescriptor(copy);
   }
+  mount(null, path, null, MS.private, null);
 }
 
 /** acl(5) as the kernel keeps it: version 2, then tag, permissions and id of each entry, in this order of tags. */

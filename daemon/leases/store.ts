@@ -7,7 +7,7 @@
  * which is why no clone of an earlier boot is trusted to be unused (see `reconcile` in keeper.ts).
  */
 import Database from "better-sqlite3";
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
 import { type CloneEvent, type CloneState, next } from "./machine.ts";
 
@@ -115,13 +115,32 @@ export function openStore(file: string, newId: () => string): Store {
   for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[])
     memory.put(fromRow(row));
 
-  function save(record: CloneRecord): CloneRecord {
+  /** Rows that a full disk has not taken yet. */
+  const late = new Map<CloneId, CloneRecord>();
+
+  function write(record: CloneRecord): void {
     const { lease } = record;
     const holder = [lease?.uid, lease?.pid, lease?.startTime, lease?.command, lease?.since, lease?.view];
     full(() => {
       if (record.state === "gone") remove.run(record.id);
       else update.run(record.state, ...holder.map((value) => value ?? null), record.error, record.id);
     });
+    late.delete(record.id);
+  }
+
+  /**
+   * A lease that is not on the disk could be granted twice after a crash, so it is refused when the disk is full. Every
+   * other row that is behind makes the next daemon do once more what has been done, so nobody has to wait for it: least
+   * of all those who free space.
+   */
+  function save(record: CloneRecord): CloneRecord {
+    try {
+      for (const other of [...late.values()]) write(other);
+      write(record);
+    } catch (error) {
+      if (record.state === "leased" || toIsolateError(error).code !== "storage-full") throw error;
+      late.set(record.id, record);
+    }
     memory.put(record);
     return record;
   }

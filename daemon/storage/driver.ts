@@ -75,6 +75,8 @@ export interface StorageDriver {
   destroy(id: CloneId): Promise<void>;
   /** Every clone that carries this daemon's mark, known to the caller or not. */
   list(): Promise<readonly CloneInfo[]>;
+  /** Takes away what only a running daemon needs. Synchronous, and safe at any time. */
+  close(): void;
   /** Calls back when a template may have a new snapshot. Returns the way to stop. */
   watch(templates: () => readonly TemplateName[], changed: (template: TemplateName) => void): () => void;
 }

@@ -3,10 +3,13 @@
  * of overlayfs. What decides and acts on the store is synchronous; only tar(1) and rm(1) are waited for, and they work
  * in the trash, where nobody else looks.
  */
+
+import { dirname } from "node:path";
 import type { StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { probeOverlay } from "./overlay-check.ts";
 import { createClones } from "./overlay-clones.ts";
+import { unmountStack } from "./overlay-mount.ts";
 import { type OpenOverlay, openStore } from "./overlay-store.ts";
 import { createTemplates } from "./overlay-templates.ts";
 
@@ -46,6 +49,9 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
   return {
     name: "overlay",
     check: () => storing("open the overlay store", check),
+    close() {
+      if (opened?.slotsNeeded) unmountStack(dirname(opened.slotsNeeded[0] ?? ""));
+    },
     ...createTemplates(store, now),
     ...createClones(store),
   };

@@ -9,6 +9,7 @@ export interface Storage {
   nameFor(template: TemplateName): string;
   /** Those that work here. */
   drivers(): readonly StorageDriver[];
+  close(): void;
 }
 
 /** Checks both drivers. Throws `unsupported-host` when neither works. */
@@ -33,5 +34,8 @@ export async function openStorage(zfs: StorageDriver, overlay: StorageDriver): P
     },
     nameFor: (template) => byName(template).name,
     drivers: () => working,
+    close() {
+      for (const driver of working) driver.close();
+    },
   };
 }

@@ -33,6 +33,7 @@ export function createZfsDriver(options: ZfsOptions): StorageDriver {
   return {
     name: "zfs",
     check: () => checkHost(zfs),
+    close: () => undefined, // held mounts go with the process
     ...createTemplates({ zfs, store, mountDirectory, now }),
     ...createClones({ zfs, store, mountDirectory, refquota }),
     watch: createWatch({ zfs, now, interval, warn }),

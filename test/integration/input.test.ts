@@ -22,6 +22,7 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(async () => {
   await world.close();
+  for (const mountPoint of mountsBelow(scratch)) await run(["umount", "-l", "--", mountPoint]);
   rmSync(scratch, { recursive: true, force: true });
 }, 300_000);
 afterEach(async () => {
