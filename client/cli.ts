@@ -23,7 +23,7 @@ export const rootOptions: readonly OptionDefinition[] = [
     short: "t",
     long: "directory",
     values: ["DIR"],
-    about: "run in the root at DIR itself; what is changed there stays",
+    about: "run in the root at DIR itself; what is changed there stays (root has all ids there, a user only id 0)",
   },
 ];
 

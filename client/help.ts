@@ -17,7 +17,7 @@ export const usageLines = `usage: isolate -z TEMPLATE [OPTION...] COMMAND [ARG..
        isolate -t DIR [OPTION...] COMMAND [ARG...]
        isolate -r TEMPLATE N [-f | -s]
        isolate pool | ps [--json]
-       isolate template ls | create | snapshot | rm ...
+       isolate template ls | create | edit | snapshot | rm ...
 `;
 
 export function help(): string {

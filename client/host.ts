@@ -34,9 +34,14 @@ export function looker(libc: Libc): Look {
   };
 }
 
-/** The soft limit of descriptors that our parent has: the runtime has raised ours before we could read it. */
+/**
+ * The soft limit of descriptors that our parent has: the runtime has raised ours before we could read it. Wrong where the
+ * limit was lowered on the way by a program that then became us, such as prlimit(1); the hard limit always holds.
+ */
 function parentDescriptorLimit(libc: Libc): number {
   const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
+  // A service manager's own limit is not what it gives to its services.
+  if (process.ppid === 1) return usual;
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(libc.readText(`/proc/${process.ppid}/limits`))?.[1];
     return soft === undefined ? usual : Number(soft);

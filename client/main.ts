@@ -13,7 +13,6 @@ import { Refusal } from "./refusal.ts";
 const output: Output = {
   write: writeAll,
   isTerminal,
-  columns: () => undefined,
   environment: process.env,
 };
 
@@ -84,7 +83,7 @@ function writeAll(descriptor: 1 | 2, text: string): void {
   }
 }
 
-/** Only a terminal is a character device with a width worth asking for; /dev/null gets colours that nobody sees. */
+/** /dev/null passes for one, and gets colours that nobody sees. */
 function isTerminal(descriptor: 1 | 2): boolean {
   try {
     return fs().fstatSync(descriptor).isCharacterDevice() && process.env.TERM !== "dumb";

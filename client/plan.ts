@@ -62,6 +62,7 @@ export const capabilities = [
 const tmpfs: readonly { readonly at: string; readonly mode: number }[] = [
   { at: "/tmp", mode: 0o1777 },
   { at: "/home", mode: 0o755 },
+  { at: "/dev/shm", mode: 0o1777 },
 ];
 /** Links and mounts that the engine puts into its /dev, and isolate-init. */
 const engineDevices = ["fd", "stdin", "stdout", "stderr", "core", "ptmx", "pts", "isolate-init"].map(
@@ -89,6 +90,9 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     if (target.kind !== "absent" && target.kind !== source.kind) {
       throw wrong(`${source.path} is a ${source.kind}, and ${target.path} of the root is a ${target.kind}`);
     }
+    // The engine makes what is missing for root alone; the other ids inside have to pass too.
+    const parent = resolveInRoot(`${target.path}/..`, mounted, look);
+    if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
     mounts.push({ kind: "bind", from: source.path, to: target.path, readOnly });
     mounted.push({ at: target.path, from: source.path });
   };
@@ -107,6 +111,15 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     const source = facts.sources[index];
     if (source) bind(source, to, readOnly, (wrong) => new IsolateError("bad-bind", { bind: text, wrong }));
   });
+
+  const start = resolveInRoot(request.workingDirectory, mounted, look);
+  // What the engine puts into /proc and /dev is not to be seen from here.
+  const known = "wrong" in start || !["/proc", "/dev"].some((place) => isWithin(start.path, place));
+  if (known && ("wrong" in start || start.kind !== "directory")) {
+    const why =
+      "wrong" in start ? start.wrong : start.kind === "absent" ? "it does not exist" : "it is not a directory";
+    throw new IsolateError("bad-start", { directory: request.workingDirectory, wrong: why });
+  }
 
   return {
     root: root.path,

@@ -8,7 +8,6 @@ export interface Output {
   write(descriptor: 1 | 2, text: string): void;
   isTerminal(descriptor: 1 | 2): boolean;
   /** Of the terminal, where it can be told. */
-  columns(): number | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 

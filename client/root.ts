@@ -40,7 +40,7 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
 
 /** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
 export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls): void {
-  attempt("cannot be shown", () => calls.leaveMountNamespace());
+  attempt("a mount namespace of its own", () => calls.leaveMountNamespace());
   const mounts = trees.map(({ from, mapped }) => {
     const directory = lstatSync(from).isDirectory();
     const mount = attempt(from, () => calls.cloneTree(from));

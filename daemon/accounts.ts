@@ -12,9 +12,9 @@ export interface Accounts {
 
 const rememberFor = 60_000;
 
-/** Answers are remembered for a minute, refusals are not. */
+/** Answers are remembered for a minute, `not found` too. */
 export function createAccounts(clock: () => number): Accounts {
-  const remembered = new Map<string, { at: number; fields: readonly string[] }>();
+  const remembered = new Map<string, { at: number; fields: readonly string[] | undefined }>();
 
   async function entry(database: "passwd" | "group", key: string): Promise<readonly string[] | undefined> {
     const name = `${database} ${key}`;
@@ -25,8 +25,9 @@ export function createAccounts(clock: () => number): Accounts {
       remembered.set(name, { at: clock(), fields });
       return fields;
     } catch (error) {
-      if (error instanceof CommandError && error.code === 2) return undefined; // getent(1): not found
-      throw error;
+      if (!(error instanceof CommandError) || error.code !== 2) throw error; // getent(1): not found
+      remembered.set(name, { at: clock(), fields: undefined });
+      return undefined;
     }
   }
 

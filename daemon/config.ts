@@ -57,7 +57,7 @@ const Config = Type.Object(
         subuid: path("/etc/subuid"),
         subgid: path("/etc/subgid"),
         /** First of the ids that the daemon gives to users without a range of their own. */
-        base: Type.Integer({ minimum: 65536, maximum: 0x7ffe0000, default: 0x70000000 }),
+        base: Type.Integer({ minimum: 65536, maximum: 0x7ffd0000, default: 0x70000000 }),
       },
       { ...strict, default: {} },
     ),

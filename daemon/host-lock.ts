@@ -1,5 +1,5 @@
 /** What a daemon needs of its host before it may touch anything. */
-import { mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "./libc.ts";
 import { IsolateError } from "./protocol/errors.ts";
@@ -33,13 +33,14 @@ function rootMountId(pid: string): string | undefined {
 /** Makes the directory, root's alone, and locks it for the life of this process. Throws `cannot-start`. */
 export function lockStateDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const { uid, mode } = statSync(directory);
-  if (uid !== 0 || (mode & 0o022) !== 0) {
+  const { uid } = statSync(directory);
+  if (uid !== 0) {
     throw new IsolateError("cannot-start", {
-      wrong: `${directory} can be written by others than root`,
+      wrong: `${directory} is another user's`,
       mend: `chown root ${directory}; chmod 700 ${directory}`,
     });
   }
+  chmodSync(directory, 0o700); // systemd makes it 0755, and it names who ran what
   // Kept open to the end of the process; the kernel lets the lock go however that comes.
   const lock = openSync(join(directory, "lock"), "a", 0o600);
   if (!tryLock(lock)) {

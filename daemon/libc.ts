@@ -88,13 +88,16 @@ export function peerGroups(fd: number): number[] {
   }
 }
 
-/** A pidfd of the very process that called connect(2) (Linux 6.5); undefined on an older kernel. */
+/**
+ * A pidfd of the very process that called connect(2) (Linux 6.5); undefined on an older kernel. Throws where that process
+ * is gone.
+ */
 export function peerPidfd(fd: number): number | undefined {
   const descriptor = Buffer.alloc(4);
   try {
     socketOption(fd, SO_PEERPIDFD, descriptor);
   } catch (error) {
-    if (hasErrno(error, "ENOPROTOOPT", "ESRCH", "EINVAL")) return undefined;
+    if (hasErrno(error, "ENOPROTOOPT")) return undefined;
     throw error;
   }
   return descriptor.readInt32LE();

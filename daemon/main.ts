@@ -10,7 +10,8 @@ import { lockStateDirectory, requireHost } from "./host-lock.ts";
 import { createHandlers } from "./http/handlers.ts";
 import { createLeaseSockets } from "./http/lease-socket.ts";
 import { createPolicy } from "./http/peer.ts";
-import { createServer, listen } from "./http/server.ts";
+import { createServer, limitConnections, listen } from "./http/server.ts";
+import { createIsSubordinate } from "./http/subordinate.ts";
 import { createValidate } from "./http/validate.ts";
 import { createUserNamespaces } from "./idmap/userns.ts";
 import { createEdits, sweepViews } from "./leases/edits.ts";
@@ -28,6 +29,8 @@ import { createOverlayDriver } from "./storage/overlay.ts";
 import { openStorage } from "./storage/storage.ts";
 import { createZfsDriver } from "./storage/zfs.ts";
 
+/** Connections of one user beside those of their leases. */
+const plainConnections = 256;
 /** Milliseconds that a stop waits for clones that are being made or destroyed. */
 const stopPatience = 10_000;
 
@@ -103,11 +106,11 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
     createOverlayDriver({ storeId, directory: join(config.state_dir, "overlay"), log }),
   );
   process.once("exit", () => storage.close()); // however this ends, a start that fails included
+  const ids = { subuidFile: config.ids.subuid, subgidFile: config.ids.subgid, rangeBase: config.ids.base };
+  const isSubordinate = createIsSubordinate({ ...ids, clock });
   const namespaces = createUserNamespaces({
+    ...ids,
     runtimeDirectory: config.runtime_dir,
-    subuidFile: config.ids.subuid,
-    subgidFile: config.ids.subgid,
-    rangeBase: config.ids.base,
     ranges: { rangeOf: store.rangeOf, all: store.ranges, save: store.saveRange },
     userName: accounts.userName,
     log,
@@ -118,7 +121,12 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
   const leases = createLeases({ store, keeper, storage, namespaces, limit, clock, log });
   const edits = createEdits({ storage, namespaces, log });
   const pools = createPools({ store, keeper, storage, config });
-  const policy = createPolicy({ group: { name: String(config.group), gid }, templates: config.template, accounts });
+  const policy = createPolicy({
+    isSubordinate,
+    group: { name: String(config.group), gid },
+    templates: config.template,
+    accounts,
+  });
   const validate = createValidate();
   const app = createServer({ handlers: createHandlers({ pools, leases, accounts }), policy, validate, log });
   const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, log });
@@ -140,6 +148,7 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
 
   await app.ready();
   app.server.on("upgrade", leaseSockets.onUpgrade);
+  limitConnections(app.server, limit + plainConnections);
   await listen(app.server, config.socket, gid, activated);
   log.info({ socket: config.socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");
 

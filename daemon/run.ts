@@ -68,6 +68,9 @@ export async function run(program: string, args: readonly string[], options: Run
   return Buffer.concat(output).toString();
 }
 
+/** Milliseconds for a program to come to its `cat`. */
+const holdPatience = 60_000;
+
 export interface HeldProcess {
   readonly pid: number;
   /** Ends it and waits until it is gone. */
@@ -90,17 +93,19 @@ export async function hold(
     stderr = (stderr + chunk.toString()).slice(-keep);
   });
   child.stdin.on("error", () => {}); // EPIPE: its end tells more
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
   const end = async (): Promise<void> => {
     child.kill("SIGKILL");
     await ended;
   };
+  // It runs as somebody who may stop it.
+  const timer = setTimeout(() => child.kill("SIGKILL"), holdPatience);
   await new Promise<void>((resolve, reject) => {
     child.once("error", (error) => reject(new CommandError(command, null, `${program}: ${error.message}`, error)));
     void ended.then((code) => reject(new CommandError(command, code, stderr)));
     child.stdout.once("data", () => resolve());
     child.stdin.write("\n");
-  });
+  }).finally(() => clearTimeout(timer));
   if (child.pid === undefined) throw new CommandError(command, null, `${program} has no process id`);
   return { pid: child.pid, end };
 }

@@ -54,6 +54,7 @@ function mount(it: Mount): string[] {
   if (it.kind === "tmpfs") {
     return [...(it.mode === undefined ? [] : ["--perms", it.mode.toString(8).padStart(4, "0")]), "--tmpfs", it.to];
   }
+  if (it.kind === "directory") return ["--dir", it.to];
   return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
 }
 

@@ -2,6 +2,8 @@
 
 export type Mount =
   | { readonly kind: "bind"; readonly from: string; readonly to: string; readonly readOnly: boolean }
+  /** A directory and the missing ones above it, open to all ids (0755). */
+  | { readonly kind: "directory"; readonly to: string }
   | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };
 
 export interface LaunchSpec {

@@ -69,7 +69,7 @@ function makePlace() {
   mkdirSync(at("bin"), { mode: 0o755 });
   for (const name of ["isolate", "isolate-init"]) {
     copyFileSync(join(root, "dist/bin", name), at(`bin/${name}`));
-    chmodSync(at(`bin/${name}`), 0o755);
+    chmodSync(at(`bin/${name}`), name === "isolate-init" ? 0o711 : 0o755);
   }
   const { uid, gid } = unusedIds();
   const config = [

@@ -46,7 +46,7 @@ async function create({ operand, source }: CommandRequest, { common, print, outp
     source,
     uid: process.getuid?.() ?? 0,
     quiet: common.verbosity === "quiet",
-    terminal: { isTTY: output.isTerminal(2), columns: output.columns(), write: (text) => output.write(2, text) },
+    terminal: { isTTY: output.isTerminal(2), write: (text) => output.write(2, text) },
   });
   print.info(summary);
 }

@@ -46,6 +46,8 @@ export function mmdebstrapArguments(suite: string, mirrors: DebianMirrors): stri
     "--format=tar",
     `--keyring=${debianKeyring}`,
     `--include=${extraPackages.join(",")}`,
+    // Without it the root would have this host's name, and could not resolve its own.
+    `--customize-hook=printf '127.0.0.1 localhost\\n::1 localhost\\n' >"$1/etc/hosts"; echo localhost >"$1/etc/hostname"`,
     suite,
     "-",
     ...sources(suite, mirrors),

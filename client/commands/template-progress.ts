@@ -1,5 +1,8 @@
 /** What a person sees while a template is made: the stage, how much has been sent, and for how long it has been going. */
 
+/** Columns that every terminal has. */
+const narrowTerminal = 80;
+
 export interface ProgressDisplay {
   stage(text: string): void;
   sent(bytes: number): void;
@@ -9,7 +12,6 @@ export interface ProgressDisplay {
 
 export interface ProgressTerminal {
   readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -21,7 +23,7 @@ export function createProgress(title: string, terminal: ProgressTerminal, quiet:
   let bytes = 0;
   const line = (): string => progressLine({ title, stage, bytes, milliseconds: Date.now() - started });
   const show = terminal.isTTY
-    ? () => terminal.write(`\r\x1b[K${line().slice(0, (terminal.columns ?? 80) - 1)}`)
+    ? () => terminal.write(`\r\x1b[K${line().slice(0, narrowTerminal - 1)}`)
     : () => terminal.write(`${line()}\n`);
   const timer = setInterval(show, terminal.isTTY ? 200 : 5000);
   timer.unref();

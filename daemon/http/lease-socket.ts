@@ -50,7 +50,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
     const query = Object.fromEntries(url.searchParams) as QueryOf<UpgradeName>;
     validate(route.query, query, "the query");
     const template = parseTemplateName(query.template);
-    await pools.known(template);
+    await pools.known(template, peer.uid === 0);
     await policy.mayLease(peer, template);
     const lessee = lesseeOf(socket);
     const acquire = (): Promise<Granted> => {
@@ -58,10 +58,15 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       const wait = Number(query.wait ?? defaultWaitSeconds) * 1000;
       const onWait = (reason: string) =>
         socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`);
-      const cutOff = (): void => {
-        const ended = killOtherEnd(descriptorOf(socket));
-        log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease");
-        giveUp();
+      const cutOff = (uid: number): void => {
+        try {
+          const ended = killOtherEnd(descriptorOf(socket), uid);
+          log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease");
+        } catch (error) {
+          log.error({ err: error }, "cannot end what outlived the holder of a lease");
+        } finally {
+          giveUp();
+        }
       };
       return leases.acquire({ template, lessee, command: query.command ?? "", wait, signal, onWait, cutOff });
     };
@@ -72,7 +77,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       log.debug({ lease: grant.lease, uid: peer.uid, pid: peer.pid, ms: performance.now() - begun }, "leased");
       return release;
     } catch (error) {
-      if (lessee.pidfd !== undefined) closeDescriptor(lessee.pidfd);
+      closeDescriptor(lessee.pidfd);
       throw error;
     }
   }
@@ -89,8 +94,15 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
         if (ended) return;
         ended = true;
         gone.abort(new IsolateError("lost-daemon", { cause: "the lessee gave up" }));
-        release?.();
         socket.destroy();
+        endLease();
+      }
+      function endLease(): void {
+        try {
+          release?.();
+        } catch (error) {
+          log.error({ err: error }, "cannot release a lease");
+        }
       }
       // Before anything is awaited: the peer may be gone already. Only `end` fires at its death, and only while read.
       socket.on("error", giveUp);
@@ -106,7 +118,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       serve(request, socket, gone.signal, giveUp).then(
         (granted) => {
           release = granted;
-          if (ended) granted();
+          if (ended) endLease();
         },
         (thrown: unknown) => {
           if (ended) return;

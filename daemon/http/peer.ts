@@ -2,12 +2,13 @@
 import type { Socket } from "node:net";
 import type { Accounts } from "../accounts.ts";
 import type { TemplateConfig } from "../config.ts";
-import { holderOf, openHolder } from "../leases/holder.ts";
+import { holderOf, openOtherEnd } from "../leases/holder.ts";
 import type { Lessee } from "../leases/leases.ts";
-import { peerCredentials, peerGroups, peerPidfd } from "../libc.ts";
+import { closeDescriptor, peerCredentials, peerGroups, peerPidfd, pidfdEnded } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import type { TemplateName } from "../protocol/names.ts";
 import type { Route } from "../protocol/routes.ts";
+import type { IsSubordinate } from "./subordinate.ts";
 
 export interface Peer {
   readonly uid: number;
@@ -44,14 +45,18 @@ export function peerOf(socket: Socket): Peer {
 
 /** The peer as the holder of a lease; its pidfd belongs to the caller of this function. */
 export function lesseeOf(socket: Socket): Lessee {
+  const fd = descriptorOf(socket);
   const { uid, gid, pid } = peerOf(socket);
-  const pidfd = peerPidfd(descriptorOf(socket));
-  const holder = holderOf(pid) ?? { pid, startTime: "gone" };
-  return { uid, gid, ...holder, pidfd: pidfd ?? openHolder(holder) };
+  const pidfd = peerPidfd(fd) ?? openOtherEnd(fd, pid, uid);
+  const holder = holderOf(pid);
+  // The pidfd is looked at last: while it lives the pid is its own, so what was read is of that very process.
+  if (pidfd !== undefined && holder && !pidfdEnded(pidfd)) return { uid, gid, ...holder, pidfd };
+  if (pidfd !== undefined) closeDescriptor(pidfd);
+  throw new IsolateError("lost-daemon", { cause: "the process that connected has ended" });
 }
 
 export interface Policy {
-  /** Throws `not-member` or `not-root`. */
+  /** Throws `not-member`, `subordinate-id` or `not-root`. */
   mayCall(peer: Peer, route: Pick<Route, "access" | "verb">): void;
   /** Throws `not-allowed`. */
   mayLease(peer: Peer, template: TemplateName): Promise<void>;
@@ -61,12 +66,14 @@ export interface PolicyOptions {
   readonly group: { readonly name: string; readonly gid: number };
   readonly templates: readonly TemplateConfig[];
   readonly accounts: Accounts;
+  readonly isSubordinate: IsSubordinate;
 }
 
-export function createPolicy({ group, templates, accounts }: PolicyOptions): Policy {
+export function createPolicy({ group, templates, accounts, isSubordinate }: PolicyOptions): Policy {
   return {
     mayCall(peer, { access, verb }) {
       if (peer.uid === 0) return;
+      if (isSubordinate(peer)) throw new IsolateError("subordinate-id", { uid: peer.uid, gid: peer.gid });
       if (!peer.groups.has(group.gid)) throw new IsolateError("not-member", { group: group.name, uid: peer.uid });
       if (access === "root") throw new IsolateError("not-root", { what: verb });
     },

@@ -1,6 +1,7 @@
 /** The route table as a fastify server on the Unix socket. */
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
+import type { Socket } from "node:net";
 import Fastify, { type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
@@ -17,7 +18,13 @@ export interface ServerOptions {
 }
 
 export function createServer({ handlers, policy, validate, log }: ServerOptions): FastifyInstance {
-  const app = Fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: "idle" });
+  const app = Fastify({
+    logger: false,
+    bodyLimit: 64 * 1024,
+    forceCloseConnections: "idle",
+    // Milliseconds for a request to say what it is. Its body may take long: a template is large.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
+  });
   app.addContentTypeParser("application/x-tar", (_request, payload, done) => done(null, payload));
   app.setNotFoundHandler((request) => {
     throw new IsolateError("bad-request", { wrong: `there is no ${request.method} ${request.url.slice(0, 200)}` });
@@ -53,6 +60,31 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
     });
   }
   return app;
+}
+
+/** No user keeps others out by connections alone: what is above `perUser` is closed at once. Root is not counted. */
+export function limitConnections(server: Server, perUser: number): void {
+  const open = new Map<number, number>();
+  server.on("connection", (socket: Socket) => {
+    let uid: number;
+    try {
+      uid = peerOf(socket).uid;
+    } catch {
+      socket.destroy();
+      return;
+    }
+    const count = (open.get(uid) ?? 0) + 1;
+    if (uid !== 0 && count > perUser) {
+      socket.destroy();
+      return;
+    }
+    open.set(uid, count);
+    socket.once("close", () => {
+      const rest = (open.get(uid) ?? 1) - 1;
+      if (rest > 0) open.set(uid, rest);
+      else open.delete(uid);
+    });
+  });
 }
 
 /**

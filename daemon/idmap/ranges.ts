@@ -6,9 +6,12 @@
  */
 import { IsolateError } from "../protocol/errors.ts";
 
-/** systemd's "Users, Groups, UIDs and GIDs" leaves 0x70000000 to 0x7fffffff free; above 2^31 some programs fail. */
+/**
+ * systemd's "Users, Groups, UIDs and GIDs" leaves 0x70000000 up to its foreign ids at 0x7ffe0000 free. The range from
+ * 0x7fff0000 is the client's own, for root's `-t`.
+ */
 export const defaultRangeBase = 0x70000000;
-const rangeEnd = 0x80000000;
+const rangeEnd = 0x7ffe0000;
 const rangeSize = 65536;
 /** (uid_t) -1 is no id, user_namespaces(7). */
 const idEnd = 0xffffffff;

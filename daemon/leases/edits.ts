@@ -46,7 +46,7 @@ export function createEdits({ storage, namespaces, log }: EditsOptions) {
         const grant: Grant = { lease: template, template, snapshot: template, view, userns, uid, gid };
         const release = (): void => {
           void end(template, view);
-          if (lessee.pidfd !== undefined) endHolder(lessee.pidfd, holderGrace);
+          endHolder(lessee.pidfd, holderGrace);
         };
         return { grant, release };
       } catch (error) {

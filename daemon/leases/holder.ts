@@ -91,31 +91,56 @@ export function endHolder(pidfd: number, grace: number): void {
 }
 
 /**
- * Ends every process that holds the other end of a Unix socket of ours. For a lease whose holder is gone: an engine that
- * was killed while it started leaves a child that waits for it for ever, with the descriptor open.
+ * Ends every process of a user that holds the other end of a Unix socket of ours. For a lease whose holder is gone: an
+ * engine that was killed while it started leaves a child that waits for it for ever, with the descriptor open. Only of
+ * that user: anybody may have been sent the descriptor (unix(7), SCM_RIGHTS) without knowing. Gives how many.
  */
-export function killOtherEnd(socket: number): number {
-  const peer = peerInode(fstatSync(socket).ino);
-  if (peer === undefined) return 0;
-  const link = `socket:[${peer}]`;
-  const holders = readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name) && hasDescriptor(name, link));
-  for (const pid of holders) {
-    try {
-      const pidfd = pidfdOpen(Number(pid));
-      // Looked at again: from the open on the pid cannot be given to another without the signal failing.
-      if (hasDescriptor(pid, link)) pidfdSignal(pidfd, SIGKILL);
-      closeDescriptor(pidfd);
-    } catch (error) {
-      if (!hasErrno(error, "ESRCH", "EINVAL")) throw error;
-    }
+export function killOtherEnd(socket: number, uid: number): number {
+  const link = otherEnd(socket);
+  let ended = 0;
+  for (const name of link === undefined ? [] : readdirSync("/proc")) {
+    if (!/^[0-9]+$/.test(name) || !holds(name, uid, link)) continue;
+    const pidfd = openOtherEnd(socket, Number(name), uid);
+    if (pidfd === undefined) continue;
+    pidfdSignal(pidfd, SIGKILL);
+    closeDescriptor(pidfd);
+    ended++;
   }
-  return holders.length;
+  return ended;
 }
 
-function hasDescriptor(pid: string, link: string): boolean {
-  const directory = `/proc/${pid}/fd`;
+/** A pidfd of the process if it is that user's and holds the other end of our socket. */
+export function openOtherEnd(socket: number, pid: number, uid: number): number | undefined {
+  const link = otherEnd(socket);
+  let pidfd: number;
   try {
-    return readdirSync(directory).some((fd) => readlinkSync(`${directory}/${fd}`) === link);
+    pidfd = pidfdOpen(pid);
+  } catch (error) {
+    if (hasErrno(error, "ESRCH", "EINVAL")) return undefined;
+    throw error;
+  }
+  // Looked at after the open: from there on the pid cannot be given to another without the signal failing.
+  if (holds(String(pid), uid, link)) return pidfd;
+  closeDescriptor(pidfd);
+  return undefined;
+}
+
+function otherEnd(socket: number): string | undefined {
+  const peer = peerInode(fstatSync(socket).ino);
+  return peer === undefined ? undefined : `socket:[${peer}]`;
+}
+
+/** Of each process only so many descriptors are looked at: an engine has few, and nobody shall keep us busy. */
+const descriptorsSeen = 64;
+
+function holds(pid: string, uid: number, link: string | undefined): boolean {
+  try {
+    const ids = /^Uid:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]?.split("\t");
+    if (link === undefined || !ids?.every((id) => Number(id) === uid)) return false;
+    for (const fd of readdirSync(`/proc/${pid}/fd`).slice(0, descriptorsSeen)) {
+      if (readlinkSync(`/proc/${pid}/fd/${fd}`) === link) return true;
+    }
+    return false;
   } catch {
     return false; // it has ended, or closed that descriptor meanwhile
   }

@@ -98,9 +98,17 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     return { size, waiting, latest, freshAfter, creating, backingOff: retry !== null, ready: readyOf(pool) };
   }
 
-  /** Looks at one pool and acts. Cheap, and safe to call at any time. */
+  /** Looks at one pool and acts. Cheap, and safe to call at any time: it is called by timers too, so it never throws. */
   function tend(pool: PoolState): void {
     if (stopped) return;
+    try {
+      act(pool);
+    } catch (error) {
+      log.error({ template: pool.settings.template, err: error }, "cannot tend the pool");
+    }
+  }
+
+  function act(pool: PoolState): void {
     serve(pool);
     const { create, reclaim } = plan(facts(pool));
     for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));

@@ -15,8 +15,8 @@ import type { CloneRecord, Holder, Store } from "./store.ts";
 export interface Lessee extends Holder {
   readonly uid: number;
   readonly gid: number;
-  /** Of the process that connected. Belongs to the lease from the grant on; undefined when that process has ended. */
-  readonly pidfd: number | undefined;
+  /** Of the process that connected. Belongs to the lease from the grant on. */
+  readonly pidfd: number;
 }
 
 export interface LeaseRequest {
@@ -28,8 +28,8 @@ export interface LeaseRequest {
   readonly wait: number;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
-  /** Ends the connection and every process that holds its other end. */
-  readonly cutOff: () => void;
+  /** Ends the connection, and every process of that host id that holds its other end. */
+  readonly cutOff: (uid: number) => void;
 }
 
 export interface LeasesOptions {
@@ -84,8 +84,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
   }
 
   /** Ordinarily the connection ends when the holder does; what makes it outlive the holder is given no longer than that. */
-  function watchHeirs(pidfd: number | undefined, cutOff: () => void): () => void {
-    if (pidfd === undefined) return () => undefined;
+  function watchHeirs(pidfd: number, cutOff: () => void): () => void {
     let patience: NodeJS.Timeout | undefined;
     const stop = holders.add(pidfd, () => {
       patience = setTimeout(cutOff, heirGrace);
@@ -99,6 +98,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
   async function grant(request: LeaseRequest): Promise<Granted> {
     const { template, lessee, command, wait, signal, onWait } = request;
     const namespace = await namespaces.for(lessee);
+    signal.throwIfAborted();
     const clone: CloneRecord = await keeper.take(template, {
       wait,
       signal,
@@ -120,7 +120,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
       signal.throwIfAborted();
       const { id: lease, snapshot } = clone;
       const { userns, uid, gid } = namespace;
-      const stopWatching = watchHeirs(lessee.pidfd, request.cutOff);
+      const stopWatching = watchHeirs(lessee.pidfd, () => request.cutOff(uid));
       return {
         grant: { lease, template, snapshot, view, userns, uid, gid },
         release: () => {

@@ -58,8 +58,10 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
     },
 
     /** Throws `unknown-template` unless root made it one, however much of a dataset it may be. */
-    async known(template: TemplateName): Promise<void> {
+    async known(template: TemplateName, toRoot: boolean): Promise<void> {
       if (keeper.has(template)) return;
+      // Members start no process of root's with names of their choice.
+      if (!toRoot) throw unknown(template);
       const found = await storage
         .of(template)
         .templates([template])

@@ -4,7 +4,7 @@
  * is done to the storage.
  *
  * WAL with synchronous=NORMAL: a crash of the daemon loses nothing; a crash of the host may lose the last changes,
- * which is why no clone of an earlier boot is trusted to be unused (see `reconcile` in keeper.ts).
+ * which is why no clone of an earlier boot is trusted to be unused (see reconcile.ts).
  */
 import Database from "better-sqlite3";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";

@@ -64,6 +64,11 @@ const table = {
     (d) => `cannot serve user ${d.uid}: not a member of the group ${quoted(d.group)}`,
     (d) => `as root: usermod -aG ${d.group} USER; then log in again`,
   ),
+  "subordinate-id": entry<{ uid: number; gid: number }>(
+    403,
+    (d) => `cannot serve user ${d.uid} of group ${d.gid}: one of them is an id of somebody's user namespace`,
+    "call from outside of that namespace, as the user who owns it",
+  ),
   "not-root": entry<{ what: string }>(403, (d) => `cannot ${d.what}: only root may`, "run the same command with sudo"),
   "not-allowed": entry<{ template: string; uid: number }>(
     403,
@@ -94,8 +99,8 @@ const table = {
   ),
   "template-edited": entry<{ template: string }>(
     409,
-    (d) => `cannot edit the template ${quoted(d.template)}: somebody else does`,
-    "wait until they have finished",
+    (d) => `cannot change the template ${quoted(d.template)}: it is being edited`,
+    "end that 'isolate template edit' first, and whatever it left running",
   ),
   "template-foreign": entry<{ template: string }>(
     409,
@@ -190,6 +195,11 @@ const table = {
     400,
     (d) => `cannot make a template from ${d.source}: ${d.wrong}`,
     "nothing was kept; mend it, then try again",
+  ),
+  "bad-start": entry<{ directory: string; wrong: string }>(
+    400,
+    (d) => `cannot start in ${quoted(d.directory)} of the root: ${d.wrong}`,
+    "give -p a directory that the root has, or one that -d makes",
   ),
   "bad-root": entry<{ directory: string; wrong: string }>(
     400,

@@ -35,14 +35,6 @@ function whatIsWrong(text: string): string | undefined {
   return undefined;
 }
 
-/** Throws `bad-name`. */
-export function parseCloneId(text: string): CloneId {
-  if (!cloneId.test(text) || text.length > maximumTemplateLength + 20) {
-    throw new IsolateError("bad-name", { name: text.slice(0, 80), wrong: "it is not the name of a clone" });
-  }
-  return text as CloneId;
-}
-
 export function isCloneId(text: string): text is CloneId {
   return cloneId.test(text);
 }

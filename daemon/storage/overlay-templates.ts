@@ -70,7 +70,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
   async function remove(template: TemplateName): Promise<void> {
     await storing(`remove the template '${template}'`, async () => {
       const { trash } = store();
-      const { paths } = settled(store(), template, "remove");
+      const { paths } = settled(store(), template);
       const clones = listClones(store()).filter(
         ({ snapshot }) => splitSnapshotName(snapshot).template === template,
       ).length;
@@ -81,7 +81,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
 
   function freeze(template: TemplateName): SnapshotName {
     const { trash } = store();
-    const { paths, layers } = settled(store(), template, "snapshot");
+    const { paths, layers } = settled(store(), template);
     const stack = stackUpTo(layers);
     const stamp = nextStamp(layers, now());
     const place = join(paths.layers, stamp);
@@ -126,7 +126,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
     },
     edit: (template, to, at) =>
       storing(`open the template '${template}'`, () => {
-        const { paths, layers } = settled(store(), template, "edit");
+        const { paths, layers } = settled(store(), template);
         mountStack(
           { layers: paths.layers, lower: stackUpTo(layers), working: paths.working },
           to,
@@ -147,14 +147,13 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
 }
 
 /** A template that nobody edits now: a layer must not change below those who see it, nor be written by two mounts. */
-function settled(store: OpenOverlay, template: TemplateName, verb: string): { paths: TemplatePaths; layers: Layer[] } {
+function settled(store: OpenOverlay, template: TemplateName): { paths: TemplatePaths; layers: Layer[] } {
   const paths = findTemplate(store, template);
   const layers = readLayers(paths.layers);
   completeWorking(store, paths, layers);
   // overlayfs makes a directory in the work directory at its first mount: without it there was none.
   if (existsSync(join(paths.working.work, "work")) && isInUse(paths.working, store.empty)) {
-    const cause = "it is mounted for editing, or a process still uses that mount";
-    throw new IsolateError("storage-failed", { doing: `${verb} the template '${template}'`, cause });
+    throw new IsolateError("template-edited", { template });
   }
   return { paths, layers };
 }

@@ -6,11 +6,11 @@
 
 import { dirname } from "node:path";
 import type { StorageDriver } from "./driver.ts";
-import { storing } from "./failure.ts";
+import { isFull, storing } from "./failure.ts";
 import { probeOverlay } from "./overlay-check.ts";
 import { createClones } from "./overlay-clones.ts";
 import { unmountStack } from "./overlay-mount.ts";
-import { type OpenOverlay, openStore } from "./overlay-store.ts";
+import { type OpenOverlay, type OverlayStore, openStore } from "./overlay-store.ts";
 import { createTemplates } from "./overlay-templates.ts";
 
 export interface OverlayOptions {
@@ -37,10 +37,20 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
   async function check(): Promise<void> {
     const found = openStore(directory, storeId, log);
     await found.trash.empty();
+    try {
+      opened = { ...found, slotsNeeded: await probe(found) };
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // The clones that fill the disk are destroyed by a daemon that runs. The way of old kernels works on all.
+      log.warn({ err: error }, "the overlay store is full: this host's kernel is not probed");
+      opened = { ...found, slotsNeeded: found.slots() };
+    }
+  }
+
+  async function probe(found: OverlayStore): Promise<readonly string[] | undefined> {
     const scratch = found.trash.fresh("check");
     try {
-      const slots = await probeOverlay(scratch, found.empty, found.slots, attachLayers);
-      opened = { ...found, slotsNeeded: slots };
+      return await probeOverlay(scratch, found.empty, found.slots, attachLayers);
     } finally {
       await found.trash.remove(scratch);
     }

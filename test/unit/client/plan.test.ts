@@ -83,6 +83,7 @@ function bound(
 const tmpfs = [
   { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
   { kind: "tmpfs", to: "/home", mode: 0o755 },
+  { kind: "tmpfs", to: "/dev/shm", mode: 0o1777 },
 ];
 
 describe("plan", () => {
@@ -159,6 +160,7 @@ describe("binds", () => {
   test("in order, after the tmpfs, which hide the root's own content", () => {
     expect(planned(bound("/home/me/src", { entries: { "/view/home/me": "-> /etc" } })).mounts).toEqual([
       ...tmpfs,
+      { kind: "directory", to: "/home/me" },
       { kind: "bind", from: "/src", to: "/home/me/src", readOnly: false },
     ]);
   });
@@ -210,7 +212,7 @@ describe("binds", () => {
       },
       entries,
     });
-    expect(mounts.slice(2)).toEqual([
+    expect(mounts.slice(tmpfs.length)).toEqual([
       { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
       { kind: "bind", from: "/src", to: "/etc/x", readOnly: true },
     ]);
@@ -222,11 +224,28 @@ describe("resolv.conf", () => {
     const entries = { "/view/etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf" };
     expect(planned(bound("/mnt", { entries, network: "host" })).mounts).toEqual([
       ...tmpfs,
+      { kind: "directory", to: "/run/systemd/resolve" },
       { kind: "bind", from: "/run/resolv.conf", to: "/run/systemd/resolve/stub-resolv.conf", readOnly: true },
       { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
     ]);
     expect(planned({ entries }).mounts).toEqual(tmpfs);
     expect(planned({ request: { network: "host" }, facts: { resolvConf: undefined } }).mounts).toEqual(tmpfs);
+  });
+});
+
+describe("where it starts", () => {
+  const at = (workingDirectory: string, entries = {}) => ({ request: { workingDirectory }, entries });
+  test("in a directory that the root has, or that a bind makes", () => {
+    expect(planned(at("/etc")).workingDirectory).toBe("/etc");
+    const bind = bound("/src", { entries: { "/src": "d" } });
+    expect(planned({ ...bind, request: { ...bind.request, workingDirectory: "/src" } }).workingDirectory).toBe("/src");
+  });
+  test("in the engine's own file systems, which cannot be looked into from here", () => {
+    expect(planned(at("/proc/self")).workingDirectory).toBe("/proc/self");
+  });
+  test("nowhere else, and not in a file", () => {
+    expect(refusal(at("/nonexistent")).message).toBe("cannot start in '/nonexistent' of the root: it does not exist");
+    expect(refusal(at("/etc/passwd", { "/view/etc/passwd": "f" })).message).toContain("it is not a directory");
   });
 });
 

@@ -159,7 +159,7 @@ describe("Debian", () => {
       { quiet: false, terminal: { write: (text) => shown.push(text) } },
     );
     expect(received[0]).toMatchObject({ whole: true, body: Buffer.from("content\n") });
-    expect(readFileSync(at("arguments"), "utf8")).toMatch(/^--variant=minbase .* bookworm -( deb .*)?\n$/);
+    expect(readFileSync(at("arguments"), "utf8")).toMatch(/^--variant=minbase .* bookworm -( deb .*)?\n$/s);
     expect(shown.join("")).toContain("Debian bookworm: extracting archives, 0.");
   });
 

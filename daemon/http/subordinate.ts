@@ -1,0 +1,49 @@
+/**
+ * Ids that belong to somebody's user namespace and to no user of the host. Whoever owns a namespace can take on any id of
+ * it (setns(2), setuid(2)), so a caller with such an id is some user in disguise, and every limit would be theirs
+ * many times over.
+ */
+import { readFileSync } from "node:fs";
+import { type DelegatedRange, parseDelegated } from "../idmap/ranges.ts";
+
+export interface SubordinateIdsOptions {
+  readonly subuidFile: string;
+  readonly subgidFile: string;
+  /** First of the ids that the daemon gives; all above it up to 2^31 are nobody's either. */
+  readonly rangeBase: number;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+}
+
+export type IsSubordinate = (caller: { readonly uid: number; readonly gid: number }) => boolean;
+
+/** Milliseconds for which the files are not looked at again. */
+const rememberFor = 10_000;
+const idEnd = 0x80000000;
+
+export function createIsSubordinate(options: SubordinateIdsOptions): IsSubordinate {
+  let read = {
+    at: Number.NEGATIVE_INFINITY,
+    uids: [] as readonly DelegatedRange[],
+    gids: [] as readonly DelegatedRange[],
+  };
+  const within = (id: number, ranges: readonly DelegatedRange[]): boolean =>
+    (id >= options.rangeBase && id < idEnd) || ranges.some(({ start, count }) => id >= start && id < start + count);
+  return ({ uid, gid }) => {
+    const now = options.clock();
+    if (now - read.at > rememberFor) {
+      const [uids, gids] = [options.subuidFile, options.subgidFile].map((file) => parseDelegated(textOf(file)));
+      read = { at: now, uids: uids ?? [], gids: gids ?? [] };
+    }
+    return within(uid, read.uids) || within(gid, read.gids);
+  };
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
