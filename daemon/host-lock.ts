@@ -33,10 +33,10 @@ function rootMountId(pid: string): string | undefined {
 /** Makes the directory, root's alone, and locks it for the life of this process. Throws `cannot-start`. */
 export function lockStateDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const { uid } = statSync(directory);
-  if (uid !== 0) {
+  const { uid, mode } = statSync(directory);
+  if (uid !== 0 || (mode & 0o022) !== 0) {
     throw new IsolateError("cannot-start", {
-      wrong: `${directory} is another user's`,
+      wrong: `${directory} can be written by others than root`,
       mend: `chown root ${directory}; chmod 700 ${directory}`,
     });
   }
