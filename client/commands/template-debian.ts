@@ -64,5 +64,5 @@ function sources(suite: string, { archive, security }: DebianMirrors): string[] 
 
 /** What mmdebstrap is at, from a line that it wrote to standard error; undefined for any other line. */
 export function mmdebstrapStage(line: string): string | undefined {
-  return /^I: ((?:running|downloading|extracting|installing|cleaning|creating)\b.*?)\.*$/.exec(line)?.[1];
+  return /^I: ((?:running(?! --)|downloading|extracting|installing|cleaning|creating)\b.*?)\.*$/.exec(line)?.[1];
 }

@@ -2,7 +2,7 @@
  * `npm run bench`: the figures that the project holds itself to, in one run, on the storage of this machine. Commands
  * that are compared take turns, so that a machine whose speed drifts slows both. `--json` prints numbers only.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debianTar } from "../support/debian-root.ts";
@@ -13,6 +13,8 @@ import { type Figure, markdown, median } from "./figures.ts";
 import { timeRuns } from "./timing.ts";
 
 const rounds = Number(process.env.ISOLATE_BENCH_ROUNDS ?? 100);
+/** As /run is on an ordinary host. */
+const tmpfs = "/dev/shm";
 const json = process.argv.includes("--json");
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -21,7 +23,7 @@ async function main(): Promise<void> {
   say("unpacking a plain root for the bare bwrap line, and starting a daemon of its own");
   await must(["tar", "-C", bare, "-xf", await debianTar()]);
   await must(["chown", "-R", `${alice.uid}:${alice.gid}`, bare]);
-  const world = await createWorld({ size: 20 });
+  const world = await createWorld({ size: 20, ...(existsSync(tmpfs) ? { runtimeParent: tmpfs } : {}) });
   try {
     const figures = [...(await starts(world, bare)), await reclaim(world), await leaseTime(world), await memory(world)];
     process.stdout.write(json ? `${JSON.stringify(figures, null, 2)}\n` : `${markdown(figures)}\n`);

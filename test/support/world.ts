@@ -25,6 +25,8 @@ export interface WorldOptions {
   readonly config?: string;
   /** Ready clones of the template; 3 if not given. */
   readonly size?: number;
+  /** Where the runtime directory is made; with the rest if not given. /run is a tmpfs on most hosts. */
+  readonly runtimeParent?: string;
   /** false: no template is made. */
   readonly template?: boolean;
   /** The state directory is a file system of its own, of this size. (ZFS's templates are not in there.) */
@@ -43,7 +45,8 @@ export async function createWorld(options: WorldOptions = {}) {
   const socket = at("socket");
   const logFile = at("log");
   const state = at("state");
-  const runtime = at("run");
+  const runtime =
+    options.runtimeParent === undefined ? at("run") : mkdtempSync(join(options.runtimeParent, "isolate-"));
   let daemon: ChildProcess | undefined;
 
   writeFileSync(at("subuid"), `${alice.uid}:200000:65536\n`);
@@ -132,9 +135,13 @@ export async function createWorld(options: WorldOptions = {}) {
         await world.endDaemon("SIGTERM");
       } finally {
         await world.endDaemon("SIGKILL");
-        for (const mountPoint of mountsBelow(directory)) await run(["umount", "-l", "--", mountPoint]);
+        for (const place of [runtime, directory]) {
+          for (const mountPoint of mountsBelow(place)) await run(["umount", "-l", "--", mountPoint]);
+        }
         if (parent) await run(["zfs", "destroy", "-r", parent]);
-        if (mountsBelow(directory).length === 0) rmSync(directory, { recursive: true, force: true });
+        for (const place of [runtime, directory]) {
+          if (mountsBelow(place).length === 0) rmSync(place, { recursive: true, force: true });
+        }
       }
     },
   };
