@@ -65,11 +65,13 @@ async function mountSmall(directory: string, megabytes: number): Promise<void> {
   await must(["rm", image]); // the loop device keeps it
 }
 
-/** Whatever is mounted there, the last one first. */
+/** Whatever is mounted there, the last one first. Looked at anew each time: below shared mounts one takes others along. */
 export async function unmountBelow(directory: string): Promise<void> {
-  const mounts = (await must(["cat", "/proc/self/mounts"])).split("\n").map((line) => line.split(" ")[1] ?? "");
-  for (const at of mounts.filter((path) => path === directory || path.startsWith(`${directory}/`)).reverse()) {
-    await must(["umount", "-l", at]);
+  for (;;) {
+    const mounts = (await must(["cat", "/proc/self/mounts"])).split("\n").map((line) => line.split(" ")[1] ?? "");
+    const last = mounts.findLast((path) => path === directory || path.startsWith(`${directory}/`));
+    if (last === undefined) return;
+    await must(["umount", "-l", last]);
   }
 }
 
