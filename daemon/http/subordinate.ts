@@ -3,8 +3,8 @@
  * it (setns(2), setuid(2)), so a caller with such an id is some user in disguise, and every limit would be theirs
  * many times over.
  */
-import { readFileSync } from "node:fs";
-import { type DelegatedRange, parseDelegated } from "../idmap/ranges.ts";
+import { readDelegated } from "../idmap/delegated.ts";
+import type { DelegatedRange } from "../idmap/ranges.ts";
 
 export interface SubordinateIdsOptions {
   readonly subuidFile: string;
@@ -32,18 +32,9 @@ export function createIsSubordinate(options: SubordinateIdsOptions): IsSubordina
   return ({ uid, gid }) => {
     const now = options.clock();
     if (now - read.at > rememberFor) {
-      const [uids, gids] = [options.subuidFile, options.subgidFile].map((file) => parseDelegated(textOf(file)));
+      const [uids, gids] = [options.subuidFile, options.subgidFile].map(readDelegated);
       read = { at: now, uids: uids ?? [], gids: gids ?? [] };
     }
     return within(uid, read.uids) || within(gid, read.gids);
   };
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
-  }
 }

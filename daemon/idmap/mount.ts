@@ -7,6 +7,8 @@ import {
   closeDescriptor,
   closeInBackground,
   MOUNT_ATTR,
+  MS,
+  mount,
   setMountAttributes,
   unmountLazily,
 } from "../libc.ts";
@@ -51,6 +53,21 @@ export function withIdMapped<T>(
     for (const slot of attached) unmountLazily(slot);
     for (const mount of mounts) closeInBackground(mount);
   }
+}
+
+/**
+ * Makes the directory a private mount of its own. Private, since a copy of a shared mount stays in that mount's group, and
+ * what is mounted in it would appear below the covered directory once more. (Linux 6.12 forgets what is set before the
+ * attaching.)
+ */
+export function mountAlone(directory: string): void {
+  const copy = cloneMount(directory);
+  try {
+    attachMount(copy, directory);
+  } finally {
+    closeDescriptor(copy);
+  }
+  mount(null, directory, null, MS.private, null);
 }
 
 /** Whether something is mounted at the directory: its mount is another than its parent's, proc_pid_fdinfo(5). */

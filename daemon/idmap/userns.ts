@@ -1,11 +1,12 @@
 /** One pinned user namespace for each calling user: made once, found by its owner at a path, gone only with the host. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { hasErrno, MS, mount, unmountLazily } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { CommandError } from "../run.ts";
+import { readDelegated } from "./delegated.ts";
 import { holdNamespace } from "./namespace.ts";
-import { type MapPlan, parseDelegated, planMap } from "./ranges.ts";
+import { type MapPlan, planMap } from "./ranges.ts";
 import { openUsersDirectory } from "./users-directory.ts";
 
 /** The ranges that the daemon gave, kept across its restarts. */
@@ -94,22 +95,13 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
 function plannedMap(options: UserNamespaceOptions, caller: { uid: number; gid: number; name: string }): MapPlan {
   const plan = planMap({
     caller,
-    subuid: parseDelegated(textOf(options.subuidFile)),
-    subgid: parseDelegated(textOf(options.subgidFile)),
+    subuid: readDelegated(options.subuidFile),
+    subgid: readDelegated(options.subgidFile),
     given: options.ranges.all(),
     base: options.rangeBase,
   });
   if (plan.give !== undefined) options.ranges.save(caller.uid, plan.give);
   return plan;
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
-  }
 }
 
 /** Binds the namespace to the file, in place of what an earlier daemon left there. Gives a descriptor of its own. */

@@ -7,9 +7,9 @@
  */
 import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import { attachMount, cloneMount, closeDescriptor, MS, mount, setExtendedAttribute } from "../libc.ts";
+import { MS, mount, setExtendedAttribute } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
-import { isMountPoint } from "./mount.ts";
+import { isMountPoint, mountAlone } from "./mount.ts";
 
 export interface UsersDirectory {
   readonly path: string;
@@ -25,7 +25,7 @@ export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   const path = join(runtime, "users");
   ownDirectory(path, 0o711);
   // A daemon before us may have made the mount; sandboxes that still run hang on it.
-  if (!isMountPoint(path)) attachAlone(path);
+  if (!isMountPoint(path)) mountAlone(path);
   mount(null, path, null, MS.shared, null);
   return {
     path,
@@ -51,20 +51,6 @@ function ownDirectory(path: string, mode: number): void {
     throw new IsolateError("cannot-start", { wrong, mend: "remove it, or choose another --runtime-dir" });
   }
   chmodSync(path, mode);
-}
-
-/**
- * As a mount of its own. Private first: a copy of a shared mount stays in that mount's group, and each view would appear
- * below the covered directory once more. (Linux 6.12 forgets what is set before the attaching.)
- */
-function attachAlone(path: string): void {
-  const copy = cloneMount(path);
-  try {
-    attachMount(copy, path);
-  } finally {
-    closeDescriptor(copy);
-  }
-  mount(null, path, null, MS.private, null);
 }
 
 /** acl(5) as the kernel keeps it: version 2, then tag, permissions and id of each entry, in this order of tags. */

@@ -1,8 +1,7 @@
 /** The directories of an overlay store. */
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { isMountPoint } from "../idmap/mount.ts";
-import { attachMount, cloneMount, closeDescriptor, MS, mount } from "../libc.ts";
+import { isMountPoint, mountAlone } from "../idmap/mount.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { unmountStack } from "./overlay-mount.ts";
 import { createTrash, type Trash, type TrashLog } from "./trash.ts";
@@ -53,12 +52,6 @@ export function openStore(directory: string, storeId: string, log: TrashLog): Ov
 /** Private, so that what is attached there for a moment reaches no other namespace. */
 function privateSlots(directory: string, slots: readonly string[]): readonly string[] {
   while (isMountPoint(directory) && unmountStack(directory)); // an earlier daemon's, with what a crash left in it
-  const copy = cloneMount(directory);
-  try {
-    attachMount(copy, directory);
-  } finally {
-    closeDescriptor(copy);
-  }
-  mount(null, directory, null, MS.private, null);
+  mountAlone(directory);
   return slots;
 }

@@ -1,19 +1,13 @@
 /** A small real Debian root as a tar archive, made once and kept outside the checkout: a missing cache only costs time. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheDirectory } from "../system/cache.ts";
 import { must } from "./process.ts";
 
 const suite = "bookworm";
 const variant = "apt";
 const include = "passwd";
-
-export function cacheDirectory(): string {
-  return (
-    process.env.ISOLATE_TEST_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-test")
-  );
-}
 
 /** Path of the archive. `ISOLATE_TEST_ROOT_TAR` names one that is brought along. */
 export async function debianTar(): Promise<string> {
@@ -22,9 +16,9 @@ export async function debianTar(): Promise<string> {
     .update(JSON.stringify([suite, variant, include]))
     .digest("hex")
     .slice(0, 12);
-  const path = join(cacheDirectory(), `debian-${key}.tar`);
+  const path = join(cacheDirectory(process.env), `debian-${key}.tar`);
   if (existsSync(path)) return path;
-  mkdirSync(cacheDirectory(), { recursive: true });
+  mkdirSync(cacheDirectory(process.env), { recursive: true });
   const partial = `${path}.${process.pid}.partial`;
   try {
     const slim = [
