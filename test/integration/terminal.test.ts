@@ -148,9 +148,8 @@ describe("a command in the foreground", () => {
       ["C-c", 130],
       ["C-\\", 131],
     ] as const) {
-      await type("clear");
-      await type(`${isolate} sh -c 'echo up; exec sleep 1000'`);
-      await shows(/^up$/m);
+      await type(`${isolate} sh -c 'echo up before ${code}; exec sleep 1000'`);
+      await shows(new RegExp(`^up before ${code}$`, "m"));
       await keys(key);
       await eventually("the run has ended", async () => (await world.leases()).length === 0);
       await type("echo code=$?");
