@@ -203,10 +203,9 @@ describe("a command in the foreground", () => {
     };
     const before = await modes("before");
     expect(before).toContain("speed");
-    for (const command of ["true", "bash --norc -ic true", "sh -c 'kill -KILL $$'"]) {
-      await type(`${isolate} ${command}; echo ended`);
-      await shows(/^ended$/m);
-      await type("clear");
+    for (const [n, command] of ["true", "bash --norc -ic true", "sh -c 'kill -KILL $$'"].entries()) {
+      await type(`${isolate} ${command}; echo ended ${n}`);
+      await shows(new RegExp(`^ended ${n}$`, "m"));
     }
     expect(await modes("after")).toBe(before);
   });
