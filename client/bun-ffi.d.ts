@@ -10,7 +10,7 @@ declare const Bun: {
       library: string,
       symbols: Readonly<Record<Name, BunSignature>>,
     ): { symbols: Record<Name, (...args: readonly number[]) => number> };
-    ptr(bytes: Uint8Array): number;
+    ptr(bytes: NodeJS.TypedArray): number;
     readonly read: { i32(pointer: number): number };
   };
 };

@@ -2,7 +2,7 @@
 import { encodeBytes } from "./bytes.ts";
 
 /** A string becomes a C string, a list of them a null-terminated array of C strings. */
-export type Argument = number | string | null | Uint8Array | readonly string[];
+export type Argument = number | string | null | NodeJS.TypedArray | readonly string[];
 /** Gives what the kernel gives: a negative result is an error number, intro(2). */
 export type SystemCall = (number: number, args: readonly Argument[]) => number;
 
@@ -25,8 +25,8 @@ function bunCall(): SystemCall {
 
   return (number, args) => {
     // What pointers point to must outlive the call.
-    const kept: Uint8Array[] = [];
-    const pointerTo = (bytes: Uint8Array): number => {
+    const kept: NodeJS.TypedArray[] = [];
+    const pointerTo = (bytes: NodeJS.TypedArray): number => {
       kept.push(bytes);
       return ptr(bytes);
     };
@@ -34,7 +34,7 @@ function bunCall(): SystemCall {
       if (typeof argument === "number") return argument;
       if (argument === undefined || argument === null) return 0;
       if (typeof argument === "string") return pointerTo(cString(argument));
-      if (!Array.isArray(argument)) return pointerTo(argument as Uint8Array);
+      if (!Array.isArray(argument)) return pointerTo(argument as NodeJS.TypedArray);
       return pointerTo(pointers((argument as readonly string[]).map(word)));
     };
     const [a, b, c, d, e] = args;
@@ -49,13 +49,13 @@ function cString(text: string): Uint8Array {
 }
 
 /** A null-terminated array of 64-bit pointers, by halves: the first big integer of a process costs a quarter of a millisecond. */
-function pointers(values: readonly number[]): Uint8Array {
+function pointers(values: readonly number[]): Uint32Array {
   const halves = new Uint32Array((values.length + 1) * 2);
   for (const [index, value] of values.entries()) {
     halves[index * 2] = value; // modulo 2 ** 32
     halves[index * 2 + 1] = value / 2 ** 32;
   }
-  return new Uint8Array(halves.buffer);
+  return halves;
 }
 
 async function koffiCall(): Promise<SystemCall> {

@@ -26,20 +26,20 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
   const open = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC);
 
   function readLink(path: string): string {
-    const buffer = Buffer.alloc(pathMaximum);
+    const buffer = new Uint8Array(pathMaximum);
     return decodeBytes(buffer.subarray(0, checked("readlinkat", AT_FDCWD, path, buffer, buffer.length)));
   }
 
   /** Of the thing itself, a link not followed. */
   function kindOf(path: string): "absent" | "directory" | "link" | "file" {
-    const status = Buffer.alloc(256); // struct statx
+    const status = new Uint16Array(128); // struct statx
     const result = attempt("statx", AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 1, status);
     if (result < 0) {
       const { errno } = failure("statx", result);
       if (errno === "ENOENT" || errno === "ENOTDIR") return "absent";
       throw new SystemCallError(`statx ${path}`, errno);
     }
-    const type = status.readUInt16LE(28) & S_IFMT; // stx_mode
+    const type = (status[14] ?? 0) & S_IFMT; // stx_mode
     return type === S_IFLNK ? "link" : type === S_IFDIR ? "directory" : "file";
   }
 

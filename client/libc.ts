@@ -35,8 +35,8 @@ export function createLibc(call: SystemCall, architecture: string) {
   const { attempt, checked } = kernel;
 
   function setSignal(signal: number, disposition: number): void {
-    const action = Buffer.alloc(32); // the kernel's struct sigaction: handler, flags, restorer, mask
-    action.writeUInt8(disposition);
+    const action = new Uint32Array(8); // the kernel's struct sigaction: handler, flags, restorer, mask
+    action[0] = disposition;
     attempt("rt_sigaction", signal, action, null, 8);
   }
 
@@ -45,10 +45,10 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** Blocking, and open across exec: its connection is the lease. */
     connectUnix(path: string): number {
-      const address = Buffer.alloc(110); // struct sockaddr_un: family, path
+      const address = new Uint8Array(110); // struct sockaddr_un: family, path
       const bytes = encodeBytes(path);
       if (bytes.length > 107) throw new SystemCallError("connect", "ENAMETOOLONG");
-      address.writeUInt16LE(AF_UNIX, 0);
+      address[0] = AF_UNIX;
       address.set(bytes, 2);
       const fd = checked("socket", AF_UNIX, SOCK_STREAM, 0);
       const result = attempt("connect", fd, address, address.length);
@@ -57,7 +57,8 @@ export function createLibc(call: SystemCall, architecture: string) {
       throw failure("connect", result);
     },
 
-    writeAll(fd: number, bytes: Uint8Array): void {
+    writeAll(fd: number, text: string): void {
+      const bytes = encodeBytes(text);
       for (let sent = 0; sent < bytes.length; ) {
         const rest = bytes.subarray(sent);
         sent += checked("write", fd, rest, rest.length);
@@ -69,12 +70,8 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** Whether something can be read, or the end has come, within that time. */
     readable(fd: number, milliseconds: number): boolean {
-      const entry = Buffer.alloc(8); // struct pollfd: fd, events, revents
-      entry.writeInt32LE(fd, 0);
-      entry.writeInt16LE(1, 4); // POLLIN
-      const time = Buffer.alloc(16); // struct timespec: seconds, nanoseconds
-      time.writeUInt32LE(Math.floor(milliseconds / 1000), 0);
-      time.writeUInt32LE((milliseconds % 1000) * 1_000_000, 8);
+      const entry = new Int32Array([fd, 1]); // struct pollfd: fd, events (POLLIN), revents
+      const time = new Uint32Array([milliseconds / 1000, 0, (milliseconds % 1000) * 1_000_000, 0]); // struct timespec
       return attempt("ppoll", entry, 1, time, null, 0) > 0;
     },
 
@@ -82,9 +79,9 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** Undefined where the descriptor is not our controlling terminal. */
     isForeground(fd: number): boolean | undefined {
-      const group = Buffer.alloc(4);
+      const group = new Int32Array(1);
       if (attempt("ioctl", fd, TIOCGPGRP, group) < 0) return undefined;
-      return group.readInt32LE() === attempt("getpgid", 0);
+      return group[0] === attempt("getpgid", 0);
     },
 
     ignoreSignal: (signal: number): void => setSignal(signal, SIG_IGN),
@@ -98,13 +95,13 @@ export function createLibc(call: SystemCall, architecture: string) {
     },
 
     setSoftDescriptorLimit(soft: number): void {
-      const limit = Buffer.alloc(16); // struct rlimit: soft, hard
+      // struct rlimit: soft, hard. By halves: the first big integer of a process costs a quarter of a millisecond.
+      const limit = new Uint32Array(4);
       checked("prlimit", 0, RLIMIT_NOFILE, null, limit);
-      // By halves: the first big integer of a process costs a quarter of a millisecond.
-      const hard = limit.readUInt32LE(8) + limit.readUInt32LE(12) * 2 ** 32;
+      const hard = (limit[2] ?? 0) + (limit[3] ?? 0) * 2 ** 32;
       const wanted = Math.min(soft, hard);
-      limit.writeUInt32LE(wanted % 2 ** 32, 0);
-      limit.writeUInt32LE(Math.floor(wanted / 2 ** 32), 4);
+      limit[0] = wanted; // modulo 2 ** 32
+      limit[1] = wanted / 2 ** 32;
       checked("prlimit", 0, RLIMIT_NOFILE, limit, null);
     },
 
