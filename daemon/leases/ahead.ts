@@ -1,10 +1,10 @@
 /**
- * Prepares the clones that are given out next for whoever leased last from their pool, who is the likeliest to come
- * again: the mount is then not on the way of the lease. A wrong guess costs the next lessee what there is to save.
+ * Prepares some of a pool's ready clones for whoever leased last from it, who is the likeliest to come again: their
+ * mount is then not on the way of the lease. Somebody else is given another clone where there is one.
  */
 import type { Logger } from "pino";
 import type { TemplateName } from "../protocol/names.ts";
-import type { IdMap } from "../storage/driver.ts";
+import { type IdMap, isSameMap } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { CloneRecord } from "./store.ts";
 import type { Work } from "./work.ts";
@@ -12,24 +12,33 @@ import type { Work } from "./work.ts";
 export interface AheadOptions {
   readonly storage: Storage;
   readonly work: Work;
-  /** The ready clones that are given out next, the first first. */
-  readonly next: (template: TemplateName) => readonly CloneRecord[];
+  /** The ready clones of the newest snapshot, the oldest first. */
+  readonly fresh: (template: TemplateName) => readonly CloneRecord[];
   readonly log: Logger;
 }
 
-export function createAhead({ storage, work, next, log }: AheadOptions) {
+/** Clones of a pool that are prepared at a time. */
+const atMost = 4;
+
+export function createAhead({ storage, work, fresh, log }: AheadOptions) {
   const lessees = new Map<TemplateName, IdMap>();
-  const tried = new WeakSet<CloneRecord>();
+  const preparedFor = new WeakMap<CloneRecord, IdMap>();
   const busy = new Set<TemplateName>();
+
+  function nextToPrepare(template: TemplateName): CloneRecord | undefined {
+    const clones = fresh(template);
+    const waiting = clones.filter((clone) => !preparedFor.has(clone));
+    return clones.length - waiting.length < atMost ? waiting[0] : undefined;
+  }
 
   async function prepareAll(template: TemplateName): Promise<void> {
     for (;;) {
       // A mount takes most of a millisecond: whoever asks for a lease meanwhile comes between two of them.
       await new Promise((resolve) => setImmediate(resolve));
       const to = lessees.get(template);
-      const clone = next(template).find((one) => !tried.has(one));
+      const clone = nextToPrepare(template);
       if (!to || !clone) return;
-      tried.add(clone);
+      preparedFor.set(clone, to);
       try {
         storage.of(template).prepare(clone.id, to);
       } catch (error) {
@@ -39,6 +48,14 @@ export function createAhead({ storage, work, next, log }: AheadOptions) {
   }
 
   return {
+    /** The fittest for a lessee: prepared for them, else not prepared, else the oldest. */
+    choose(clones: readonly CloneRecord[], to: IdMap): CloneRecord | undefined {
+      const isTheirs = (clone: CloneRecord): boolean => {
+        const lessee = preparedFor.get(clone);
+        return lessee !== undefined && isSameMap(lessee, to);
+      };
+      return clones.find(isTheirs) ?? clones.find((clone) => !preparedFor.has(clone)) ?? clones[0];
+    },
     leased(template: TemplateName, to: IdMap): void {
       lessees.set(template, to);
     },

@@ -72,9 +72,6 @@ export interface KeeperOptions {
 /** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
 const refillDelay = 10;
 
-/** Clones of a pool that are prepared for its last lessee. */
-const preparedAhead = 4;
-
 export type Keeper = ReturnType<typeof createKeeper>;
 
 export function createKeeper({ store, storage, boot, concurrency, clock, log }: KeeperOptions) {
@@ -84,7 +81,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     const pool = pools.get(template);
     if (pool) tend(pool);
   };
-  const ahead = createAhead({ storage, work, next: (template) => nextOf(template), log });
+  const ahead = createAhead({ storage, work, fresh: freshOf, log });
   const reclaimer = createReclaimer({ store, storage, work, attempted, log });
   let creatingNow = 0;
   let stopped = false;
@@ -133,27 +130,20 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
 
   // --- Giving clones out.
 
-  function freshOf(pool: PoolState): CloneRecord | undefined {
-    let oldest: CloneRecord | undefined;
-    for (const clone of store.clonesOf(pool.settings.template)) {
-      if (clone.state === "ready" && isFresh(clone, pool) && (!oldest || clone.made < oldest.made)) oldest = clone;
-    }
-    return oldest;
-  }
-
-  function nextOf(template: TemplateName): CloneRecord[] {
+  /** The oldest first. */
+  function freshOf(template: TemplateName): CloneRecord[] {
     const pool = pools.get(template);
     if (!pool || stopped) return [];
     const fresh = readyOf(pool).filter((clone) => isFresh(clone, pool));
-    return fresh.sort((a, b) => (a.made < b.made ? -1 : 1)).slice(0, preparedAhead);
+    return fresh.sort((a, b) => (a.made < b.made ? -1 : 1));
   }
 
   function serve(pool: PoolState): void {
     while (pool.waiters.length > 0) {
-      const clone = freshOf(pool);
+      const [waiter] = pool.waiters;
+      const clone = waiter && ahead.choose(freshOf(pool.settings.template), waiter.request.to);
       if (!clone) return;
-      const waiter = pool.waiters.shift();
-      if (!waiter) return;
+      pool.waiters.shift();
       try {
         waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
         ahead.leased(pool.settings.template, waiter.request.to);

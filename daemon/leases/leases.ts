@@ -63,17 +63,26 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
   const asking = new Map<number, number>();
   let draining = false;
 
-  /** Counts those who still wait too, so that many requests at once are no way around the limit. */
-  async function counted<T>(uid: number, act: () => Promise<T>): Promise<T> {
+  /**
+   * Counts those who still wait too, so that many requests at once are no way around the limit. `act` says when its
+   * clone counts by itself.
+   */
+  async function counted<T>(uid: number, act: (leased: () => void) => Promise<T>): Promise<T> {
     const now = asking.get(uid) ?? 0;
     if (store.heldBy(uid) + now >= limit) throw new IsolateError("limit-reached", { limit, uid });
     asking.set(uid, now + 1);
-    try {
-      return await act();
-    } finally {
+    let asks = true;
+    const leased = (): void => {
+      if (!asks) return;
+      asks = false;
       const rest = (asking.get(uid) ?? 1) - 1;
       if (rest > 0) asking.set(uid, rest);
       else asking.delete(uid);
+    };
+    try {
+      return await act(leased);
+    } finally {
+      leased();
     }
   }
 
@@ -95,7 +104,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
     };
   }
 
-  async function grant(request: LeaseRequest): Promise<Granted> {
+  async function grant(request: LeaseRequest, leased: () => void): Promise<Granted> {
     const { template, lessee, command, wait, signal, onWait } = request;
     const namespace = await namespaces.for(lessee);
     signal.throwIfAborted();
@@ -105,14 +114,17 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
       wait,
       signal,
       onWait,
-      lease: (id) => ({
-        uid: lessee.uid,
-        pid: lessee.pid,
-        startTime: lessee.startTime,
-        command,
-        since: clock(),
-        view: join(namespace.directory, id),
-      }),
+      lease: (id) => {
+        leased();
+        return {
+          uid: lessee.uid,
+          pid: lessee.pid,
+          startTime: lessee.startTime,
+          command,
+          since: clock(),
+          view: join(namespace.directory, id),
+        };
+      },
     });
     try {
       signal.throwIfAborted();
@@ -141,7 +153,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
     /** Throws `limit-reached`, `draining`, and what `Keeper.take` and the storage throw. */
     async acquire(request: LeaseRequest): Promise<Granted> {
       if (draining) throw new IsolateError("draining", {});
-      return counted(request.lessee.uid, () => grant(request));
+      return counted(request.lessee.uid, (leased) => grant(request, leased));
     },
 
     /** Takes over the leases that an earlier daemon granted: their connections are gone, so their holders are watched. */

@@ -47,7 +47,6 @@ export function createClones(store: () => OpenOverlay): Clones {
     const info = find(id, doing);
     if (!info) throw new IsolateError("storage-failed", { doing, cause: "there is no such clone" });
     const working = workingLayer(join(store().clones, id));
-    refuseInUse(id, working);
     const { layers } = findTemplate(store(), info.template);
     const lower = stackUpTo(readLayers(layers), splitSnapshotName(info.snapshot).snapshot);
     return { layers, lower, working };
@@ -57,7 +56,9 @@ export function createClones(store: () => OpenOverlay): Clones {
     const ready = prepared.get(id);
     if (!ready || !isSameMap(ready.to, to)) {
       await letGo(id);
-      mountStack(stackOf(id, doing), to, at, store().slotsNeeded);
+      const stack = stackOf(id, doing);
+      refuseInUse(id, stack.working);
+      mountStack(stack, to, at, store().slotsNeeded);
       return;
     }
     attachMount(ready.mount, at);
@@ -73,9 +74,8 @@ export function createClones(store: () => OpenOverlay): Clones {
   }
 
   /** A second superblock over the same upper directory corrupts it, and hides the first one's use of it. */
-  function refuseInUse(id: CloneId, working: WorkingLayer): void {
-    // overlayfs makes a directory in the work directory at its first mount: without it there was none.
-    if (!existsSync(join(working.work, "work")) || !isInUse(working, store().empty)) return;
+  function refuseInUse(id: CloneId, working: WorkingLayer, close?: (mount: number) => unknown): void {
+    if (!wasMounted(working) || !isInUse(working, store().empty, close)) return;
     throw new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
   }
 
@@ -83,7 +83,9 @@ export function createClones(store: () => OpenOverlay): Clones {
     clone: (from, id) => storing(`make the clone '${id}'`, () => make(from, id)),
     prepare(id, to) {
       if (prepared.has(id)) return;
-      const mount = mountStackDetached(stackOf(id, `prepare the clone '${id}'`), to, store().slotsNeeded);
+      const stack = stackOf(id, `prepare the clone '${id}'`);
+      if (wasMounted(stack.working)) return;
+      const mount = mountStackDetached(stack, to, store().slotsNeeded);
       if (mount !== undefined) prepared.set(id, { mount, to });
     },
     view: (id, to, at) => {
@@ -98,10 +100,15 @@ export function createClones(store: () => OpenOverlay): Clones {
         const { clones, trash } = store();
         // Between this question and the rename nothing else runs here, and nobody else mounts clones.
         if (!find(id, doing)) return;
-        refuseInUse(id, workingLayer(join(clones, id)));
+        refuseInUse(id, workingLayer(join(clones, id)), closeInBackground);
         trash.bury(join(clones, id));
       });
     },
     list: () => storing("list the clones", () => listClones(store())),
   };
+}
+
+/** overlayfs makes a directory in the work directory at its first mount. */
+function wasMounted(working: WorkingLayer): boolean {
+  return existsSync(join(working.work, "work"));
 }

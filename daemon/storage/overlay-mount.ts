@@ -2,7 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { withIdMapped } from "../idmap/mount.ts";
 import {
-  closeInBackground,
+  closeDescriptor,
   hasErrno,
   MOUNT_ATTR,
   MS,
@@ -88,13 +88,20 @@ function isNotMounted(error: unknown): boolean {
  * Whether any mount of the layer is left: in another namespace, detached, or held by a file that is open. overlayfs
  * marks an upper directory for as long as its superblock lives, and with `index=on` refuses a second one (EBUSY). So we
  * try; a superblock that came to be is proof that no other is there. `empty` is any empty directory.
+ *
+ * `close` takes the trial away. Until it is gone a mount of the layer would find the directory in use, and go on without
+ * a word and without its own mark; so it is at once, unless nothing will be mounted afterwards.
  */
-export function isInUse(layer: WorkingLayer, empty: string): boolean {
+export function isInUse(
+  layer: WorkingLayer,
+  empty: string,
+  close: (mount: number) => unknown = closeDescriptor,
+): boolean {
   const [lower, home] = [openSync(empty, "r"), openSync(layer.home, "r")];
   try {
     const self = "/proc/self/fd";
     const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
-    void closeInBackground(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
+    close(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
     return false;
   } catch (error) {
     if (hasErrno(error, "EBUSY")) return true;

@@ -320,11 +320,20 @@ describe.each(kinds)("$name", ({ open }) => {
 
   describe("destroying", () => {
     test.each([
-      ["a mount namespace that copied the view", (_: string) => ["unshare", "-m", "sleep", "600"]],
-      ["a working directory in the view", (at: string) => ["sh", "-c", 'cd "$0"; exec sleep 600', at]],
-      ["a file that is open", (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at]],
-    ])("is refused for as long as there is %s", async (_, command) => {
+      ["a mount namespace that copied the view", (_: string) => ["unshare", "-m", "sleep", "600"], () => lessee.map],
+      [
+        "a working directory in the view",
+        (at: string) => ["sh", "-c", 'cd "$0"; exec sleep 600', at],
+        () => lessee.map,
+      ],
+      [
+        "a file that is open",
+        (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at],
+        () => lessee.others,
+      ],
+    ])("is refused for as long as there is %s", async (_, command, prepared) => {
       const id = await clone();
+      storage.driver.prepare(id, prepared());
       const at = await show(id);
       const user = start(command(at));
       const ended = finished(user, { patience: 250_000 });
