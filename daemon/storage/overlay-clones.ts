@@ -37,7 +37,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       void trash.discard(made);
       throw error;
     }
-    return { id, template, snapshot: from, bytes: null };
+    return { id, template, snapshot: from };
   }
 
   function show(id: CloneId, to: IdMap, at: string, doing: string): void {
