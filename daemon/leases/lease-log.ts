@@ -3,6 +3,7 @@
  * many at once, so that no lease waits for it, and a disk that is full or broken stops none: entries then wait in memory.
  * What a crash loses of them, the rows of the leases that still run bring back (see `Leases.adoptOrphans`).
  */
+import { chmodSync } from "node:fs";
 import Database from "better-sqlite3";
 import type { Logger } from "pino";
 import { IsolateError } from "../protocol/errors.ts";
@@ -192,6 +193,7 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
 function openDatabase(file: string): Database.Database {
   const db = new Database(file);
   try {
+    chmodSync(file, 0o600); // SQLite gives its other files the same mode
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = NORMAL");
     const version = Number(db.pragma("user_version", { simple: true }));
