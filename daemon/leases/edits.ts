@@ -91,10 +91,10 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
 
     list: (): Edit[] => [...edited.values()],
 
-    /** As `Leases.kill`. */
-    kill(template: TemplateName, by: number): boolean {
+    /** As `Leases.kill`; `since` tells the edit from the next one of that template. */
+    kill(template: TemplateName, since: number, by: number): boolean {
       const editing = edited.get(template);
-      if (editing?.pidfd === undefined) return false;
+      if (editing?.pidfd === undefined || editing.since !== since) return false;
       editing.killedBy = by;
       return pidfdSignal(editing.pidfd, SIGKILL);
     },

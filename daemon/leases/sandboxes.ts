@@ -84,20 +84,18 @@ export function createSandboxes({ leases, edits, clone }: SandboxesOptions) {
      */
     async kill(name: string, uid: number): Promise<string> {
       const sandbox = find(name, uid);
-      const { lease, clone: id, template } = sandbox;
+      const { lease, clone: id, template, since } = sandbox;
       const view = id === null ? undefined : clone(id)?.lease?.view;
       // Looked for now: once it is unmounted nothing leads to a process of the host's that went into the view.
       const users = view === undefined ? [] : usersOf(view, sandbox.uid);
-      // False: it ends by itself just now.
-      if (id === null) edits.kill(template, uid);
-      else leases.kill(id, uid);
-      for (let waited = 0; waited < patience; waited += lookEvery) {
+      const end = (): boolean => (id === null ? edits.kill(template, since, uid) : leases.kill(id, uid));
+      let killed = false;
+      for (let waited = 0; waited <= patience; waited += lookEvery) {
         if (whatIsLeft(sandbox, users) === undefined) return lease;
+        if (!killed) killed = end(); // not while it is still being granted
         await sleep(lookEvery);
       }
-      const cause = whatIsLeft(sandbox, users);
-      if (cause === undefined) return lease;
-      throw new IsolateError("lease-held", { lease, cause });
+      throw new IsolateError("lease-held", { lease, cause: whatIsLeft(sandbox, users) ?? "it took long" });
     },
   };
 }

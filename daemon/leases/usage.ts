@@ -29,7 +29,7 @@ export interface Usage {
 }
 
 /** Milliseconds that an answer waits for figures that are being counted. */
-const patience = 40;
+const patience = 30;
 const shortestRest = 1000;
 const restFactor = 20;
 const restAfterFailure = 60_000;

@@ -83,7 +83,8 @@ test("isolate pool tells the bytes of the template and of its clones", async () 
     const [found] = pools.filter(({ template }) => template === world.template);
     return found?.bytes && (found.written ?? 0) >= 3_000_000 ? found : null;
   });
-  expect(pool.bytes).toBeGreaterThan(20_000_000);
+  // On a zpool the template is itself a clone, and has little of its own.
+  expect(pool.bytes).toBeGreaterThan(process.env.ISOLATE_TEST_ZPOOL ? 0 : 20_000_000);
   child.kill("SIGKILL");
 });
 
