@@ -6,7 +6,9 @@ import type { Logger } from "pino";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import { type CloneId, makeCloneId, type SnapshotName, type TemplateName } from "../protocol/names.ts";
 import type { Pool } from "../protocol/schema.ts";
+import type { IdMap } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
+import { createAhead } from "./ahead.ts";
 import { isFresh, plan, refillBackoff } from "./plan.ts";
 import { createReclaimer } from "./reclaimer.ts";
 import type { CloneRecord, LeaseRecord, Store } from "./store.ts";
@@ -24,6 +26,8 @@ export interface PoolSettings {
 export type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
 
 export interface TakeRequest {
+  /** Whose ids the view will have. */
+  readonly to: IdMap;
   /** The row that the clone gets, once it is known which it is. */
   readonly lease: (id: CloneId) => LeaseRecord;
   /** Milliseconds. */
@@ -71,6 +75,9 @@ export interface KeeperOptions {
 /** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
 const refillDelay = 10;
 
+/** Clones of a pool that are prepared for its last lessee. */
+const preparedAhead = 4;
+
 export type Keeper = ReturnType<typeof createKeeper>;
 
 export function createKeeper({ store, storage, boot, concurrency, clock, log }: KeeperOptions) {
@@ -80,6 +87,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     const pool = pools.get(template);
     if (pool) tend(pool);
   };
+  const ahead = createAhead({ storage, work, next: (template) => nextOf(template), log });
   const reclaimer = createReclaimer({ store, storage, work, attempted, log });
   let creatingNow = 0;
   let stopped = false;
@@ -116,6 +124,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     const { create, reclaim } = plan(facts(pool));
     for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));
     for (let count = 0; count < create && creatingNow < concurrency; count++) startClone(pool);
+    ahead.prepare(pool.settings.template);
     for (const watcher of [...pool.watchers]) watcher();
   }
 
@@ -135,6 +144,13 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     return oldest;
   }
 
+  function nextOf(template: TemplateName): CloneRecord[] {
+    const pool = pools.get(template);
+    if (!pool || stopped) return [];
+    const fresh = readyOf(pool).filter((clone) => isFresh(clone, pool));
+    return fresh.sort((a, b) => (a.made < b.made ? -1 : 1)).slice(0, preparedAhead);
+  }
+
   function serve(pool: PoolState): void {
     while (pool.waiters.length > 0) {
       const clone = freshOf(pool);
@@ -143,6 +159,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       if (!waiter) return;
       try {
         waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
+        ahead.leased(pool.settings.template, waiter.request.to);
       } catch (error) {
         waiter.refuse(error);
       }

@@ -131,8 +131,10 @@ export function createLeases(options: LeasesOptions) {
     const { template, lessee, command, wait, signal, onWait } = request;
     const namespace = await namespaces.for(lessee);
     signal.throwIfAborted();
+    const to = { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid };
     const asked = performance.now();
     const taken = keeper.take(template, {
+      to,
       wait,
       signal,
       onWait,
@@ -150,7 +152,7 @@ export function createLeases(options: LeasesOptions) {
       signal.throwIfAborted();
       const view = join(namespace.directory, clone.id);
       mkdirSync(view, { mode: 0o700 });
-      await storage.of(template).view(clone.id, { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid }, view);
+      await storage.of(template).view(clone.id, to, view);
       signal.throwIfAborted();
       const { id: lease, snapshot } = clone;
       const { userns, uid, gid } = namespace;

@@ -17,6 +17,10 @@ export interface IdMap {
   readonly gid: number;
 }
 
+export function isSameMap(one: IdMap, other: IdMap): boolean {
+  return one.userns === other.userns && one.uid === other.uid && one.gid === other.gid;
+}
+
 export interface TemplateInfo {
   readonly template: TemplateName;
   /** What `latest` would say; null without a snapshot. */
@@ -75,6 +79,11 @@ export interface StorageDriver {
   unedit(template: TemplateName, at: string): Promise<void>;
   /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
   clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
+  /**
+   * Does ahead what a `view` with the same map will need, so that it is not on the way of a lease. A `view` with another
+   * map undoes it. Synchronous, once for each clone, before its view; nothing appears at any path.
+   */
+  prepare(id: CloneId, to: IdMap): void;
   /**
    * Mounts the clone at the existing empty directory `at`, `nosuid,nodev`, with its ids mapped. Synchronous work of
    * under a millisecond where the storage allows: it is on the way of a lease.

@@ -269,6 +269,8 @@ describe.each(kinds)("$name", ({ open }) => {
       const before = mounts();
       await storage.driver.clone(snapshot, id);
       expect(mounts()).toBe(before);
+      storage.driver.prepare(id, lessee.map);
+      expect(mounts()).toBe(before);
       const at = await show(id);
       expect(mounts()).toBe(before + 1);
       await storage.driver.unview(id, at);
@@ -293,8 +295,13 @@ describe.each(kinds)("$name", ({ open }) => {
   });
 
   describe("views", () => {
-    test("ids are canonical on disk and the lessee's on the host", async () => {
+    test.each([
+      ["", (_: CloneId) => undefined],
+      [", prepared for them", (id: CloneId) => storage.driver.prepare(id, lessee.map)],
+      [", prepared for another", (id: CloneId) => storage.driver.prepare(id, lessee.others)],
+    ])("ids are canonical on disk and the lessee's on the host%s", async (_, prepare) => {
       const id = await clone();
+      prepare(id);
       const at = await show(id);
       expect(await lessee.inside(at, "stat -c %u:%g . etc/daemons etc/nobody")).toBe("0:0\n33:33\n65535:65535\n");
       const onHost = (path: string) => [lstatSync(join(at, path)).uid, lstatSync(join(at, path)).gid];
@@ -311,12 +318,17 @@ describe.each(kinds)("$name", ({ open }) => {
       expect(onHost("etc/kept")).toEqual([rangeStart + 32, owner.gid]);
     });
 
-    test("a set-user-id file means nothing, a device node opens nothing", async () => {
-      const at = await show(await clone());
-      expect(lstatSync(join(at, "suid-id")).mode & 0o7777).toBe(0o4755);
-      expect((await lessee.outside(at, "./suid-id -u")).stdout).toBe(`${owner.uid}\n`);
-      expect((await lessee.outside(at, "echo x > null")).stderr).toMatch(/Permission denied/);
-    });
+    test.each([false, true])(
+      "a set-user-id file means nothing, a device node opens nothing (prepared: %s)",
+      async (ahead) => {
+        const id = await clone();
+        if (ahead) storage.driver.prepare(id, lessee.map);
+        const at = await show(id);
+        expect(lstatSync(join(at, "suid-id")).mode & 0o7777).toBe(0o4755);
+        expect((await lessee.outside(at, "./suid-id -u")).stdout).toBe(`${owner.uid}\n`);
+        expect((await lessee.outside(at, "echo x > null")).stderr).toMatch(/Permission denied/);
+      },
+    );
 
     test("nobody else reaches it, and nobody at all the raw clone", async () => {
       const at = await show(await clone());
@@ -358,6 +370,13 @@ describe.each(kinds)("$name", ({ open }) => {
         await ended;
       }
       await eventually("the clone can be destroyed", () => gone(id), 5_000);
+      expect(await storage.driver.list()).toEqual([]);
+    });
+
+    test("of one that was prepared leaves nothing of it", async () => {
+      const id = await clone();
+      storage.driver.prepare(id, lessee.others);
+      await storage.driver.destroy(id);
       expect(await storage.driver.list()).toEqual([]);
     });
 
