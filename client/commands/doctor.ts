@@ -1,5 +1,6 @@
 /** `isolate doctor`: what this host needs, has, and lacks. */
-import { type Check, isWell, judge } from "../doctor/judge.ts";
+import type { Check } from "../doctor/check.ts";
+import { isWell, judge } from "../doctor/judge.ts";
 import { probe } from "../doctor/probe.ts";
 import { harmless } from "../print.ts";
 import type { CommandContext } from "./index.ts";

@@ -1,7 +1,5 @@
 /** Looks at this host for `isolate doctor`. Changes nothing; what is tried is a sandbox of its own, and it is gone at once. */
-import { execFile } from "node:child_process";
-import { accessSync, constants, existsSync, lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { connect } from "node:net";
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import { toIsolateError } from "../../daemon/protocol/errors.ts";
@@ -9,18 +7,13 @@ import { version } from "../../daemon/protocol/version.ts";
 import type { Api } from "../api.ts";
 import { initDirectory, programDirectories } from "../host.ts";
 import { Refusal } from "../refusal.ts";
-import type { Daemon, DesktopSocket, Facts, Trial, Unit } from "./facts.ts";
+import type { Daemon, Facts, Trial, Unit } from "./facts.ts";
+import { rangesOf, readDistribution, readPools, readUnits } from "./parse.ts";
+import { probeDesktop } from "./probe-desktop.ts";
+import { outcome, run } from "./trial.ts";
 
-const trialPatience = 30_000;
 const groupName = "isolate";
 const nobody = "65534";
-
-interface Outcome {
-  /** null: it could not be started, or took too long. */
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface ProbeOptions {
   readonly socket: string;
@@ -74,29 +67,6 @@ export async function probe({ socket, api, environment, self }: ProbeOptions): P
   };
 }
 
-function run(program: string, args: readonly string[]): Promise<Outcome> {
-  const options = {
-    timeout: trialPatience,
-    cwd: "/",
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-  };
-  return new Promise((resolve) => {
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      const { code } = (error ?? {}) as { code?: unknown };
-      resolve({ code: error === null ? 0 : typeof code === "number" ? code : null, stdout, stderr });
-    });
-    child.stdin?.end();
-  });
-}
-
-function outcome({ code, stderr }: Outcome, program: string): Trial {
-  if (code === 0) return { ok: true };
-  return {
-    ok: false,
-    said: stderr.trim().split("\n").slice(0, 2).join("; ") || `${program} ended with ${code ?? "a signal"}`,
-  };
-}
-
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
@@ -141,20 +111,6 @@ async function probeGroup(socket: string): Promise<Facts["group"]> {
   const [name = wanted, , gid] = (await run("getent", ["group", wanted])).stdout.trim().split(":");
   const known = gid === undefined ? Number(wanted) : Number(gid);
   return { name: name === "" ? wanted : name, gid: Number.isNaN(known) ? undefined : known };
-}
-
-/** `ID` and `ID_LIKE`, os-release(5). */
-export function readDistribution(text: string): string[] {
-  const value = (key: string): string => new RegExp(`^${key}=["']?([^"'\n]*)`, "m").exec(text)?.[1] ?? "";
-  return `${value("ID")} ${value("ID_LIKE")}`.split(" ").filter((word) => word !== "");
-}
-
-/** Counts of a user's ranges, subuid(5). */
-export function rangesOf(text: string, name: string, uid: number): number[] {
-  return text.split("\n").flatMap((line) => {
-    const [who, , count] = line.split(":");
-    return (who === name || who === String(uid)) && count !== undefined ? [Number(count) || 0] : [];
-  });
 }
 
 function nearest(path: string): string {
@@ -232,23 +188,6 @@ async function probeUnits(): Promise<readonly Unit[] | undefined> {
   return code === 0 ? readUnits(stdout) : undefined;
 }
 
-/** Of `systemctl show`: a paragraph for each unit. */
-export function readUnits(text: string): Unit[] {
-  return text
-    .trim()
-    .split(/\n\n+/)
-    .map((paragraph) => {
-      const value = (key: string): string => new RegExp(`^${key}=(.*)$`, "m").exec(paragraph)?.[1] ?? "";
-      return {
-        name: value("Id"),
-        load: value("LoadState"),
-        active: value("ActiveState"),
-        file: value("UnitFileState"),
-        needsReload: value("NeedDaemonReload") === "yes",
-      };
-    });
-}
-
 async function probeZfs(): Promise<Facts["zfs"]> {
   const module = read("/sys/module/zfs/version")?.trim();
   const commands = ["/usr/local/sbin", "/usr/sbin", "/sbin", ...programDirectories].some((directory) =>
@@ -259,59 +198,6 @@ async function probeZfs(): Promise<Facts["zfs"]> {
       ? await run("zpool", ["list", "-H", "-p", "-o", "name,health,capacity"])
       : undefined;
   return { module, commands, pools: listed?.code === 0 ? readPools(listed.stdout) : undefined };
-}
-
-/** Of `zpool list -H -p`. */
-export function readPools(text: string): NonNullable<Facts["zfs"]["pools"]> {
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => {
-      const [name = "", health = "", capacity = ""] = line.split("\t");
-      return { name, health, capacity: Number(capacity) || 0 };
-    });
-}
-
-async function probeDesktop(environment: ProbeOptions["environment"], uid: number): Promise<readonly DesktopSocket[]> {
-  const runtime = environment.XDG_RUNTIME_DIR ?? `/run/user/${uid}`;
-  const { DISPLAY: display, WAYLAND_DISPLAY: wayland, PULSE_SERVER: server } = environment;
-  const screen = /^(?:unix)?:(\d+)/.exec(display ?? "")?.[1];
-  const pulse = `${runtime}/pulse/native`;
-  const sockets: Omit<DesktopSocket, "answers">[] = [
-    { name: "x11", variable: display && "DISPLAY", path: screen && `/tmp/.X11-unix/X${screen}` },
-    {
-      name: "wayland",
-      variable: wayland && "WAYLAND_DISPLAY",
-      path: wayland && (wayland.startsWith("/") ? wayland : `${runtime}/${wayland}`),
-    },
-    server
-      ? { name: "pulse", variable: "PULSE_SERVER", path: /^(?:unix:)?(\/.*)$/.exec(server)?.[1] }
-      : { name: "pulse", variable: isSocket(pulse) ? "XDG_RUNTIME_DIR" : undefined, path: pulse },
-  ];
-  return Promise.all(
-    sockets.map(async (socket) => ({ ...socket, answers: socket.path !== undefined && (await answers(socket.path)) })),
-  );
-}
-
-function isSocket(path: string): boolean {
-  try {
-    return lstatSync(path).isSocket();
-  } catch {
-    return false; // absent, or another user's
-  }
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connect({ path });
-    const end = (answer: boolean): void => {
-      connection.destroy();
-      resolve(answer);
-    };
-    connection.setTimeout(2000, () => end(false));
-    connection.on("connect", () => end(true));
-    connection.on("error", () => end(false));
-  });
 }
 
 // --- The main job itself.

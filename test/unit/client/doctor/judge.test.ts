@@ -1,8 +1,9 @@
 /** What the doctor says of hosts that we do not have. */
 import { describe, expect, test } from "@jest/globals";
+import type { Check } from "../../../../client/doctor/check.ts";
 import type { Facts } from "../../../../client/doctor/facts.ts";
-import { type Check, isWell, judge } from "../../../../client/doctor/judge.ts";
-import { rangesOf, readDistribution, readPools, readUnits } from "../../../../client/doctor/probe.ts";
+import { isWell, judge } from "../../../../client/doctor/judge.ts";
+import { rangesOf, readDistribution, readPools, readUnits } from "../../../../client/doctor/parse.ts";
 
 const gibibyte = 2 ** 30;
 const pool = {
