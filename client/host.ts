@@ -7,8 +7,8 @@ import type { Bind, RunRequest } from "./options.ts";
 import type { HostFacts, Source } from "./plan.ts";
 
 /** Not the caller's PATH: root may be the caller, and `.` in it. */
-const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
-const initDirectory = "/usr/lib/isolate";
+export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
+export const initDirectory = "/usr/lib/isolate";
 
 /** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
 export function probeHost(request: RunRequest, libc: Libc, environment: HostFacts["environment"]): HostFacts {

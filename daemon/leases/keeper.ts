@@ -22,6 +22,9 @@ export interface PoolSettings {
   readonly snapshots?: string | undefined;
 }
 
+/** What is known of a pool without looking at the storage. */
+export type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
+
 export interface TakeRequest {
   /** Whose ids the view will have. */
   readonly to: IdMap;
@@ -316,7 +319,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     return pool;
   }
 
-  function describe(pool: PoolState): Pool {
+  function describe(pool: PoolState): PoolStatus {
     const count = { creating: 0, ready: 0, leased: 0, retired: 0, failed: 0 };
     for (const clone of store.clonesOf(pool.settings.template)) {
       if (clone.state === "gone") continue;
@@ -352,7 +355,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
   }
 
   /** Makes the pool as wanted and resolves when it is: all ready, fresh, none too many. Throws what prevents it. */
-  async function setPool(settings: PoolSettings, replaceAll: boolean): Promise<Pool> {
+  async function setPool(settings: PoolSettings, replaceAll: boolean): Promise<PoolStatus> {
     const pool = openPool(settings);
     if (pool.removing) throw new IsolateError("unknown-template", { template: settings.template, near: [] });
     if (replaceAll) pool.freshAfter = nanoseconds();
@@ -375,7 +378,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     take,
     setPool,
     /** `isolate -r TEMPLATE N -s`. */
-    async reclaim(template: TemplateName): Promise<Pool | undefined> {
+    async reclaim(template: TemplateName): Promise<PoolStatus | undefined> {
       const pool = pools.get(template);
       if (!pool) return undefined;
       await reclaimUsed(pool);
@@ -387,7 +390,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     },
     has: (template: TemplateName): boolean => pools.has(template) && !pools.get(template)?.removing,
     templates: (): TemplateName[] => [...pools.keys()],
-    describe: (): Pool[] => [...pools.values()].map(describe).sort((a, b) => (a.template < b.template ? -1 : 1)),
+    describe: (): PoolStatus[] => [...pools.values()].map(describe).sort((a, b) => (a.template < b.template ? -1 : 1)),
     /** The template may have a new snapshot. */
     changed(template: TemplateName): Promise<void> {
       const pool = pools.get(template);

@@ -34,8 +34,22 @@ export interface CloneInfo {
   readonly id: CloneId;
   readonly template: TemplateName;
   readonly snapshot: SnapshotName;
-  /** Bytes that the clone alone uses; null where the storage cannot tell cheaply. */
-  readonly bytes: number | null;
+}
+
+/** Bytes in use. What was not counted is missing. */
+export interface Usage {
+  /** Of a template and its snapshots. */
+  readonly templates: ReadonlyMap<TemplateName, number>;
+  /** Of what each clone alone has. */
+  readonly clones: ReadonlyMap<CloneId, number>;
+}
+
+/** Room for writing, in bytes. */
+export interface Space {
+  /** What is meant, for listings. */
+  readonly place: string;
+  readonly free: number;
+  readonly total: number;
 }
 
 export interface StorageDriver {
@@ -84,6 +98,13 @@ export interface StorageDriver {
   destroy(id: CloneId): Promise<void>;
   /** Every clone that carries this daemon's mark, known to the caller or not. */
   list(): Promise<readonly CloneInfo[]>;
+  /**
+   * Counts the bytes of all clones and of these templates. Takes seconds where there is much to count: for the
+   * background only, and never twice at once.
+   */
+  usage(templates: readonly TemplateName[]): Promise<Usage>;
+  /** Where clones of these templates are written. */
+  space(templates: readonly TemplateName[]): Promise<readonly Space[]>;
   /** Takes away what only a running daemon needs. Synchronous, and safe at any time. */
   close(): void;
   /** Calls back when a template may have a new snapshot. Returns the way to stop. */

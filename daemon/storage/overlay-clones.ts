@@ -40,7 +40,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       void trash.discard(made);
       throw error;
     }
-    return { id, template, snapshot: from, bytes: null };
+    return { id, template, snapshot: from };
   }
 
   function stackOf(id: CloneId, doing: string): Stack {

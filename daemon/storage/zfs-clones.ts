@@ -50,7 +50,7 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
       await zfs(destroy(dataset)).catch(() => undefined);
       throw storageError(doing, error);
     }
-    return { id, template, snapshot: from, bytes: null };
+    return { id, template, snapshot: from };
   }
 
   /** zfs(8) says the same of a template that is gone and of a snapshot. */

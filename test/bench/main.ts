@@ -10,6 +10,7 @@ import { must, root } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 import { type Figure, markdown, median } from "./figures.ts";
+import { listings } from "./listings.ts";
 import { timeRuns } from "./timing.ts";
 
 const rounds = Number(process.env.ISOLATE_BENCH_ROUNDS ?? 100);
@@ -25,7 +26,13 @@ async function main(): Promise<void> {
   await must(["chown", "-R", `${alice.uid}:${alice.gid}`, bare]);
   const world = await createWorld({ size: 20, ...(existsSync(inMemory) ? { runtimeParent: inMemory } : {}) });
   try {
-    const figures = [...(await starts(world, bare)), await reclaim(world), await leaseTime(world), await memory(world)];
+    const figures = [
+      ...(await starts(world, bare)),
+      await reclaim(world),
+      await leaseTime(world),
+      await memory(world),
+      ...(await listings(inMemory, say)),
+    ];
     process.stdout.write(json ? `${JSON.stringify(figures, null, 2)}\n` : `${markdown(figures)}\n`);
   } finally {
     await world.close();

@@ -232,6 +232,34 @@ describe.each(kinds)("$name", ({ open }) => {
       expect(await storage.driver.list()).toMatchObject([{ id: two }]);
     });
 
+    test("are counted in bytes, what is written to them and no more, and their templates too", async () => {
+      const [one, two] = [await clone(), await clone()];
+      const outside = makeDirectory();
+      try {
+        writeFileSync(join(outside, "big"), Buffer.alloc(30_000_000, 1));
+        const at = await show(one);
+        await lessee.inside(at, `head -c 3000000 /dev/urandom > big; ln -s ${outside} etc/link; sync`);
+        const counted = await eventually("everything is counted", async () => {
+          const { clones, templates } = await storage.driver.usage([template, storage.templateName("absent")]);
+          return (clones.get(one) ?? 0) >= 3_000_000 && templates.has(template) ? { clones, templates } : null;
+        });
+        expect(counted.clones.get(one)).toBeLessThan(6_000_000);
+        expect(counted.clones.get(two)).toBeLessThan(500_000);
+        expect([...counted.templates.keys()]).toEqual([template]);
+        expect(counted.templates.get(template)).toBeGreaterThan(20_000);
+      } finally {
+        await removeDirectory(outside);
+      }
+    });
+
+    test("have room that can be told", async () => {
+      const spaces = await storage.driver.space([template, storage.templateName("absent")]);
+      expect(spaces).toHaveLength(1);
+      expect(spaces[0]?.free).toBeGreaterThan(1_000_000);
+      expect(spaces[0]?.total).toBeGreaterThanOrEqual(spaces[0]?.free ?? 0);
+      expect(await storage.driver.space([])).toEqual([]);
+    });
+
     test("are mounted nowhere until they are viewed, and then once", async () => {
       const lines = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n");
       // Other tests mount too, elsewhere.
