@@ -55,7 +55,17 @@ function bareLine(directory: string): string[] {
   return ["bwrap", ...namespaces, ...mounts, "--chdir", "/", "true"];
 }
 
+/**
+ * The page cache keeps a file that was read in one go in large pieces, and what was read fault by fault in single pages,
+ * which map 2 ms slower. isolated.service reads the client at boot; so does this, after the cache has forgotten it.
+ */
+async function readInOneGo(file: string): Promise<void> {
+  await must(["dd", `if=${file}`, "iflag=nocache", "count=0", "status=none"]);
+  await must(["dd", `if=${file}`, "of=/dev/null", "bs=1M", "status=none"]);
+}
+
 async function starts(world: World, directory: string): Promise<Figure[]> {
+  await readInOneGo(program("isolate"));
   const ours = [program("isolate"), "-z", world.template, "true"];
   const bare = bareLine(directory);
   say(`${rounds} rounds of: ${ours.slice(1).join(" ")}, and of: ${bare.join(" ")}`);
