@@ -25,7 +25,7 @@ const patience = 400;
 export function askLease(ask: LeaseAsk, libc: Libc): number {
   const descriptor = connect(ask.socket, libc);
   return orClose(descriptor, libc, () => {
-    libc.writeAll(descriptor, Buffer.from(leaseRequest(ask)));
+    libc.writeAll(descriptor, leaseRequest(ask));
     return descriptor;
   });
 }

@@ -3,7 +3,7 @@ import { isolateFailed, toIsolateError } from "../daemon/protocol/errors.ts";
 import { version } from "../daemon/protocol/version.ts";
 import { decodeBytes } from "./bytes.ts";
 import { run } from "./commands/run.ts";
-import { loadBinder } from "./ffi.ts";
+import { loadSystemCall } from "./ffi.ts";
 import { createLibc } from "./libc.ts";
 import { createKernel } from "./libc-call.ts";
 import { readIntent } from "./options.ts";
@@ -25,11 +25,11 @@ async function main(words: readonly string[]): Promise<void> {
     print = print.as(intent.verbosity);
     switch (intent.kind) {
       case "run": {
-        const binder = await loadBinder();
-        const libc = createLibc(binder, process.arch);
+        const systemCall = await loadSystemCall();
+        const libc = createLibc(systemCall, process.arch);
         const rootCalls = async () => {
-          const { createRootCalls, rootSignatures } = await import("./libc-root.ts");
-          return createRootCalls(createKernel(rootSignatures, binder), process.arch);
+          const { createRootCalls, rootNumbers } = await import("./libc-root.ts");
+          return createRootCalls(createKernel(rootNumbers, systemCall, process.arch));
         };
         const context = { socket: intent.socket, environment: process.env, libc, rootCalls, print };
         return await run(intent.run, context);

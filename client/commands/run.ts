@@ -1,7 +1,7 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
 import { IsolateError } from "../../daemon/protocol/errors.ts";
 import { engineOf } from "../../engines/index.ts";
-import type { LaunchSpec } from "../../engines/spec.ts";
+import type { Invocation, LaunchSpec } from "../../engines/spec.ts";
 import { looker, probeHost } from "../host.ts";
 import { launch } from "../launch.ts";
 import { askLease, awaitLease, type Lease, type LeaseAsk } from "../lease.ts";
@@ -30,6 +30,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
   const early = ask && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
   const facts = probeHost(request, context.libc, context.environment);
+  if (early !== undefined) rehearse(engine, request, facts, context.libc);
   const { root, identity } = ask
     ? leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
     : await ownRoot(facts);
@@ -47,6 +48,15 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     },
     context.libc,
   );
+}
+
+/** A function's first call is its dearest: a plan for the host's own root, thrown away, while the daemon works. */
+function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest, facts: HostFacts, libc: Libc): void {
+  try {
+    engine(plan(request, facts, { path: "/", name: "", userns: 0, lease: 0 }, looker(libc)));
+  } catch (error) {
+    if (!(error instanceof IsolateError || error instanceof SystemCallError)) throw error;
+  }
 }
 
 interface Taken {

@@ -1,5 +1,6 @@
 /** The shapes that cross the socket. Nothing but the schema library is imported anywhere in `protocol/`. */
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
+import * as Type from "@sinclair/typebox";
 
 const strict = { additionalProperties: false } as const;
 const name = Type.String({ maxLength: 1000 });

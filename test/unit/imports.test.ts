@@ -73,7 +73,7 @@ const named = new Set([
 
 /** What is real: it opens, listens, or calls the kernel. */
 const realDependencies: [name: string, file: string][] = [
-  ["loadBinder", "client/ffi.ts"],
+  ["loadSystemCall", "client/ffi.ts"],
   ["createLibc", "client/libc.ts"],
   ["createRootCalls", "client/libc-root.ts"],
   ["createApi", "client/api.ts"],
