@@ -74,11 +74,11 @@ function commandRows({ words, operands, options, about }: CommandDefinition): (r
 
 function engineRows(): (readonly [string, string])[] {
   return engineNames.map((name: EngineName) => {
-    const { about, available, can } = engines[name];
+    const { about, can, rootOnly } = engines[name];
     const abilities = can.map((capability: CapabilityName) => {
       const { title, options } = capabilities[capability];
       return options.length === 0 ? title : `${title} (${options.join(" ")})`;
     });
-    return [name, `${about}${available ? "" : " (not there yet)"}: ${abilities.join(", ")}`];
+    return [name, `${about}${rootOnly ? " (root)" : ""}: ${abilities.join(", ")}`];
   });
 }

@@ -15,7 +15,7 @@ export function probeHost(request: RunRequest, libc: Libc, environment: HostFact
   return {
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
-    engine: findProgram("bwrap", "bubblewrap", libc),
+    engine: findProgram("bwrap", "bubblewrap", libc), // chroot's as well
     init: findInit(libc),
     foreground: isForeground(libc),
     resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,

@@ -31,7 +31,15 @@ async function main(words: readonly string[]): Promise<void> {
           const { createRootCalls, rootNumbers } = await import("./libc-root.ts");
           return createRootCalls(createKernel(rootNumbers, systemCall, process.arch));
         };
-        const context = { socket: intent.socket, environment: process.env, libc, rootCalls, print };
+        const context = {
+          socket: intent.socket,
+          environment: process.env,
+          self: self(),
+          words,
+          libc,
+          rootCalls,
+          print,
+        };
         return await run(intent.run, context);
       }
       case "refill":
@@ -55,6 +63,11 @@ async function main(words: readonly string[]): Promise<void> {
     print.error(error.message, error.hint);
     process.exit(isolateFailed);
   }
+}
+
+/** How this program is started. */
+function self(): string[] {
+  return process.versions.bun === undefined ? process.argv.slice(0, 2) : [process.execPath];
 }
 
 /** The runtimes replace what is not UTF-8; the kernel still has it. */

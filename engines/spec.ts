@@ -32,6 +32,22 @@ export interface Init {
   readonly leaseDescriptor: number | undefined;
   /** The client set SIGINT and SIGQUIT to ignored for the engine's sake; the command gets their defaults back. */
   readonly foreground: boolean;
+  readonly filter: Filter;
+  /** A compiled filter on top of that one, to be read from there. */
+  readonly filterDescriptor: number | undefined;
+}
+
+/** Which system calls are refused: see seccomp/filter.c. `none`: all are let through. */
+export type Filter = "default" | "tty" | "none";
+
+/** Undefined: no limit but the host's own. */
+export interface Limits {
+  /** Microseconds of processor time in each 100,000. */
+  readonly cpu: number | undefined;
+  /** Bytes. */
+  readonly memory: number | undefined;
+  /** Processes and threads. */
+  readonly pids: number | undefined;
 }
 
 /** What becomes of a spec: a program and its arguments; the program is looked up by the client. */

@@ -147,8 +147,7 @@ describe("exit code", () => {
 });
 
 describe("refuses, with 125 and one sentence,", () => {
-  const expected =
-    "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] -- COMMAND [ARG...]";
+  const expected = "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([

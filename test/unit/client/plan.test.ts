@@ -11,6 +11,10 @@ const request: RunRequest = {
   variables: {},
   workingDirectory: "/",
   network: "none",
+  seccomp: { kind: "default" },
+  limits: { cpu: undefined, memory: undefined, pids: undefined },
+  scope: undefined,
+  boot: undefined,
   wait: undefined,
   command: ["true"],
 };
@@ -26,7 +30,7 @@ const facts: HostFacts = {
   sources: [],
   directory: undefined,
 };
-const root: Root = { path: "/view", name: "debian_1", userns: 5, lease: 4 };
+const root: Root = { path: "/view", name: "debian_1", userns: 5, lease: 4, filter: undefined };
 const plainRoot = {
   "/view": "d",
   "/view/etc": "d",
@@ -102,7 +106,13 @@ describe("plan", () => {
       network: "none",
       userns: 5,
       capabilities,
-      init: { path: "/usr/lib/isolate/isolate-init", leaseDescriptor: 4, foreground: false },
+      init: {
+        path: "/usr/lib/isolate/isolate-init",
+        leaseDescriptor: 4,
+        foreground: false,
+        filter: "default",
+        filterDescriptor: undefined,
+      },
       command: ["true"],
     });
   });

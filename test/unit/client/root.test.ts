@@ -16,7 +16,13 @@ const spec: LaunchSpec = {
   network: "host",
   userns: 5,
   capabilities: [],
-  init: { path: "/lib/isolate-init", leaseDescriptor: 4, foreground: false },
+  init: {
+    path: "/lib/isolate-init",
+    leaseDescriptor: 4,
+    foreground: false,
+    filter: "default",
+    filterDescriptor: undefined,
+  },
   command: ["true"],
 };
 

@@ -16,7 +16,13 @@ const leased: LaunchSpec = {
   network: "none",
   userns: 5,
   capabilities: ["CAP_CHOWN", "CAP_KILL"],
-  init: { path: "/usr/lib/isolate/isolate-init", leaseDescriptor: 4, foreground: true },
+  init: {
+    path: "/usr/lib/isolate/isolate-init",
+    leaseDescriptor: 4,
+    foreground: true,
+    filter: "default",
+    filterDescriptor: undefined,
+  },
   command: ["sh", "-c", "exit 42"],
 };
 
@@ -63,7 +69,13 @@ describe("bwrap", () => {
       mounts: [],
       environment: {},
       capabilities: [],
-      init: { path: "/init", leaseDescriptor: undefined, foreground: false },
+      init: {
+        path: "/init",
+        leaseDescriptor: undefined,
+        foreground: false,
+        filter: "default",
+        filterDescriptor: undefined,
+      },
     });
     // biome-ignore format: one option with its values on each line
     expect(argv).toEqual([
