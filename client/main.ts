@@ -6,6 +6,7 @@ import { run } from "./commands/run.ts";
 import { loadSystemCall } from "./ffi.ts";
 import { createLibc } from "./libc.ts";
 import { createKernel } from "./libc-call.ts";
+import { keeperWord } from "./lxc/protocol.ts";
 import { readIntent } from "./options.ts";
 import { createPrint, type Output } from "./print.ts";
 import { Refusal } from "./refusal.ts";
@@ -21,6 +22,7 @@ void main(commandLine());
 async function main(words: readonly string[]): Promise<void> {
   let print = createPrint(output);
   try {
+    if (words[0] === keeperWord) return await (await import("./lxc/keeper.ts")).keep();
     const intent = readIntent(words, process.env);
     print = print.as(intent.verbosity);
     switch (intent.kind) {

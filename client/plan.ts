@@ -99,7 +99,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     // The engine makes what is missing for root alone; the other ids inside have to pass too.
     const parent = resolveInRoot(`${target.path}/..`, mounted, look);
     if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
-    mounts.push({ kind: "bind", from: source.path, to: target.path, readOnly });
+    mounts.push({ kind: "bind", from: source.path, source: source.kind, to: target.path, readOnly });
     mounted.push({ at: target.path, from: source.path });
   };
 

@@ -1,7 +1,13 @@
 /** What is to be started, before any engine's words for it. Made by `client/plan.ts`, turned into argv by an engine. */
 
 export type Mount =
-  | { readonly kind: "bind"; readonly from: string; readonly to: string; readonly readOnly: boolean }
+  | {
+      readonly kind: "bind";
+      readonly from: string;
+      readonly source: "directory" | "file";
+      readonly to: string;
+      readonly readOnly: boolean;
+    }
   /** A directory and the missing ones above it, open to all ids (0755). */
   | { readonly kind: "directory"; readonly to: string }
   | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };

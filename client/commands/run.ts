@@ -10,6 +10,7 @@ import type { Libc } from "../libc.ts";
 import { SystemCallError } from "../libc-call.ts";
 import type { RootCalls } from "../libc-root.ts";
 import { hasLimits } from "../limits.ts";
+import type { ContainerFacts } from "../lxc/host.ts";
 import type { RunRequest } from "../options.ts";
 import { type HostFacts, plan, type Root } from "../plan.ts";
 import type { Print } from "../print.ts";
@@ -33,22 +34,28 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
   warn(request, context.print);
-  if (!engine) throw new IsolateError("usage", { wrong: `the engine '${request.engine}' is not there yet` });
-  if (hasLimits(request.limits)) await limit(request, context);
+  if (engine && hasLimits(request.limits)) await limit(request, context);
   const filter =
     request.seccomp.kind === "file"
       ? (await import("../filter-file.ts")).openFilter(request.seccomp.path, context.libc)
       : undefined;
   const ask = leaseAsk(request, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
-  const early = ask && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
+  const early = ask && engine && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
   const facts = probeHost(request, context.libc, context.environment);
-  if (early !== undefined) rehearse(engine, request, facts, context.libc);
+  const container = engine ? undefined : await probeContainer(request, facts);
+  if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
   const { root: bare, identity } = ask
     ? leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
     : await ownRoot(facts);
   const root = { ...bare, filter };
   const planned = plan(request, facts, root, looker(context.libc));
+  if (!engine || container) {
+    if (!container) throw new Error("no engine, and no container either");
+    const { runContainer } = await import("../lxc/run.ts");
+    const { userns, lease } = root;
+    return runContainer({ request, facts, host: container, spec: planned, userns, lease }, context);
+  }
   const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
   const { argv } = engine(spec);
   context.print.trace(() => `exec: ${[facts.engine, ...argv].map(quote).join(" ")}`);
@@ -93,6 +100,11 @@ async function limit({ limits, scope }: RunRequest, { libc, self, words, environ
   const { enterScope, expectLimits } = await import("../scope.ts");
   if (scope !== undefined) return expectLimits(limits, scope, libc);
   enterScope(limits, { self, words, environment, uid: process.getuid?.() ?? 0 }, libc);
+}
+
+async function probeContainer(request: RunRequest, { uid, environment }: HostFacts): Promise<ContainerFacts> {
+  const { probeContainerHost } = await import("../lxc/host.ts");
+  return probeContainerHost(request, { uid, runtimeDirectory: environment.XDG_RUNTIME_DIR });
 }
 
 interface Taken {

@@ -201,6 +201,11 @@ const table = {
     (d) => `cannot limit the sandbox: ${d.wrong}`,
     "log in through a session of systemd's (loginctl enable-linger USER keeps one), or leave the limits out",
   ),
+  "cannot-boot": entry<{ wrong: string; mend: string }>(
+    500,
+    (d) => `cannot run with the engine 'lxc': ${d.wrong}`,
+    (d) => d.mend,
+  ),
   "bad-filter": entry<{ file: string; wrong: string }>(
     400,
     (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,

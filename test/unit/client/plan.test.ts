@@ -171,7 +171,7 @@ describe("binds", () => {
     expect(planned(bound("/home/me/src", { entries: { "/view/home/me": "-> /etc" } })).mounts).toEqual([
       ...tmpfs,
       { kind: "directory", to: "/home/me" },
-      { kind: "bind", from: "/src", to: "/home/me/src", readOnly: false },
+      { kind: "bind", from: "/src", source: "directory", to: "/home/me/src", readOnly: false },
     ]);
   });
 
@@ -223,8 +223,8 @@ describe("binds", () => {
       entries,
     });
     expect(mounts.slice(tmpfs.length)).toEqual([
-      { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
-      { kind: "bind", from: "/src", to: "/etc/x", readOnly: true },
+      { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
+      { kind: "bind", from: "/src", source: "directory", to: "/etc/x", readOnly: true },
     ]);
   });
 });
@@ -235,8 +235,14 @@ describe("resolv.conf", () => {
     expect(planned(bound("/mnt", { entries, network: "host" })).mounts).toEqual([
       ...tmpfs,
       { kind: "directory", to: "/run/systemd/resolve" },
-      { kind: "bind", from: "/run/resolv.conf", to: "/run/systemd/resolve/stub-resolv.conf", readOnly: true },
-      { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
+      {
+        kind: "bind",
+        from: "/run/resolv.conf",
+        source: "file",
+        to: "/run/systemd/resolve/stub-resolv.conf",
+        readOnly: true,
+      },
+      { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
     ]);
     expect(planned({ entries }).mounts).toEqual(tmpfs);
     expect(planned({ request: { network: "host" }, facts: { resolvConf: undefined } }).mounts).toEqual(tmpfs);

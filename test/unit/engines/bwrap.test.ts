@@ -7,8 +7,8 @@ const leased: LaunchSpec = {
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "tmpfs", to: "/home", mode: 0o755 },
-    { kind: "bind", from: "/src", to: "/mnt/a b", readOnly: false },
-    { kind: "bind", from: "/data", to: "/data", readOnly: true },
+    { kind: "bind", from: "/src", source: "directory", to: "/mnt/a b", readOnly: false },
+    { kind: "bind", from: "/data", source: "directory", to: "/data", readOnly: true },
   ],
   environment: { PATH: "/bin", A: "b c" },
   workingDirectory: "/etc",
