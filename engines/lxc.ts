@@ -25,8 +25,8 @@ export interface ContainerHost {
   readonly cpuPeriod: number;
   /** In front of every program that starts something inside: a scope of the caller's own in the cgroups, if needed. */
   readonly scope: readonly string[];
-  /** In front as well: the filter. Empty: none. */
-  readonly filter: readonly string[];
+  /** A compiled filter of the caller's, by a path. */
+  readonly filterFile: string | undefined;
   readonly logFile: string;
   readonly logLevel: "ERROR" | "TRACE";
 }
@@ -46,17 +46,23 @@ export interface Container {
   readonly attach: readonly string[];
 }
 
-/** The wrapper seen from inside, in LXC's own /dev: it starts the command in its directory. */
+/**
+ * The wrapper seen from inside, in LXC's own /dev. Init is started by it, since LXC itself needs calls that the filter
+ * refuses (bpf(2)). Attached commands have it in front of lxc-attach already: whoever is root inside could have put
+ * something else at this place by then, so there it only changes the directory.
+ */
 const starter = "/dev/isolate-seccomp";
+const filterInside = "/dev/isolate-filter";
 
 export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
   const named = ["-P", host.directory, "-n", host.name];
   // Nothing of the caller's: LXC would read a configuration of theirs, and keep its locks elsewhere.
   const clean = ["env", "-i", "PATH=/usr/bin:/bin", `HOME=${host.directory}`, `XDG_RUNTIME_DIR=${host.directory}`];
+  const filter = filterWords(spec.init.path, spec, host.filterFile);
   const attachTo = (environment: readonly string[], command: readonly string[]): string[] => [
     ...host.scope,
     ...clean,
-    ...host.filter,
+    ...filter,
     "lxc-attach",
     ...named,
     "--clear-env",
@@ -72,12 +78,11 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
       "setpriv",
       "--pdeathsig",
       "KILL",
-      ...host.filter,
       "lxc-start",
       ...named,
       "-F",
       "-f",
-      `${host.directory}/config`,
+      `${host.directory}/${host.name}/config`,
       "-l",
       host.logLevel,
       "-o",
@@ -94,6 +99,10 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
   };
 }
 
+function filterWords(wrapper: string, { init }: LaunchSpec, file: string | undefined): string[] {
+  return init.filter === "none" ? [] : [wrapper, `--seccomp=${file ?? init.filter}`, "--"];
+}
+
 function config(spec: LaunchSpec, host: ContainerHost): string {
   const lines: (readonly [key: string, value: string])[] = [
     ["lxc.uts.name", spec.hostname],
@@ -101,6 +110,7 @@ function config(spec: LaunchSpec, host: ContainerHost): string {
     ["lxc.namespace.share.user", host.userns],
     ...idMap("u", host.uidMap),
     ...idMap("g", host.gidMap),
+    ["lxc.init.cmd", [...filterWords(starter, spec, host.filterFile && filterInside), "/sbin/init"].join(" ")],
     ["lxc.console.path", "none"],
     ["lxc.tty.max", "0"],
     ["lxc.pty.max", "1024"],

@@ -21,8 +21,9 @@ type Ending = "stop" | "kill";
 export async function keep(): Promise<never> {
   const { order, ending } = await listen();
   process.on("SIGTERM", () => {}).on("SIGHUP", () => {}); // the client decides
-  mkdirSync(order.directory, { recursive: true, mode: 0o700 });
-  writeFileSync(`${order.directory}/config`, order.config, { mode: 0o600 });
+  const own = `${order.directory}/${order.name}`;
+  mkdirSync(own, { recursive: true, mode: 0o711 }); // LXC wants it open to the root inside
+  writeFileSync(`${own}/config`, order.config, { mode: 0o600 });
   const monitor = start(order);
   try {
     const answer = await Promise.race([boot(order, monitor), ending]);
@@ -85,15 +86,14 @@ function start({ start: [program = "", ...args] }: KeeperOrder): Monitor {
 async function boot(order: KeeperOrder, monitor: Monitor): Promise<KeeperAnswer> {
   const began = Date.now();
   const failed = (): KeeperAnswer => ({ failed: `the container did not start: ${reason(order, monitor)}` });
-  let init = 0;
-  while (init === 0) {
+  for (;;) {
     if (monitor.hasEnded()) return failed();
     if (Date.now() - began > startPatience) return { failed: "the container did not start within a minute" };
     await sleep(poll);
-    const [state, pid] = (await output(order.info)).trim().split(/\s+/);
-    if (state === "RUNNING" && pid !== undefined && !/lxc-start/.test(commandOf(pid, "cmdline"))) init = Number(pid);
+    const pid = /^State:\s+RUNNING$[\s\S]*^PID:\s+(\d+)$/m.exec(await output(order.info))?.[1];
+    if (pid !== undefined && !/lxc-start|isolate-seccomp/.test(commandOf(pid))) break;
   }
-  while (commandOf(String(init), "comm").trim() === "systemd") {
+  while (order.systemd !== undefined) {
     if (monitor.hasEnded()) return failed();
     if (Date.now() - began > bootPatience) return { failed: "its systemd did not come up within two minutes" };
     if (/^(running|degraded)$/m.test(await output(order.systemd))) break;
@@ -154,9 +154,9 @@ function quietly(act: () => void): void {
   }
 }
 
-function commandOf(pid: string, file: "comm" | "cmdline"): string {
+function commandOf(pid: string): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
   } catch {
     return "";
   }

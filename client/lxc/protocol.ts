@@ -12,8 +12,8 @@ export interface KeeperOrder {
   readonly info: readonly string[];
   readonly stop: readonly string[];
   readonly kill: readonly string[];
-  /** Prints the state of a systemd inside, and waits until it has booted. */
-  readonly systemd: readonly string[];
+  /** Prints the state of the systemd inside, and waits until it has booted. Another init is up when it runs. */
+  readonly systemd: readonly string[] | undefined;
 }
 
 export type KeeperAnswer = { readonly ready: true } | { readonly failed: string };

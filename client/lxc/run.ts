@@ -36,7 +36,7 @@ type Forwarded = (typeof forwarded)[number];
 export async function runContainer(run: ContainerRun, context: RunContext): Promise<never> {
   const { libc, print } = context;
   const { facts, request } = run;
-  expectInit(run, context);
+  const initOfRoot = findInit(run, context);
   const userns = run.userns;
   if (userns === undefined) throw new IsolateError("missing-protection", { what: "there is no user namespace" });
   const log = openLog(request, facts, print.info);
@@ -54,7 +54,8 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
     limits: run.host.limits,
     cpuPeriod,
     scope: run.host.userManager === undefined ? [] : userScope(run.host.userManager),
-    filter: filterWords(request, facts, libc.realPath),
+    // By a path that is there whatever is mounted over the caller's.
+    filterFile: request.seccomp.kind === "file" ? `/proc/${process.pid}/fd/${spec.init.filterDescriptor}` : undefined,
     logFile: log === undefined ? `${directory}/log` : `/proc/${process.pid}/fd/${log}`,
     logLevel: log === undefined ? "ERROR" : "TRACE",
   });
@@ -65,10 +66,12 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   libc.setSoftDescriptorLimit(facts.descriptorLimit);
 
   const signals = catchSignals(facts.foreground);
-  const keeper = startKeeper(context.self, run.lease);
+  const keeper = startKeeper(context.self.slice(1), run.lease);
   try {
     const { config, start, info, stop, kill } = container;
-    const systemd = container.probe(["systemctl", "is-system-running", "--wait"]);
+    const systemd = initOfRoot.endsWith("/systemd")
+      ? container.probe(["systemctl", "is-system-running", "--wait"])
+      : undefined;
     keeper.order({ directory, name, config, start, info, stop, kill, systemd });
     const answer = await Promise.race([keeper.answer, signals.first]);
     if (typeof answer === "string") return await leave(128 + constants.signals[answer]);
@@ -91,10 +94,10 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   }
 }
 
-/** The one thing that this engine asks of a root, and many have not. */
-function expectInit({ spec }: ContainerRun, { libc }: RunContext): void {
+/** The one thing that this engine asks of a root, and many have not. Gives where it leads to. */
+function findInit({ spec }: ContainerRun, { libc }: RunContext): string {
   const init = resolveInRoot("/sbin/init", [{ at: "/", from: spec.root }], looker(libc));
-  if ("kind" in init && init.kind === "file") return;
+  if ("kind" in init && init.kind === "file") return init.path;
   throw refuse("the root has no /sbin/init to boot", "use the engine 'bwrap', or install systemd-sysv in the template");
 }
 
@@ -111,11 +114,6 @@ function userScope(runtimeDirectory: string): string[] {
   return ["env", `XDG_RUNTIME_DIR=${runtimeDirectory}`, "systemd-run", ...scope];
 }
 
-function filterWords({ seccomp }: RunRequest, { init }: HostFacts, realPath: (path: string) => string): string[] {
-  if (seccomp.kind === "none") return [];
-  return [init, `--seccomp=${seccomp.kind === "file" ? realPath(seccomp.path) : seccomp.kind}`, "--"];
-}
-
 /** With a name that nobody can have prepared. */
 function openLog({ boot }: RunRequest, { uid }: HostFacts, say: (sentence: string) => void): number | undefined {
   if (!boot?.log) return undefined;
@@ -125,8 +123,9 @@ function openLog({ boot }: RunRequest, { uid }: HostFacts, say: (sentence: strin
   return fd;
 }
 
-function startKeeper([program = "", ...args]: readonly string[], lease: number | undefined) {
-  const child = spawn(program, [...args, keeperWord], {
+/** `script`: where a runtime runs this program. */
+function startKeeper(script: readonly string[], lease: number | undefined) {
+  const child = spawn("/proc/self/exe", [...script, keeperWord], {
     stdio: ["pipe", "pipe", "inherit", ...(lease === undefined ? [] : [lease])],
     cwd: "/",
     detached: true, // Ctrl-C is not for it
