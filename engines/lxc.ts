@@ -123,6 +123,14 @@ function config(spec: LaunchSpec, host: ContainerHost): string {
     ...limits(host),
     ...spec.mounts.flatMap((mount) => (mount.kind === "directory" ? [] : [["lxc.mount.entry", entry(mount)] as const])),
     ["lxc.mount.entry", `${escaped(spec.init.path)} ${relative(starter)} none bind,ro,create=file 0 0`],
+    ...(host.filterFile === undefined
+      ? []
+      : [
+          [
+            "lxc.mount.entry",
+            `${escaped(host.filterFile)} ${relative(filterInside)} none bind,ro,create=file 0 0`,
+          ] as const,
+        ]),
     ...(host.tun ? [["lxc.mount.entry", "/dev/net/tun dev/net/tun none bind,create=file 0 0"] as const] : []),
   ];
   return `${lines.map(([key, value]) => `${key} = ${value}`).join("\n")}\n`;

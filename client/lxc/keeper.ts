@@ -24,6 +24,8 @@ export async function keep(): Promise<never> {
   const own = `${order.directory}/${order.name}`;
   mkdirSync(own, { recursive: true, mode: 0o711 }); // LXC wants it open to the root inside
   writeFileSync(`${own}/config`, order.config, { mode: 0o600 });
+  if (order.filter !== undefined)
+    writeFileSync(`${order.directory}/filter`, Buffer.from(order.filter, "base64"), { mode: 0o444 });
   const monitor = start(order);
   try {
     const answer = await Promise.race([boot(order, monitor), ending]);

@@ -8,6 +8,8 @@ export interface KeeperOrder {
   readonly directory: string;
   readonly name: string;
   readonly config: string;
+  /** A compiled filter of the caller's, in base 64: the file `filter` of the directory. */
+  readonly filter: string | undefined;
   readonly start: readonly string[];
   readonly info: readonly string[];
   readonly stop: readonly string[];

@@ -39,6 +39,8 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   const initOfRoot = findInit(run, context);
   const userns = run.userns;
   if (userns === undefined) throw new IsolateError("missing-protection", { what: "there is no user namespace" });
+  const { filterDescriptor } = run.spec.init;
+  const filter = filterDescriptor === undefined ? undefined : readFileSync(filterDescriptor).toString("base64");
   const log = openLog(request, facts, print.info);
   const spec = facts.uid === 0 ? await staged(run, userns, context) : run.spec;
   const directory = facts.uid === 0 ? "/tmp/lxc" : mkdtempSync(`${run.host.userManager ?? "/tmp"}/isolate-lxc-`);
@@ -54,8 +56,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
     limits: run.host.limits,
     cpuPeriod,
     scope: run.host.userManager === undefined ? [] : userScope(run.host.userManager),
-    // By a path that is there whatever is mounted over the caller's.
-    filterFile: request.seccomp.kind === "file" ? `/proc/${process.pid}/fd/${spec.init.filterDescriptor}` : undefined,
+    filterFile: filter === undefined ? undefined : `${directory}/filter`,
     logFile: log === undefined ? `${directory}/log` : `/proc/${process.pid}/fd/${log}`,
     logLevel: log === undefined ? "ERROR" : "TRACE",
   });
@@ -72,7 +73,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
     const systemd = initOfRoot.endsWith("/systemd")
       ? container.probe(["systemctl", "is-system-running", "--wait"])
       : undefined;
-    keeper.order({ directory, name, config, start, info, stop, kill, systemd });
+    keeper.order({ directory, name, config, filter, start, info, stop, kill, systemd });
     const answer = await Promise.race([keeper.answer, signals.first]);
     if (typeof answer === "string") return await leave(128 + constants.signals[answer]);
     if ("failed" in answer) {

@@ -1,6 +1,6 @@
 /** `-e lxc` with cgroup v2, LXC 6 and a real systemd inside: as root, and as a user with a user manager. */
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -136,6 +136,25 @@ describe.each(callers)("as %s", (_who, as) => {
     const { stdout } = await lxc(["sh", "-c", script], { as });
     const filtered = (of: string): string => `/proc/${of}/status:NoNewPrivs:\t1\n/proc/${of}/status:Seccomp:\t2\n`;
     expect(stdout).toBe(`${filtered("self")}${filtered("1")}0\n1\n2\n3\n`);
+  });
+
+  test("takes a compiled filter of the caller's, for its init as well", async () => {
+    // linkat(2) gives EPERM: struct sock_filter, four times.
+    const words = [0x20, 0, 0, 0, 0x15, 0, 0x01, 265, 0x06, 0, 0, 0x00050001, 0x06, 0, 0, 0x7fff0000];
+    const bytes = Buffer.alloc(32);
+    for (let at = 0; at < 4; at++) {
+      bytes.writeUInt16LE(words[4 * at] ?? 0, 8 * at);
+      bytes.writeUInt8(words[4 * at + 1] ?? 0, 8 * at + 2);
+      bytes.writeUInt8(words[4 * at + 2] ?? 0, 8 * at + 3);
+      bytes.writeUInt32LE(words[4 * at + 3] ?? 0, 8 * at + 4);
+    }
+    const file = join(scratch, "no-linkat");
+    writeFileSync(file, bytes);
+    const script =
+      "cd /root; touch a; ln a b 2>/dev/null || echo refused; grep -h filters /proc/1/status /proc/self/status";
+    expect((await lxc([`--seccomp=${file}`, "sh", "-c", script], { as })).stdout).toBe(
+      "refused\nSeccomp_filters:\t2\nSeccomp_filters:\t2\n",
+    );
   });
 
   test.each([
