@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { eventually, must, type Outcome, root, run, type User } from "../support/process.ts";
+import { eventually, must, type Outcome, type RunOptions, root, run, type User } from "../support/process.ts";
 import { createWorld, group, type World } from "../support/world.ts";
 
 /** The guest's own, with a user manager of systemd's that stays. */
@@ -34,8 +34,16 @@ afterAll(async () => {
   await world.close();
 }, 300_000);
 
-const lxc = (args: readonly string[], options = {}): Promise<Outcome> =>
-  world.isolate(["-e", "lxc", "-z", world.template, ...args], { as: root, patience: 120_000, ...options });
+/** A whole emulated processor: with the usual fifth of one a systemd boots for a minute. */
+const patient = { LXC_CPU_QUOTA: "100" };
+
+const lxc = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
+  world.isolate(["-e", "lxc", "-z", world.template, ...args], {
+    as: root,
+    patience: 120_000,
+    ...options,
+    env: { ...patient, ...options.env },
+  });
 
 /** Whatever a container leaves on a host: processes, cgroups, directories, locks, mounts, network devices. */
 async function leftovers(): Promise<string[]> {
@@ -58,7 +66,10 @@ const nothingLeft = (): Promise<boolean> =>
   eventually("nothing is left of the container", async () => (await leftovers()).length === 0);
 
 async function begin(script: string, as: User): Promise<ChildProcess> {
-  const child = world.begin(["-e", "lxc", "-z", world.template, "sh", "-c", `echo up; ${script}`], { as });
+  const child = world.begin(["-e", "lxc", "-z", world.template, "sh", "-c", `echo up; ${script}`], {
+    as,
+    env: patient,
+  });
   let stderr = "";
   child.stderr?.on("data", (data: Buffer) => {
     stderr += data;
@@ -200,7 +211,7 @@ describe.each(callers)("as %s", (_who, as) => {
 
   test("attaches to the caller's terminal", async () => {
     const words = ["isolate", "-e", "lxc", "-z", world.template, "sh", "-c", "test -t 0 && test -t 1 && echo terminal"];
-    const env = { ISOLATE_SOCKET: world.socket, PATH: `${process.cwd()}/dist/bin:/usr/bin:/bin` };
+    const env = { ...patient, ISOLATE_SOCKET: world.socket, PATH: `${process.cwd()}/dist/bin:/usr/bin:/bin` };
     const { stdout } = await run(["script", "-qec", words.map((word) => `'${word}'`).join(" "), "/dev/null"], {
       as,
       env,
@@ -242,7 +253,10 @@ describe("root", () => {
     const directory = mkdtempSync(join(tmpdir(), "isolate-lxc-root-"));
     try {
       await must(["tar", "-C", directory, "-xpf", process.env.ISOLATE_TEST_ROOT_TAR ?? ""], { patience: 900_000 });
-      const { code } = await world.isolate(["-e", "lxc", "-t", directory, "touch", "/m"], { as: root });
+      const { code } = await world.isolate(["-e", "lxc", "-t", directory, "touch", "/m"], {
+        as: root,
+        env: patient,
+      });
       expect(code).toBe(0);
       expect(await must(["stat", "-c", "%u", join(directory, "m")])).toBe("0\n");
       rmSync(join(directory, "sbin/init"), { force: true });
