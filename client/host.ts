@@ -8,14 +8,14 @@ import type { Bind, RunRequest } from "./options.ts";
 import type { HostFacts, Source } from "./plan.ts";
 
 /** Not the caller's PATH: root may be the caller, and `.` in it. */
-const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
+export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
+export const initDirectory = "/usr/lib/isolate";
 /** Of each engine, and the package that has it. */
 const programs: Readonly<Record<EngineName, readonly [program: string, debianPackage: string]>> = {
   bwrap: ["bwrap", "bubblewrap"],
   chroot: ["bwrap", "bubblewrap"],
   lxc: ["lxc-start", "lxc"],
 };
-const initDirectory = "/usr/lib/isolate";
 
 /** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
 export function probeHost(request: RunRequest, libc: Libc, environment: HostFacts["environment"]): HostFacts {

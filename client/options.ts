@@ -69,6 +69,8 @@ export interface CommandRequest {
   readonly name: CommandName;
   readonly json: boolean;
   readonly operand: string;
+  /** The other options that have values, by their long names. */
+  readonly values: Readonly<Record<string, string>>;
   readonly source: TemplateSource | undefined;
 }
 
@@ -150,6 +152,7 @@ function readCommand(outer: Parsed, environment: Environment): Intent | undefine
       name: name as CommandName,
       json: parts.some((part) => part.has("json")),
       operand: operands[0] ?? "",
+      values: readValues(definition, parts),
       source: name === "template create" ? readSource(parts) : undefined,
     },
   };
@@ -194,6 +197,14 @@ function readWords(
     operands.push(operand);
     rest = others;
   }
+}
+
+function readValues({ options: own }: CommandDefinition, parts: readonly Parsed[]): Record<string, string> {
+  const pairs = own.flatMap(({ long }): [string, string][] => {
+    const value = parts.map((part) => part.value(long)).findLast((one) => one !== undefined);
+    return value === undefined ? [] : [[long, value]];
+  });
+  return Object.fromEntries(pairs);
 }
 
 function readSource(parts: readonly Parsed[]): TemplateSource {

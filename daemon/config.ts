@@ -52,6 +52,21 @@ const Config = Type.Object(
       },
       { ...strict, default: {} },
     ),
+    /** The log of leases, for `isolate log`. */
+    lease_log: Type.Object(
+      {
+        /** Entries older than this are removed. */
+        days: Type.Integer({ minimum: 1, maximum: 36500, default: 90 }),
+        /** More than these are removed, the oldest first. 0: nothing is recorded. */
+        entries: Type.Integer({ minimum: 0, maximum: 10_000_000, default: 100_000 }),
+        /** What of a command is recorded. Arguments may hold secrets. */
+        commands: Type.Union(
+          (["none", "program", "full"] as const).map((one) => Type.Literal(one)),
+          { default: "program" },
+        ),
+      },
+      { ...strict, default: {} },
+    ),
     ids: Type.Object(
       {
         subuid: path("/etc/subuid"),

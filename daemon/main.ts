@@ -6,6 +6,7 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import { createAccounts } from "./accounts.ts";
 import { type Config, type ConfigOverrides, defaultConfigFile, loadConfig } from "./config.ts";
+import { createHealth } from "./health.ts";
 import { lockStateDirectory, requireHost } from "./host-lock.ts";
 import { createHandlers } from "./http/handlers.ts";
 import { createLeaseSockets } from "./http/lease-socket.ts";
@@ -17,11 +18,15 @@ import { createUserNamespaces } from "./idmap/userns.ts";
 import { createEdits, sweepViews } from "./leases/edits.ts";
 import { bootId } from "./leases/holder.ts";
 import { createKeeper } from "./leases/keeper.ts";
+import { openLeaseLog } from "./leases/lease-log.ts";
 import { createLeases } from "./leases/leases.ts";
 import { createPools } from "./leases/pools.ts";
 import { reconcileRows, reconcileStorage } from "./leases/reconcile.ts";
+import { createSandboxes } from "./leases/sandboxes.ts";
 import { openStore } from "./leases/store.ts";
+import { createUsage } from "./leases/usage.ts";
 import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 import { IsolateError, isolateFailed, toIsolateError } from "./protocol/errors.ts";
 import { parseTemplateName } from "./protocol/names.ts";
 import { version } from "./protocol/version.ts";
@@ -118,9 +123,14 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
   const concurrency = config.pool.refill_concurrency;
   const keeper = createKeeper({ store, storage, boot, concurrency, clock, log });
   const limit = config.limits.leases_per_user;
-  const leases = createLeases({ store, keeper, storage, namespaces, limit, clock, log });
-  const edits = createEdits({ storage, namespaces, log });
-  const pools = createPools({ store, keeper, storage, config });
+  const leaseLog = openLeaseLog({ ...config.lease_log, file: join(config.state_dir, "leases.db"), clock, log });
+  const usage = createUsage({ storage, templates: keeper.templates, clock, log });
+  const pools = createPools({ store, keeper, storage, usage, config });
+  const observe = createMetrics({ version, pools: pools.list, unsaved: leaseLog.unsaved });
+  const leases = createLeases({ store, keeper, storage, namespaces, limit, clock, leaseLog, observe, log });
+  const edits = createEdits({ storage, namespaces, leaseLog, clock, log });
+  const sandboxes = createSandboxes({ leases, edits, clone: store.clone });
+  const health = createHealth({ storage, keeper, store, stateDirectory: config.state_dir, limit, version });
   const policy = createPolicy({
     isSubordinate,
     group: { name: String(config.group), gid },
@@ -128,8 +138,13 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
     accounts,
   });
   const validate = createValidate();
-  const app = createServer({ handlers: createHandlers({ pools, leases, accounts }), policy, validate, log });
-  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, log });
+  const app = createServer({
+    handlers: createHandlers({ pools, sandboxes, usage, leaseLog, health, metrics: observe, accounts }),
+    policy,
+    validate,
+    log,
+  });
+  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, observe, log });
 
   const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
   reconcileRows(reconciling);
@@ -159,6 +174,7 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
     leaseSockets.abandon();
     await app.close();
     namespaces.close();
+    leaseLog.close();
     store.close();
   };
 }

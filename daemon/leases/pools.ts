@@ -5,13 +5,15 @@ import { IsolateError } from "../protocol/errors.ts";
 import { nearNames, parseTemplateName, type TemplateName } from "../protocol/names.ts";
 import type { Pool, PoolRequest, Template } from "../protocol/schema.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Keeper, PoolSettings } from "./keeper.ts";
+import type { Keeper, PoolSettings, PoolStatus } from "./keeper.ts";
 import type { Store } from "./store.ts";
+import type { Figures, Usage } from "./usage.ts";
 
 export interface PoolsOptions {
   readonly store: Store;
   readonly keeper: Keeper;
   readonly storage: Storage;
+  readonly usage: Usage;
   readonly config: Pick<Config, "pool" | "template">;
 }
 
@@ -19,7 +21,7 @@ const largestPool = 100;
 
 export type Pools = ReturnType<typeof createPools>;
 
-export function createPools({ store, keeper, storage, config }: PoolsOptions) {
+export function createPools({ store, keeper, storage, usage, config }: PoolsOptions) {
   /** A size set by `isolate -r` holds until the configuration changes. */
   function settings(template: TemplateName): PoolSettings {
     const entry = config.template.find((one) => one.name === template);
@@ -38,6 +40,15 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
   async function existing(template: TemplateName): Promise<void> {
     const [found] = await storage.of(template).templates([template]);
     if (!found) throw unknown(template);
+  }
+
+  function withBytes(status: PoolStatus, figures: Figures): Pool {
+    const template = status.template as TemplateName;
+    const counted = figures.countedAt(template);
+    let written = 0;
+    for (const { id } of store.clonesOf(template)) written += figures.ofClone(template, id) ?? 0;
+    const bytes = figures.ofTemplate(template) ?? null;
+    return { ...status, bytes, written: counted === null ? null : written, counted };
   }
 
   function unknown(template: TemplateName, exists = false): IsolateError {
@@ -69,7 +80,10 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
       throw unknown(template, found.length > 0);
     },
 
-    list: (): Pool[] => keeper.describe(),
+    async list(): Promise<Pool[]> {
+      const figures = await usage.read();
+      return keeper.describe().map((status) => withBytes(status, figures));
+    },
 
     async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
       const template = parseTemplateName(name);
@@ -78,11 +92,12 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
       if (reclaimOnly) {
         const pool = await keeper.reclaim(template);
         if (!pool) throw unknown(template);
-        return pool;
+        return withBytes(pool, await usage.read());
       }
       // Before anything is remembered: a dataset without a snapshot is no template yet.
       await storage.of(template).latest(template, settings(template).snapshots);
-      return keeper.setPool(remember(template, size), fresh);
+      const pool = await keeper.setPool(remember(template, size), fresh);
+      return withBytes(pool, await usage.read());
     },
 
     async templates(): Promise<Template[]> {
@@ -91,12 +106,13 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
         const own = names.filter((name) => storage.nameFor(name) === driver.name);
         return own.length === 0 ? [] : driver.templates(own);
       });
-      return (await Promise.all(lists)).flat().map(({ template, snapshot, created, bytes }) => ({
+      const [figures, ...found] = await Promise.all([usage.read(), ...lists]);
+      return found.flat().map(({ template, snapshot, created, bytes }) => ({
         template,
         driver: storage.nameFor(template),
         snapshot,
         created: created === null ? null : new Date(created).toISOString(),
-        bytes,
+        bytes: bytes ?? figures.ofTemplate(template) ?? null,
       }));
     },
 

@@ -86,6 +86,26 @@ const table = {
     (d) => `cannot get a clone of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,
     "see 'isolate pool' for the last error, or wait longer with --wait SECONDS",
   ),
+  "unknown-lease": entry<{ lease: string }>(
+    404,
+    (d) => `cannot find the lease ${quoted(d.lease)}: no such lease`,
+    "see yours with 'isolate ps'",
+  ),
+  "ambiguous-lease": entry<{ lease: string; several: readonly string[] }>(
+    409,
+    (d) => `cannot tell which lease ${quoted(d.lease)} means: ${d.several.length} begin so`,
+    (d) => `write more of it: ${d.several.slice(0, 5).join(", ")}${d.several.length > 5 ? ", ..." : ""}`,
+  ),
+  "lease-held": entry<{ lease: string; cause: string }>(
+    409,
+    (d) => `cannot free the clone of the lease ${quoted(d.lease)}, which was ended: ${d.cause}`,
+    "it is tried again by itself; see 'isolate pool'",
+  ),
+  "unknown-user": entry<{ user: string }>(
+    404,
+    (d) => `cannot find the user ${quoted(d.user)}`,
+    "a user that is no more is found by number",
+  ),
   draining: entry(503, "cannot lease: the daemon is stopping", "try again when it is up"),
   "template-exists": entry<{ template: string }>(
     409,

@@ -10,11 +10,12 @@ import { must, root } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 import { type Figure, markdown, median } from "./figures.ts";
+import { listings } from "./listings.ts";
 import { timeRuns } from "./timing.ts";
 
 const rounds = Number(process.env.ISOLATE_BENCH_ROUNDS ?? 100);
 /** As /run is on an ordinary host. */
-const tmpfs = "/dev/shm";
+const inMemory = "/dev/shm";
 const json = process.argv.includes("--json");
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -23,9 +24,15 @@ async function main(): Promise<void> {
   say("unpacking a plain root for the bare bwrap line, and starting a daemon of its own");
   await must(["tar", "-C", bare, "-xf", await debianTar()]);
   await must(["chown", "-R", `${alice.uid}:${alice.gid}`, bare]);
-  const world = await createWorld({ size: 20, ...(existsSync(tmpfs) ? { runtimeParent: tmpfs } : {}) });
+  const world = await createWorld({ size: 20, ...(existsSync(inMemory) ? { runtimeParent: inMemory } : {}) });
   try {
-    const figures = [...(await starts(world, bare)), await reclaim(world), await leaseTime(world), await memory(world)];
+    const figures = [
+      ...(await starts(world, bare)),
+      await reclaim(world),
+      await leaseTime(world),
+      await memory(world),
+      ...(await listings(inMemory, say)),
+    ];
     process.stdout.write(json ? `${JSON.stringify(figures, null, 2)}\n` : `${markdown(figures)}\n`);
   } finally {
     await world.close();
@@ -43,7 +50,8 @@ function bareLine(directory: string): string[] {
     "--unshare-cgroup-try",
     "--unshare-net",
   ];
-  const mounts = ["--bind", directory, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home"];
+  const tmpfs = ["/tmp", "/home", "/dev/shm"].flatMap((at) => ["--tmpfs", at]);
+  const mounts = ["--bind", directory, "/", "--proc", "/proc", "--dev", "/dev", ...tmpfs];
   return ["bwrap", ...namespaces, ...mounts, "--chdir", "/", "true"];
 }
 

@@ -78,6 +78,8 @@ const realDependencies: [name: string, file: string][] = [
   ["createRootCalls", "client/libc-root.ts"],
   ["createApi", "client/api.ts"],
   ["openStore", "daemon/leases/store.ts"],
+  ["openLeaseLog", "daemon/leases/lease-log.ts"],
+  ["createMetrics", "daemon/metrics.ts"],
   ["createLog", "daemon/log.ts"],
   ["createKeeper", "daemon/leases/keeper.ts"],
   ["createServer", "daemon/http/server.ts"],

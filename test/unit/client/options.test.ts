@@ -192,9 +192,19 @@ describe("which words are commands", () => {
       kind: "command",
       socket: "/s",
       verbosity: "trace",
-      command: { name: "template create", json: false, operand: "n", source: { kind: "debian", suite: "trixie" } },
+      command: {
+        name: "template create",
+        json: false,
+        operand: "n",
+        values: { debian: "trixie" },
+        source: { kind: "debian", suite: "trixie" },
+      },
     });
-    expect(read("pool --json")).toMatchObject({ command: { name: "pool", json: true } });
+    expect(read("pool --json")).toMatchObject({ command: { name: "pool", json: true, values: {} } });
+    expect(read("log --template p/t --json --since=1h")).toMatchObject({
+      command: { name: "log", json: true, values: { since: "1h", template: "p/t" } },
+    });
+    expect(read("kill debian_1")).toMatchObject({ command: { name: "kill", operand: "debian_1" } });
   });
 });
 
