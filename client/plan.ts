@@ -69,10 +69,19 @@ const tmpfsOf: Readonly<Record<EngineName, readonly { readonly at: string; reado
   chroot: [shared],
   lxc: [{ at: "/tmp", mode: 0o1777 }],
 };
-/** Links and mounts that the engine puts into its /dev, and isolate-init. */
-const engineDevices = ["fd", "stdin", "stdout", "stderr", "core", "ptmx", "pts", "isolate-init"].map(
-  (name) => `/dev/${name}`,
-);
+/** Links and mounts that the engine puts into its /dev, and ours. */
+const engineDevices = [
+  "fd",
+  "stdin",
+  "stdout",
+  "stderr",
+  "core",
+  "ptmx",
+  "pts",
+  "isolate-init",
+  "isolate-seccomp",
+  "isolate-filter",
+].map((name) => `/dev/${name}`);
 
 /** Throws `bad-bind` and `bad-root`. */
 export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Look): LaunchSpec {
