@@ -43,7 +43,16 @@ export const insideOptions: readonly OptionDefinition[] = [
 
 export const runOptions: readonly OptionDefinition[] = [
   ...insideOptions,
-  { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default); lxc and chroot come later" },
+  { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default), lxc or chroot: see below" },
+  {
+    long: "seccomp",
+    values: ["WHICH"],
+    about:
+      "filter of system calls: default; tty, what protects the terminal alone; FILE, a compiled filter on top of default; or none",
+  },
+  { long: "cpus", values: ["N"], about: "no more processor time than N processors give, such as 0.5" },
+  { long: "memory", values: ["SIZE"], about: "no more memory than SIZE, such as 512M or 2G" },
+  { long: "pids", values: ["N"], about: "no more than N processes and threads" },
   { long: "wait", values: ["SECONDS"], about: "how long to wait for a clone when none is ready (default: 30)" },
 ];
 
@@ -58,6 +67,9 @@ export const poolOptions: readonly OptionDefinition[] = [
   { short: "s", long: "reclaim", values: [], about: "with -r: reclaim what is used up, make none" },
 ];
 
+/** The client's own, when it starts itself again to be held to limits: `scope.ts`. In no help. */
+export const inScope: OptionDefinition = { long: "in-scope", values: ["UNIT"], about: "" };
+
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
 
 export const options: readonly OptionDefinition[] = [
@@ -66,6 +78,7 @@ export const options: readonly OptionDefinition[] = [
   ...poolOptions,
   ...everywhere,
   version,
+  inScope,
 ];
 
 export interface CommandDefinition {

@@ -39,6 +39,8 @@ export function help(): string {
     "Inside, the command is root (id 0) of 65536 ids and has 14 capabilities; on the host it is you. /tmp and /home are\n" +
       "empty, the network is absent without -n, and of your environment there are TERM, COLORTERM, LANG, LANGUAGE, LC_*, TZ\n" +
       "and NO_COLOR, besides what -v sets.\n",
+    "DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone: LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one\n" +
+      "processor), LXC_MEM_MB_QUOTA (5 % of the memory), LXC_MAP_TUN=1 (/dev/net/tun), DEBUG_LXC_SPAWN=1 (keeps a log).\n",
     "Exit code: the command's own; 128+n when signal n ended it; 126 not executable; 127 not found; 125 when isolate itself\n" +
       "failed. ISOLATE_SOCKET: the daemon's socket.\n",
   ].join("\n");
@@ -74,11 +76,11 @@ function commandRows({ words, operands, options, about }: CommandDefinition): (r
 
 function engineRows(): (readonly [string, string])[] {
   return engineNames.map((name: EngineName) => {
-    const { about, available, can } = engines[name];
+    const { about, can, rootOnly } = engines[name];
     const abilities = can.map((capability: CapabilityName) => {
       const { title, options } = capabilities[capability];
       return options.length === 0 ? title : `${title} (${options.join(" ")})`;
     });
-    return [name, `${about}${available ? "" : " (not there yet)"}: ${abilities.join(", ")}`];
+    return [name, `${about}${rootOnly ? " (root)" : ""}: ${abilities.join(", ")}`];
   });
 }

@@ -46,6 +46,12 @@ export function createRootCalls({ checked }: Kernel<keyof typeof rootNumbers>) {
       checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
     },
 
+    makeReadOnly(mount: number): void {
+      const attributes = Buffer.alloc(32);
+      attributes.writeBigUInt64LE(1n, 0); // MOUNT_ATTR_RDONLY
+      checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
+    },
+
     attach(mount: number, target: string): void {
       const fromDescriptor = 4; // MOVE_MOUNT_F_EMPTY_PATH
       checked("move_mount", mount, "", AT_FDCWD, target, fromDescriptor);

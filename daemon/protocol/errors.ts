@@ -211,6 +211,26 @@ const table = {
     (d) => `cannot set ${quoted(d.variable)}: ${d.wrong}`,
     "write it as NAME:VALUE",
   ),
+  "bad-limit": entry<{ what: string; value: string; wrong: string }>(
+    400,
+    (d) => `cannot limit the sandbox: ${d.what} ${quoted(d.value)} ${d.wrong}`,
+    "for example: --cpus 0.5 --memory 512M --pids 100",
+  ),
+  "cannot-limit": entry<{ wrong: string }>(
+    500,
+    (d) => `cannot limit the sandbox: ${d.wrong}`,
+    "log in through a session of systemd's (loginctl enable-linger USER keeps one), or leave the limits out",
+  ),
+  "cannot-boot": entry<{ wrong: string; mend: string }>(
+    500,
+    (d) => `cannot run with the engine 'lxc': ${d.wrong}`,
+    (d) => d.mend,
+  ),
+  "bad-filter": entry<{ file: string; wrong: string }>(
+    400,
+    (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,
+    "give a compiled one, an array of struct sock_filter as seccomp_export_bpf(3) writes it",
+  ),
   "bad-source": entry<{ source: string; wrong: string }>(
     400,
     (d) => `cannot make a template from ${d.source}: ${d.wrong}`,
