@@ -15,7 +15,7 @@ import {
 
 export const usageLines = `usage: isolate -z TEMPLATE [OPTION...] COMMAND [ARG...]
        isolate -t DIR [OPTION...] COMMAND [ARG...]
-       isolate -r TEMPLATE N [-f | -s]
+       isolate -r TEMPLATE [N] [-f | -s]
        isolate pool | ps [--json]
        isolate template ls | create | edit | snapshot | rm ...
 `;

@@ -1,6 +1,6 @@
 /** Gets a clone from the daemon. The descriptor that comes back is the lease: it is never written to again, and whoever
  * holds it holds the clone. By libc's own calls, since `node:net` costs 6 ms and closes its sockets on exec. */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+import { type ErrorCode, IsolateError } from "../daemon/protocol/errors.ts";
 import type { Grant } from "../daemon/protocol/lease.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
@@ -30,9 +30,18 @@ export function askLease(ask: LeaseAsk, libc: Libc): number {
   });
 }
 
-/** The answer to `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait. */
+/**
+ * The answer to `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait. A daemon that
+ * is being stopped is asked for once more: under systemd its socket is there all the time, and leads to the next one.
+ */
 export function awaitLease(descriptor: number, ask: LeaseAsk, libc: Libc, print: Print): Lease {
-  return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
+  try {
+    return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
+  } catch (error) {
+    const stopping: ErrorCode = "draining";
+    if (!(error instanceof Refusal) || error.code !== stopping) throw error;
+    return awaitLease(askLease(ask, libc), ask, libc, print);
+  }
 }
 
 function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {

@@ -24,6 +24,7 @@ const SOCK_STREAM = 1;
 const SIG_DFL = 0;
 const SIG_IGN = 1;
 const closeRange = 436;
+const pidfdOpen = 434;
 
 export type Libc = ReturnType<typeof createLibc>;
 
@@ -65,6 +66,15 @@ export function createLibc(binder: Binder, architecture: string) {
       entry.writeInt32LE(fd, 0);
       entry.writeInt16LE(1, 4); // POLLIN
       return attempt("poll", entry, 1, milliseconds) > 0;
+    },
+
+    /** pidfd_open(2): readable once that process has ended. Undefined where it is gone already. */
+    openProcess(pid: number): number | undefined {
+      const fd = attempt("syscall", pidfdOpen, pid, 0, 0);
+      if (fd >= 0) return fd;
+      const error = failure("pidfd_open");
+      if (error.errno === "ESRCH") return undefined;
+      throw error;
     },
 
     close: (fd: number): void => void attempt("close", fd),

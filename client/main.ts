@@ -9,6 +9,7 @@ import { createKernel } from "./libc-call.ts";
 import { readIntent } from "./options.ts";
 import { createPrint, type Output } from "./print.ts";
 import { Refusal } from "./refusal.ts";
+import { wakeAfter, wakeWord } from "./wake.ts";
 
 const output: Output = {
   write: writeAll,
@@ -21,6 +22,7 @@ void main(commandLine());
 async function main(words: readonly string[]): Promise<void> {
   let print = createPrint(output);
   try {
+    if (words[0] === wakeWord) return wakeAfter(words.slice(1), createLibc(await loadBinder(), process.arch));
     const intent = readIntent(words, process.env);
     print = print.as(intent.verbosity);
     switch (intent.kind) {

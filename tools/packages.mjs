@@ -3,18 +3,8 @@
 
 /** Debian 12, Debian 13 and Ubuntu 24.04 use the same names. */
 export const packages = {
-  /** For `npm ci`, which compiles better-sqlite3 and sd-notify, and for `npm run build`. */
-  build: [
-    "ca-certificates",
-    "gcc",
-    "g++",
-    "libc6-dev",
-    "libseccomp-dev",
-    "libsystemd-dev",
-    "make",
-    "pkg-config",
-    "python3",
-  ],
+  /** For `npm ci`, which compiles better-sqlite3, and for `npm run build`. */
+  build: ["ca-certificates", "gcc", "g++", "libc6-dev", "libseccomp-dev", "make", "pkg-config", "python3"],
   /** What the client and the daemon start. */
   run: ["bubblewrap", "mount", "tar", "util-linux"],
   /** For `isolate template create`, whatever its source. */

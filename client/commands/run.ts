@@ -12,6 +12,7 @@ import type { RunRequest } from "../options.ts";
 import { type HostFacts, plan, type Root } from "../plan.ts";
 import type { Print } from "../print.ts";
 import type { Identity } from "../root.ts";
+import { leaveWaker } from "../wake.ts";
 
 export interface RunContext {
   readonly socket: string;
@@ -31,7 +32,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const early = ask && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
   const facts = probeHost(request, context.libc, context.environment);
   const { root, identity } = ask
-    ? leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
+    ? await leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
     : await ownRoot(facts);
   const planned = plan(request, facts, root, looker(context.libc));
   const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
@@ -60,7 +61,9 @@ function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk
   return "directory" in root ? undefined : { socket, ...root, wait, command };
 }
 
-function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): Taken {
+async function leasedRoot({ descriptor, grant }: Lease, { socket, libc, print }: RunContext): Promise<Taken> {
+  // While we are still who the daemon's socket lets in.
+  if (grant.onDemand) await leaveWaker(socket);
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };

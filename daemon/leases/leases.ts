@@ -38,7 +38,9 @@ export interface LeasesOptions {
   readonly storage: Storage;
   readonly namespaces: UserNamespaces;
   /** Clones of one user that are not yet gone. */
-  readonly limit: number;
+  readonly limit: () => number;
+  /** Whether the lessee is to start the daemon when the lease has ended. */
+  readonly onDemand: () => boolean;
   readonly clock: () => number;
   readonly log: Logger;
 }
@@ -58,7 +60,7 @@ const heirGrace = 3000;
 
 export type Leases = ReturnType<typeof createLeases>;
 
-export function createLeases({ store, keeper, storage, namespaces, limit, clock, log }: LeasesOptions) {
+export function createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, log }: LeasesOptions) {
   const holders = createHolderWatch(holderPoll);
   const asking = new Map<number, number>();
   let draining = false;
@@ -66,7 +68,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
   /** Counts those who still wait too, so that many requests at once are no way around the limit. */
   async function counted<T>(uid: number, act: () => Promise<T>): Promise<T> {
     const now = asking.get(uid) ?? 0;
-    if (store.heldBy(uid) + now >= limit) throw new IsolateError("limit-reached", { limit, uid });
+    if (store.heldBy(uid) + now >= limit()) throw new IsolateError("limit-reached", { limit: limit(), uid });
     asking.set(uid, now + 1);
     try {
       return await act();
@@ -122,7 +124,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, clock,
       const { userns, uid, gid } = namespace;
       const stopWatching = watchHeirs(lessee.pidfd, () => request.cutOff(uid));
       return {
-        grant: { lease, template, snapshot, view, userns, uid, gid },
+        grant: { lease, template, snapshot, view, userns, uid, gid, onDemand: onDemand() },
         release: () => {
           stopWatching();
           release(clone.id, lessee.pidfd);

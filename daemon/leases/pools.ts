@@ -12,7 +12,8 @@ export interface PoolsOptions {
   readonly store: Store;
   readonly keeper: Keeper;
   readonly storage: Storage;
-  readonly config: Pick<Config, "pool" | "template">;
+  /** Asked each time, since it may be loaded again. */
+  readonly config: () => Pick<Config, "pool" | "template">;
 }
 
 const largestPool = 100;
@@ -20,18 +21,22 @@ const largestPool = 100;
 export type Pools = ReturnType<typeof createPools>;
 
 export function createPools({ store, keeper, storage, config }: PoolsOptions) {
+  function configuration(template: TemplateName) {
+    const { pool, template: entries } = config();
+    const entry = entries.find((one) => one.name === template);
+    return { entry, configured: entry?.size ?? pool.size };
+  }
+
   /** A size set by `isolate -r` holds until the configuration changes. */
   function settings(template: TemplateName): PoolSettings {
-    const entry = config.template.find((one) => one.name === template);
-    const configured = entry?.size ?? config.pool.size;
+    const { entry, configured } = configuration(template);
     const saved = store.pools().find((pool) => pool.template === template);
     const size = saved && saved.size !== null && saved.configured === configured ? saved.size : configured;
     return { template, size, snapshots: entry?.snapshots };
   }
 
   function remember(template: TemplateName, size: number | null): PoolSettings {
-    const configured = config.template.find((one) => one.name === template)?.size ?? config.pool.size;
-    store.savePool({ template, size, configured });
+    store.savePool({ template, size, configured: configuration(template).configured });
     return settings(template);
   }
 
@@ -49,11 +54,16 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
   }
 
   return {
-    /** Keeps a pool for each template that the configuration, the database or a driver knows. */
+    /**
+     * Keeps a pool for each template that the configuration, the database or a driver knows, and lets go of the others.
+     * At the start, and whenever the configuration has been loaded again.
+     */
     async open(): Promise<void> {
-      const names = new Set<TemplateName>(config.template.map(({ name }) => parseTemplateName(name)));
+      const names = new Set<TemplateName>(config().template.map(({ name }) => parseTemplateName(name)));
       for (const { template } of store.pools()) names.add(template);
       for (const driver of storage.drivers()) for (const { template } of await driver.templates()) names.add(template);
+      const had = new Set([...keeper.templates(), ...[...store.clones()].map(({ template }) => template)]);
+      for (const template of had) if (!names.has(template)) keeper.drop(template);
       for (const template of names) keeper.keep(settings(template));
     },
 
@@ -73,7 +83,7 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
 
     async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
       const template = parseTemplateName(name);
-      const size = parseSize(text);
+      const size = text === undefined ? undefined : parseSize(text);
       if (!keeper.has(template)) await existing(template);
       if (reclaimOnly) {
         const pool = await keeper.reclaim(template);
@@ -82,7 +92,8 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
       }
       // Before anything is remembered: a dataset without a snapshot is no template yet.
       await storage.of(template).latest(template, settings(template).snapshots);
-      return keeper.setPool(remember(template, size), fresh);
+      const keepsSize = size === undefined && keeper.has(template);
+      return keeper.setPool(keepsSize ? settings(template) : remember(template, size ?? null), fresh);
     },
 
     async templates(): Promise<Template[]> {

@@ -69,6 +69,8 @@ export interface Store {
   rangeOf(uid: number): number | undefined;
   ranges(): ReadonlyMap<number, number>;
   saveRange(uid: number, start: number): void;
+  /** Throws what SQLite says when it cannot answer. */
+  check(): void;
   close(): void;
 }
 
@@ -190,6 +192,7 @@ export function openStore(file: string, newId: () => string): Store {
     saveRange(uid, start) {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
     },
+    check: () => void db.prepare("SELECT count(*) FROM meta").get(),
     close: () => db.close(),
   };
 }

@@ -86,7 +86,7 @@ const table = {
     (d) => `cannot get a clone of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,
     "see 'isolate pool' for the last error, or wait longer with --wait SECONDS",
   ),
-  draining: entry(503, "cannot lease: the daemon is stopping", "try again when it is up"),
+  draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is up"),
   "template-exists": entry<{ template: string }>(
     409,
     (d) => `cannot create the template ${quoted(d.template)}: it exists`,

@@ -17,6 +17,7 @@ test("an empty file is every default", () => {
     state_dir: "/var/lib/isolate",
     runtime_dir: "/run/isolate",
     log_level: "info",
+    on_demand: false,
     limits: { leases_per_user: 64 },
     pool: { size: 5, refill_concurrency: 4 },
     ids: { subuid: "/etc/subuid", subgid: "/etc/subgid", base: 0x70000000 },
