@@ -22,6 +22,8 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
     logger: false,
     bodyLimit: 64 * 1024,
     forceCloseConnections: "idle",
+    // A daemon that stops says so itself, in the words of the one table.
+    return503OnClosing: false,
     // Milliseconds for a request to say what it is. Its body may take long: a template is large.
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
   });
