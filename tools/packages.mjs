@@ -13,4 +13,7 @@ export const packages = {
   test: ["attr", "e2fsprogs", "hyperfine", "procps", "strace", "tmux"],
 };
 
+/** Node modules that hold compiled code, which no bundle can take in. */
+export const nativeModules = ["better-sqlite3", "koffi"];
+
 export const groupNames = Object.keys(packages);
