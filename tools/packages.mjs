@@ -9,6 +9,8 @@ export const packages = {
   run: ["bubblewrap", "mount", "tar", "util-linux"],
   /** For `isolate template create`, whatever its source. */
   template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
+  /** For `npm run package`, beside `build`. */
+  package: ["dpkg-dev"],
   /** For `npm test` and `npm run bench`. */
   test: ["attr", "e2fsprogs", "hyperfine", "procps", "strace", "tmux"],
 };
