@@ -18,7 +18,7 @@ export interface Flags {
 
 export function defineFlags(): Command {
   return new Command("isolated")
-    .description("keeps fresh clones of roots and leases them to the members of a group")
+    .description("keeps fresh clones of roots and leases them to a group's members")
     .option("--config <file>", `configuration, by default ${defaultConfigFile}`)
     .option("--socket <path>", "socket to listen at")
     .option("--state-dir <directory>", "database and overlay store")

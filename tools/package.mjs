@@ -5,7 +5,6 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   cpSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -19,7 +18,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { buildSqlite, nodeRelation } from "./native.mjs";
-import { packages } from "./packages.mjs";
+import { nativeModules, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -28,11 +27,14 @@ const { version, description, author, license } = JSON.parse(readFileSync(at("pa
 const maintainer = `${author} <isolate@example.org>`;
 const built = new Date(process.env.SOURCE_DATE_EPOCH ? Number(process.env.SOURCE_DATE_EPOCH) * 1000 : Date.now());
 
+const pages = ["isolate.1", "isolated.8", "isolated.toml.5"];
+
 async function main() {
   await prepare({ groups: ["build", "package"] });
   console.log("building");
   await quietly(process.execPath, [at("tools/build.mjs")]);
   await quietly(process.execPath, [at("dist/js/tools/docs/main.js"), at("dist/docs")]);
+  await quietly("mandoc", ["-T", "lint", "-W", "warning", ...pages.map((page) => at("dist/docs", page))]);
   const architecture = output("dpkg", ["--print-architecture"]);
   const sqlite = await buildSqlite(root, at("dist/native"), process.arch);
 
@@ -42,12 +44,20 @@ async function main() {
   putPrograms(put, sqlite);
   putDocuments(put);
   putUnits(put);
+  // Not the client: what Bun has put behind the executable's own sections is the program.
+  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-init$/.test(path));
+  await quietly("strip", ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
   putControl(put, stage, architecture);
 
-  const file = at(`dist/isolate_${version}_${architecture}.deb`);
+  // Under its name only when it is whole and lintian has nothing against it.
+  const name = `isolate_${version}_${architecture}.deb`;
+  const file = at("dist", name);
+  const unchecked = at("dist/unchecked", name);
+  mkdirSync(dirname(unchecked), { recursive: true });
   console.log("packing");
-  await quietly("dpkg-deb", ["--root-owner-group", "-Zxz", "-z3", "--build", stage, `${file}.new`]);
-  renameSync(`${file}.new`, file);
+  await quietly("dpkg-deb", ["--root-owner-group", "-Zxz", "-z1", "--build", stage, unchecked]);
+  await quietly("lintian", ["--fail-on", "error", unchecked]);
+  renameSync(unchecked, file);
   console.log(`${relative(process.cwd(), file)}, ${Math.round(statSync(file).size / 1e6)} MB`);
 }
 
@@ -99,7 +109,7 @@ function putPrograms(put, sqlite) {
   copyModule("better-sqlite3", (path) => path === "package.json" || /^lib\/.*\.js$/.test(path));
   copyModule("bindings", isScript);
   copyModule("file-uri-to-path", (path) => path === "package.json" || path === "index.js");
-  copyModule("koffi", (path) => isScript(path) && !path.startsWith("vendor/") && path !== "cnoke.cjs");
+  copyModule("koffi", (path) => isScript(path) && !/^vendor\/|^cnoke\.|trampolines/.test(path)); // not its build's
   const koffi = `@koromix/koffi-linux-${process.arch}`;
   copyModule(koffi, (path) => isScript(path) || path === `linux_${process.arch}/koffi.node`);
   for (const [abi, file] of sqlite)
@@ -109,8 +119,8 @@ function putPrograms(put, sqlite) {
 function putDocuments(put) {
   const docs = (name) => readFileSync(at("dist/docs", name));
   put.file("etc/isolate/isolated.toml", docs("isolated.toml"));
-  for (const page of ["isolate.1", "isolated.8", "isolated.toml.5"])
-    put.gzip(`usr/share/man/man${page.at(-1)}/${page}`, docs(page));
+  for (const page of pages) put.gzip(`usr/share/man/man${page.at(-1)}/${page}`, docs(page));
+  put.copy("usr/share/lintian/overrides/isolate", at("tools/debian/lintian-overrides"));
   put.file("usr/share/bash-completion/completions/isolate", docs("completion.bash"));
   put.file("usr/share/zsh/vendor-completions/_isolate", docs("completion.zsh"));
   put.file("usr/share/fish/vendor_completions.d/isolate.fish", docs("completion.fish"));
@@ -127,14 +137,17 @@ function putDocuments(put) {
 /** The licences of all that the programs were bundled of, each where it came from. */
 function copyright() {
   const own = readFileSync(at("LICENSE"), "utf8").trim();
-  const { packages: locked } = JSON.parse(readFileSync(at("package-lock.json"), "utf8"));
-  const modules = Object.entries(locked)
-    .filter(([path, { dev }]) => path !== "" && !dev && existsSync(at(path)))
-    .map(([path, { license: name = "see its text" }]) => {
-      const file = readdirSync(at(path)).find((one) => /^(licen[cs]e|copying)/i.test(one));
-      const text = file === undefined ? "" : readFileSync(at(path, file), "utf8").trim();
-      return `${path.replace(/^node_modules\//, "")}: ${name}\n\n${text}`;
-    });
+  // The bundle says before each file where that is from.
+  const bundled = readFileSync(at("dist/bin/isolated"), "utf8").matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)/gm);
+  const names = new Set([...[...bundled].map(([, name]) => name), ...nativeModules, "bindings", "file-uri-to-path"]);
+  const modules = [...names].sort().map((name) => {
+    const { license: its = "see below" } = JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8"));
+    const file = readdirSync(at("node_modules", name)).find((one) => /^(licen[cs]e|copying)/i.test(one));
+    const text = file === undefined ? "" : readFileSync(at("node_modules", name, file), "utf8").trim();
+    // Debian's policy 12.5: licences that every system has are named, and not repeated.
+    const shown = its === "Apache-2.0" ? "The text is in /usr/share/common-licenses/Apache-2.0." : text;
+    return `${name}: ${its}\n\n${shown}`;
+  });
   const parts = [
     `isolate: ${license}\n\n${own}`,
     "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
@@ -176,16 +189,16 @@ function putControl(put, stage, architecture) {
     "Section: admin",
     "Priority: optional",
     `Description: ${description[0].toLowerCase()}${description.slice(1)}`,
-    " isolate -z TEMPLATE COMMAND runs a command in a fresh clone of a template, as root of",
-    " 65536 ids inside and as the caller outside, and throws the clone away afterwards.",
-    " A daemon keeps clones ready, on ZFS or on overlayfs.",
+    " isolate -z TEMPLATE COMMAND runs a command in a fresh clone of a template,",
+    " as root of 65536 ids inside and as the caller outside, and throws the clone",
+    " away afterwards. A daemon keeps clones ready, on ZFS or on overlayfs.",
     "",
   ];
   put.file("DEBIAN/control", control.join("\n"));
   put.file("DEBIAN/conffiles", "/etc/isolate/isolated.toml\n");
   const sums = output("md5sum", all, { cwd: stage });
   put.file("DEBIAN/md5sums", `${sums}\n`);
-  for (const name of readdirSync(at("tools/debian"))) put.copy(`DEBIAN/${name}`, at("tools/debian", name), 0o755);
+  for (const name of ["postinst", "prerm", "postrm"]) put.copy(`DEBIAN/${name}`, at("tools/debian", name), 0o755);
 }
 
 /** `dpkg-shlibdeps` reads which package has each library, and since when its symbols are there. */

@@ -10,9 +10,9 @@ export const packages = {
   /** For `isolate template create`, whatever its source. */
   template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
   /** For `npm run package`, beside `build`. */
-  package: ["dpkg-dev"],
+  package: ["binutils", "dpkg-dev", "lintian", "mandoc"],
   /** For `npm test` and `npm run bench`. */
-  test: ["attr", "e2fsprogs", "hyperfine", "procps", "strace", "tmux"],
+  test: ["attr", "e2fsprogs", "fish", "hyperfine", "procps", "strace", "systemd", "tmux", "zsh"],
 };
 
 /** Node modules that hold compiled code, which no bundle can take in. */
