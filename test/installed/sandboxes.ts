@@ -10,7 +10,7 @@ export interface Sandboxes {
 
 /** Resolves when all of them run. */
 export async function begin(count: number): Promise<Sandboxes> {
-  const command = `isolate -z ${template} sh -c 'read line; touch /etc/alive && cat /etc/alive && echo alive'`;
+  const command = `isolate -q -z ${template} sh -c 'read line; touch /etc/alive && cat /etc/alive && echo alive'`;
   const children: ChildProcess[] = Array.from({ length: count }, () => start(["su", "-", user, "-c", command]));
   await eventually(`${count} sandboxes run`, async () => (await leases()).length === count, 60_000);
   return { end: () => Promise.all(children.map((child) => finished(child, { input: "\n", patience: 60_000 }))) };

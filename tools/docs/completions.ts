@@ -89,7 +89,7 @@ _isolate() {
         word=\${COMP_WORDS[index]}
         case $word in
         ${takesValue(every)})
-            case $word in -z | --template | -t | --directory | -r | --refill) rooted=1 ;; esac
+            case $command$word in -z | --template | -t | --directory | -r | --refill) rooted=1 ;; esac
             ((index += 1)) ;;
         -*) ;;
         *)
@@ -325,7 +325,20 @@ function __isolate_in
 end
 
 function __isolate_rooted
-    string match -qr -- '^(-[a-z]*[zt]|--template|--directory)' (commandline -opc)[2..-1]
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        # After the first other word an option is a command's own.
+        if test $skip -gt 0
+            set skip 0
+        else if string match -qr -- '^(-[a-z]*[zt]|--template|--directory)' $word
+            return 0
+        else if contains -- $word ${[...new Set(valued)].join(" ")}
+            set skip 1
+        else if not string match -q -- '-*' $word
+            return 1
+        end
+    end
+    return 1
 end
 
 function __isolate_program
