@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { Logger } from "pino";
 import { createAccounts } from "./accounts.ts";
 import { type Config, defaultConfigFile, loadConfig } from "./config.ts";
@@ -167,6 +168,8 @@ async function start(initial: Config, manager: ServiceManager, log: Logger): Pro
       leases.drain();
       for (const stop of unwatch) stop();
       await keeper.stop(stopPatience);
+      // So that those who waited in vain get their answer first: their client then asks the next daemon.
+      await setImmediate();
       leaseSockets.abandon();
       await app.close();
       namespaces.close();

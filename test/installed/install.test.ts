@@ -142,11 +142,15 @@ describe("the service", () => {
     expect(await clones()).toHaveLength(size);
   });
 
-  test("a restart refuses nobody", async () => {
-    const asking = Array.from({ length: 8 }, () => inClone("true || id"));
-    await systemctl("restart", daemon);
-    const more = Array.from({ length: 4 }, () => inClone("id"));
-    for (const outcome of await Promise.all([...asking, ...more])) expect(outcome).toMatchObject({ code: 0 });
+  test("a restart refuses nobody: neither who waits for a clone, nor who comes while there is no daemon", async () => {
+    await must(["isolate", "-q", "-r", template, "0"]);
+    const waiting = Array.from({ length: 6 }, () => inClone("id"));
+    await eventually("clones are being made for them", async () => (await pool()).creating > 0);
+    const restarted = systemctl("restart", daemon);
+    const coming = Array.from({ length: 4 }, () => inClone("id"));
+    await restarted;
+    for (const outcome of await Promise.all([...waiting, ...coming])) expect(outcome).toMatchObject({ code: 0 });
+    await must(["isolate", "-q", "-r", template, String(size)], { patience: 60_000 });
     await whole();
   });
 

@@ -211,6 +211,22 @@ describe("on demand", () => {
   });
 });
 
+test("a client that waits when the daemon is stopped asks for the next one, and says what it finds", async () => {
+  world.configure('[[template]]\nname = "nowhere"');
+  await reload();
+  const waiting = world.begin(["-z", "nowhere", "true"]);
+  const end = finished(waiting);
+  let heard = "";
+  waiting.stderr?.on("data", (chunk: Buffer) => {
+    heard += chunk;
+  });
+  await eventually("it waits", () => heard.includes("waiting for a clone of 'nowhere'"));
+  await world.endDaemon("SIGTERM");
+  expect(await end).toMatchObject({ code: 125, stderr: expect.stringContaining("cannot reach the daemon") });
+  world.configure("");
+  await world.startDaemon();
+});
+
 test("a stop while root waits for a pool ends, and says what it is", async () => {
   world.configure("[pool]\nrefill_concurrency = 1");
   await reload();

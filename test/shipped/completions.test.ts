@@ -31,7 +31,7 @@ const plain = (text: string): string =>
   text.replace(/\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>]|\][^\x07\x1b]*(\x07|\x1b\\))/g, "").replace(/\r/g, "");
 
 async function typed(prepare: string, line: string, shell: readonly string[]): Promise<string> {
-  const { stdout } = await run(["python3", join(projectRoot, "test/support/typed.py"), prepare, line, ...shell], {
+  const { stdout } = await run(["python3", join(projectRoot, "test/shipped/typed.py"), prepare, line, ...shell], {
     env: environment(),
     cwd: directory,
   });
