@@ -70,9 +70,8 @@ interface Service {
   stop(): Promise<void>;
 }
 
-async function start(initial: Config, manager: ServiceManager, log: Logger): Promise<Service> {
-  const config = initial;
-  let current = initial;
+async function start(config: Config, manager: ServiceManager, log: Logger): Promise<Service> {
+  let current = config;
   requireHost();
   checkNames(config);
   lockStateDirectory(config.state_dir);
@@ -155,9 +154,15 @@ async function start(initial: Config, manager: ServiceManager, log: Logger): Pro
       const later = keys.filter(
         (key) => !reloadable.includes(key) && JSON.stringify(next[key]) !== JSON.stringify(config[key]),
       );
+      const before = current;
       current = next;
+      try {
+        await pools.open();
+      } catch (error) {
+        current = before;
+        throw error;
+      }
       log.level = next.log_level;
-      await pools.open();
       return later;
     },
     status: (problem) => describeStatus(keeper.describe(), problem),
@@ -182,13 +187,9 @@ async function start(initial: Config, manager: ServiceManager, log: Logger): Pro
 function report(service: Service, problem: () => string | undefined, manager: ServiceManager, log: Logger): () => void {
   let said = "";
   const tell = (): void => {
-    try {
-      const status = service.status(problem());
-      if (status !== said) manager.notify(`STATUS=${status}`);
-      said = status;
-    } catch (error) {
-      log.warn({ err: error }, "cannot tell the service manager how it is");
-    }
+    const status = service.status(problem());
+    if (status !== said) manager.notify(`STATUS=${status}`);
+    said = status;
   };
   const timer = setInterval(tell, statusInterval);
   tell();
@@ -206,7 +207,7 @@ async function main(): Promise<void> {
   const flags = readFlags(process.argv, isolateFailed);
   const config = configure(flags);
   const log = createLog(config.log_level);
-  const manager = createServiceManager(process.env);
+  const manager = createServiceManager(process.env, log);
   let problem: string | undefined;
 
   async function reload(service: Service): Promise<void> {

@@ -2,6 +2,7 @@
  * What the service manager says to the daemon and is told by it: sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3).
  * That page offers the protocol for programs of their own, so no library is needed.
  */
+import type { Logger } from "pino";
 import { listeningPath, sendDatagram } from "./libc.ts";
 
 export interface ServiceManager {
@@ -9,14 +10,17 @@ export interface ServiceManager {
   readonly socket: { readonly fd: number; readonly path: string | undefined } | undefined;
   /** Milliseconds within which it wants each sign of life; undefined where it wants none. */
   readonly watchdog: number | undefined;
-  /** Assignments as in sd_notify(3), such as `READY=1`; all are one message. Does nothing where nobody listens. */
+  /** Assignments as in sd_notify(3), such as `READY=1`; all are one message. A manager that cannot be told ends nothing. */
   notify(...assignments: readonly string[]): void;
 }
 
 /** Of a listening socket handed over, the first descriptor. */
 const firstDescriptor = 3;
 
-export function createServiceManager(environment: Readonly<Record<string, string | undefined>>): ServiceManager {
+export function createServiceManager(
+  environment: Readonly<Record<string, string | undefined>>,
+  log: Logger,
+): ServiceManager {
   const { NOTIFY_SOCKET, LISTEN_PID, LISTEN_FDS, WATCHDOG_PID, WATCHDOG_USEC } = environment;
   const isMine = (pid: string | undefined): boolean => pid === String(process.pid);
   const activated = isMine(LISTEN_PID) && LISTEN_FDS === "1";
@@ -25,7 +29,12 @@ export function createServiceManager(environment: Readonly<Record<string, string
     socket: activated ? { fd: firstDescriptor, path: listeningPath(firstDescriptor) } : undefined,
     watchdog: watched ? Number(WATCHDOG_USEC) / 1000 : undefined,
     notify(...assignments) {
-      if (NOTIFY_SOCKET) sendDatagram(NOTIFY_SOCKET, assignments.join("\n"));
+      if (!NOTIFY_SOCKET) return;
+      try {
+        sendDatagram(NOTIFY_SOCKET, assignments.join("\n"));
+      } catch (error) {
+        log.warn({ err: error }, "cannot tell the service manager");
+      }
     },
   };
 }

@@ -108,7 +108,7 @@ test("purged: what is its own goes, no dataset does, and what is left is named",
   for (const clone of before) expect(stdout).toContain(`zfs destroy ${clone}\n`);
   expect(await clones()).toEqual(before);
   await must(["zfs", "list", template]);
-  for (const path of ["/etc/isolate", database, "/run/isolate/users"])
+  for (const path of ["/etc/isolate", "/var/lib/isolate", "/run/isolate"])
     expect({ path, left: existsSync(path) }).toEqual({ path, left: false });
   expect(await must(["sh", "-c", "grep -F /run/isolate /proc/self/mounts || true"])).toBe("");
   expect((await run(["sh", "-c", "ls /etc/systemd/system/*.wants/ | grep isolate"])).code).toBe(1);
