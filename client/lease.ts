@@ -18,8 +18,10 @@ export interface LeaseAsk extends Ask {
   readonly socket: string;
 }
 
-/** A wait shorter than this is not worth a line. */
+/** Milliseconds; a wait shorter than this is not worth a line. */
 const patience = 400;
+/** The same for a daemon that is being started by its socket. */
+const startPatience = 3000;
 
 /** Asks for a lease and does not wait. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
 export function askLease(ask: LeaseAsk, libc: Libc): number {
@@ -65,8 +67,9 @@ function awaitGrant(descriptor: number, { template }: LeaseAsk, libc: Libc, prin
   const answers = createAnswerReader();
   const buffer = new Uint8Array(64 * 1024);
   let said = "";
-  for (let reason = ""; ; ) {
-    if (reason !== said && !libc.readable(descriptor, patience)) {
+  let reason = "the daemon does not answer yet";
+  for (let wait = startPatience; ; wait = patience) {
+    if (reason !== said && !libc.readable(descriptor, wait)) {
       print.info(`waiting for a clone of '${template}': ${reason}`);
       said = reason;
     }

@@ -211,6 +211,19 @@ describe("on demand", () => {
   });
 });
 
+test("a daemon that does not answer is said to the one who waits", async () => {
+  process.kill(world.daemonPid(), "SIGSTOP");
+  const waiting = world.begin(["-z", world.template, "true"]);
+  const end = finished(waiting);
+  let heard = "";
+  waiting.stderr?.on("data", (chunk: Buffer) => {
+    heard += chunk;
+  });
+  await eventually("it is said", () => heard.includes("the daemon does not answer yet"));
+  process.kill(world.daemonPid(), "SIGCONT");
+  expect((await end).code).toBe(0);
+});
+
 test("a client that waits when the daemon is stopped asks for the next one, and says what it finds", async () => {
   world.configure('[[template]]\nname = "nowhere"');
   await reload();
