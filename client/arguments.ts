@@ -8,7 +8,7 @@ import { IsolateError } from "../daemon/protocol/errors.ts";
 export interface OptionDefinition {
   readonly short?: string;
   readonly long: string;
-  /** What its values are called in the help; none for a switch. */
+  /** What its values are called in the help; none for a switch. One in brackets may be left out at the end. */
   readonly values: readonly string[];
   readonly repeatable?: true;
   readonly about: string;
@@ -33,7 +33,9 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
 
   function take(option: OptionDefinition, spelled: string, attached: string | undefined): void {
     const values = attached === undefined ? [] : [attached];
-    while (values.length < option.values.length) {
+    for (const wanted of option.values.slice(values.length)) {
+      // A negative number is a mistake in the value, and no option.
+      if (wanted.startsWith("[") && (rest[0] === undefined || /^-[^0-9]/.test(rest[0]))) break;
       const word = rest.shift();
       if (word === undefined) throw usage(`${spelled} needs ${option.values.join(" and ")}`);
       values.push(word);

@@ -60,8 +60,8 @@ export const poolOptions: readonly OptionDefinition[] = [
   {
     short: "r",
     long: "refill",
-    values: ["TEMPLATE", "N"],
-    about: "keep N (0..100) clones of TEMPLATE's newest snapshot ready; returns when they are",
+    values: ["TEMPLATE", "[N]"],
+    about: "keep N (0..100; default: as configured) clones of TEMPLATE's newest snapshot ready; returns when they are",
   },
   { short: "f", long: "fresh", values: [], about: "with -r: replace the ready clones by new ones" },
   { short: "s", long: "reclaim", values: [], about: "with -r: reclaim what is used up, make none" },
@@ -136,17 +136,22 @@ export const commands = [
   { words: ["template", "create"], operands: ["NAME"], options: sources, about: "make a template (root)" },
   {
     words: ["template", "edit"],
-    operands: ["NAME", "[COMMAND...]"],
+    operands: ["TEMPLATE", "[COMMAND...]"],
     options: insideOptions,
     about: "change a template: run COMMAND, or a shell, in its own root; snapshot it afterwards (root)",
   },
   {
     words: ["template", "snapshot"],
-    operands: ["NAME"],
+    operands: ["TEMPLATE"],
     options: [],
     about: "let new clones show its present state (root)",
   },
-  { words: ["template", "rm"], operands: ["NAME"], options: [], about: "remove a template that isolate made (root)" },
+  {
+    words: ["template", "rm"],
+    operands: ["TEMPLATE"],
+    options: [],
+    about: "remove a template that isolate made (root)",
+  },
 ] as const satisfies readonly CommandDefinition[];
 
 type Words = (typeof commands)[number]["words"];

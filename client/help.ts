@@ -13,40 +13,77 @@ import {
   version,
 } from "./cli.ts";
 
-export const usageLines = `usage: isolate -z TEMPLATE [OPTION...] COMMAND [ARG...]
-       isolate -t DIR [OPTION...] COMMAND [ARG...]
-       isolate -r TEMPLATE N [-f | -s]
-       isolate pool | ps | kill | log | doctor ...
-       isolate template ls | create | edit | snapshot | rm ...
-`;
+export const summary = "run any command in a fresh, complete, writable, disposable Linux root";
 
-export function help(): string {
+export const usageLines = `${[
+  "usage: isolate -z TEMPLATE [OPTION...] COMMAND [ARG...]",
+  "isolate -t DIR [OPTION...] COMMAND [ARG...]",
+  "isolate -r TEMPLATE [N] [-f | -s]",
+  ...commandUsage(commands),
+].join("\n       ")}\n`;
+
+/** A line for all commands of one word, and one for each word that needs another. */
+function commandUsage(all: readonly CommandDefinition[]): string[] {
+  const single = all.filter(({ words }) => words[1] === undefined).map(({ words }) => words[0]);
+  const groups = new Set(all.filter(({ words }) => words[1] !== undefined).map(({ words }) => words[0]));
   return [
-    "isolate: run any command in a fresh, complete, writable, disposable Linux root\n",
-    usageLines,
-    section("Which root", optionRows(rootOptions)),
-    section("How to run", optionRows(runOptions)),
-    section("Pools (root)", optionRows(poolOptions)),
-    section("Always", optionRows([...everywhere, version])),
-    section("Commands", commands.flatMap(commandRows)),
-    section("Engines", engineRows()),
-    section(
-      "Examples",
-      examples.map(([command, about]) => [command, about]),
-    ),
-    "Options end at the first word that is none: what follows is the command. A first word that is one of the commands\n" +
-      "above is that, unless -z, -t or -r is given.\n",
-    "Inside, the command is root (id 0) of 65536 ids and has 14 capabilities; on the host it is you. /tmp and /home are\n" +
-      "empty, the network is absent without -n, and of your environment there are TERM, COLORTERM, LANG, LANGUAGE, LC_*, TZ\n" +
-      "and NO_COLOR, besides what -v sets.\n",
-    "DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone: LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one\n" +
-      "processor), LXC_MEM_MB_QUOTA (5 % of the memory), LXC_MAP_TUN=1 (/dev/net/tun), DEBUG_LXC_SPAWN=1 (keeps a log).\n",
-    "Exit code: the command's own; 128+n when signal n ended it; 126 not executable; 127 not found; 125 when isolate itself\n" +
-      "failed. ISOLATE_SOCKET: the daemon's socket.\n",
-  ].join("\n");
+    `isolate ${single.join(" | ")} ...`,
+    ...[...groups].map((group) => {
+      const second = all.filter(({ words }) => words[0] === group).map(({ words }) => words[1]);
+      return `isolate ${group} ${second.join(" | ")} ...`;
+    }),
+  ];
 }
 
-function section(title: string, rows: readonly (readonly [string, string])[]): string {
+export interface Section {
+  readonly title: string;
+  /** What can be written, and what it does. */
+  readonly rows: readonly (readonly [string, string])[];
+}
+
+export const sections = (): readonly Section[] => [
+  { title: "Which root", rows: optionRows(rootOptions) },
+  { title: "How to run", rows: optionRows(runOptions) },
+  { title: "Pools (root)", rows: optionRows(poolOptions) },
+  { title: "Always", rows: optionRows([...everywhere, version]) },
+  { title: "Commands", rows: commands.flatMap(commandRows) },
+  { title: "Engines", rows: engineRows() },
+  { title: "Examples", rows: examples },
+];
+
+export const notes: readonly { readonly title: string; readonly text: string }[] = [
+  {
+    title: "Command line",
+    text:
+      "Options end at the first word that is none: what follows is the command. A first word that is one of the commands\n" +
+      "above is that, unless -z, -t or -r is given.\n",
+  },
+  {
+    title: "Inside",
+    text:
+      "Inside, the command is root (id 0) of 65536 ids and has 14 capabilities; on the host it is you. /tmp and /home are\n" +
+      "empty, the network is absent without -n, and of your environment there are TERM, COLORTERM, LANG, LANGUAGE, LC_*, TZ\n" +
+      "and NO_COLOR, besides what -v sets.\n",
+  },
+  {
+    title: "Environment",
+    text:
+      "DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone: LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one\n" +
+      "processor), LXC_MEM_MB_QUOTA (5 % of the memory), LXC_MAP_TUN=1 (/dev/net/tun), DEBUG_LXC_SPAWN=1 (keeps a log).\n",
+  },
+  {
+    title: "Exit status",
+    text:
+      "Exit code: the command's own; 128+n when signal n ended it; 126 not executable; 127 not found; 125 when isolate itself\n" +
+      "failed. ISOLATE_SOCKET: the daemon's socket.\n",
+  },
+];
+
+export function help(): string {
+  return [`isolate: ${summary}\n`, usageLines, ...sections().map(section), ...notes.map(({ text }) => text)].join("\n");
+}
+
+function section({ title, rows }: Section): string {
   const widest = Math.max(...rows.map(([left]) => left.length).filter((length) => length <= 40));
   const line = ([left, right]: readonly [string, string]): string =>
     left.length > widest

@@ -1,6 +1,6 @@
 /** Gets a clone from the daemon. The descriptor that comes back is the lease: it is never written to again, and whoever
  * holds it holds the clone. By libc's own calls, since `node:net` costs 6 ms and closes its sockets on exec. */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+import { type ErrorCode, IsolateError } from "../daemon/protocol/errors.ts";
 import type { Grant } from "../daemon/protocol/lease.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
@@ -18,8 +18,10 @@ export interface LeaseAsk extends Ask {
   readonly socket: string;
 }
 
-/** A wait shorter than this is not worth a line. */
+/** Milliseconds; a wait shorter than this is not worth a line. */
 const patience = 400;
+/** The same for a daemon that is being started by its socket. */
+const startPatience = 3000;
 
 /** Asks for a lease and does not wait. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
 export function askLease(ask: LeaseAsk, libc: Libc): number {
@@ -30,9 +32,18 @@ export function askLease(ask: LeaseAsk, libc: Libc): number {
   });
 }
 
-/** The answer to `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait. */
+/**
+ * The answer to `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait. A daemon that
+ * is being stopped is asked for once more: under systemd its socket is there all the time, and leads to the next one.
+ */
 export function awaitLease(descriptor: number, ask: LeaseAsk, libc: Libc, print: Print): Lease {
-  return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
+  try {
+    return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
+  } catch (error) {
+    const stopping: ErrorCode = "draining";
+    if (!(error instanceof Refusal) || error.code !== stopping) throw error;
+    return awaitLease(askLease(ask, libc), ask, libc, print);
+  }
 }
 
 function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {
@@ -56,8 +67,9 @@ function awaitGrant(descriptor: number, { template }: LeaseAsk, libc: Libc, prin
   const answers = createAnswerReader();
   const buffer = new Uint8Array(64 * 1024);
   let said = "";
-  for (let reason = ""; ; ) {
-    if (reason !== said && !libc.readable(descriptor, patience)) {
+  let reason = "the daemon does not answer yet";
+  for (let wait = startPatience; ; wait = patience) {
+    if (reason !== said && !libc.readable(descriptor, wait)) {
       print.info(`waiting for a clone of '${template}': ${reason}`);
       said = reason;
     }

@@ -17,6 +17,7 @@ const numbers = {
   prlimit: { x64: 302, arm64: 261 },
   execve: { x64: 59, arm64: 221 },
   keyctl: { x64: 250, arm64: 219 },
+  pidfd_open: everywhere(434),
   close_range: everywhere(436),
 } as const satisfies Numbers;
 
@@ -73,6 +74,15 @@ export function createLibc(call: SystemCall, architecture: string) {
       const entry = new Int32Array([fd, 1]); // struct pollfd: fd, events (POLLIN), revents
       const time = new Uint32Array([milliseconds / 1000, 0, (milliseconds % 1000) * 1_000_000, 0]); // struct timespec
       return attempt("ppoll", entry, 1, time, null, 0) > 0;
+    },
+
+    /** pidfd_open(2): readable once that process has ended. Undefined where it is gone already. */
+    openProcess(pid: number): number | undefined {
+      const fd = attempt("pidfd_open", pid, 0);
+      if (fd >= 0) return fd;
+      const error = failure("pidfd_open", fd);
+      if (error.errno === "ESRCH") return undefined;
+      throw error;
     },
 
     close: (fd: number): void => void attempt("close", fd),

@@ -55,8 +55,8 @@ export interface RunRequest {
 
 export interface RefillRequest {
   readonly template: string;
-  /** Judged by the daemon. */
-  readonly size: string;
+  /** Judged by the daemon; without one: as the pool has it, or as configured. */
+  readonly size?: string;
   readonly fresh: boolean;
   readonly reclaimOnly: boolean;
 }
@@ -113,11 +113,12 @@ function readRefill(parsed: Parsed): RefillRequest {
   const fitting = new Set(["refill", "fresh", "reclaim", ...everywhere.map(({ long }) => long)]);
   const stranger = parsed.given.find(({ long }) => !fitting.has(long));
   if (stranger) throw usage(`${spelling(stranger)} does not go with -r`);
-  if (parsed.operands[0] !== undefined) throw usage(`unexpected word '${parsed.operands[0]}' after -r TEMPLATE N`);
+  if (parsed.operands[0] !== undefined) throw usage(`unexpected word '${parsed.operands[0]}' after -r TEMPLATE [N]`);
   if (parsed.has("fresh") && parsed.has("reclaim"))
     throw usage("-f makes new clones and -s makes none: give one of them");
-  const [template = "", size = ""] = parsed.values("refill");
-  return { template, size, fresh: parsed.has("fresh"), reclaimOnly: parsed.has("reclaim") };
+  const [template = "", size] = parsed.values("refill");
+  const rest = { fresh: parsed.has("fresh"), reclaimOnly: parsed.has("reclaim") };
+  return { template, ...(size === undefined ? {} : { size }), ...rest };
 }
 
 /** Undefined when the first word is not one of ours, so that it is a program's. */
@@ -169,7 +170,7 @@ function readEdit(
   const common = readCommon([outer, parsed], environment);
   if (parsed.has("help")) return { ...common, kind: "help" };
   const [template, ...command] = parsed.operands;
-  if (template === undefined) throw usage("'template edit' needs NAME");
+  if (template === undefined) throw usage("'template edit' needs TEMPLATE");
   const [first = "/bin/sh", ...others] = command;
   return {
     ...common,

@@ -130,11 +130,11 @@ function readGrant(text: string): Grant | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { lease, template, snapshot, view, userns, uid, gid } = value;
+  const { lease, template, snapshot, view, userns, uid, gid, onDemand } = value;
   if (!isName(lease) || !isName(template) || !isName(snapshot)) return undefined;
   if (!isPath(view) || !isPath(userns)) return undefined;
   if (!isUnprivileged(uid) || !isUnprivileged(gid)) return undefined;
-  return { lease, template, snapshot, view, userns, uid, gid };
+  return { lease, template, snapshot, view, userns, uid, gid, onDemand: onDemand === true };
 }
 
 const isName = (value: unknown): value is string => typeof value === "string" && value !== "";

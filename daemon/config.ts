@@ -6,51 +6,93 @@ import { type AST, getStaticTOMLValue, ParseError, parseTOML } from "toml-eslint
 import { IsolateError } from "./protocol/errors.ts";
 
 const strict = { additionalProperties: false } as const;
-const path = (value: string) => Type.String({ pattern: "^/", default: value });
+const path = (value: string, description: string) => Type.String({ pattern: "^/", default: value, description });
 const nameOrId = Type.Union([Type.String({ minLength: 1 }), Type.Integer({ minimum: 0 })]);
 const poolSize = { minimum: 0, maximum: 100 };
 
 const TemplateConfig = Type.Object(
   {
-    /** A ZFS dataset, or a template of the overlay store. */
-    name: Type.String({ minLength: 1 }),
-    /** Clones to keep ready. */
-    size: Type.Optional(Type.Integer(poolSize)),
-    /** Who may lease from it: names or ids. With neither `users` nor `groups`, every member. */
-    users: Type.Optional(Type.Array(nameOrId)),
-    groups: Type.Optional(Type.Array(nameOrId)),
-    /** A glob that the names of usable snapshots fit. */
-    snapshots: Type.Optional(Type.String({ minLength: 1 })),
+    name: Type.String({
+      minLength: 1,
+      description: "A ZFS dataset, or a template of the overlay store.",
+      examples: ["rpool/isolate/debian"],
+    }),
+    size: Type.Optional(
+      Type.Integer({
+        ...poolSize,
+        description: "Clones to keep ready. A size that 'isolate -r' has set since holds until this one changes.",
+        examples: [5],
+      }),
+    ),
+    users: Type.Optional(
+      Type.Array(nameOrId, {
+        description:
+          "Who may lease from it, by names or ids, besides the groups. With neither users nor groups every member may.",
+        examples: [["ann", 1001]],
+      }),
+    ),
+    groups: Type.Optional(
+      Type.Array(nameOrId, {
+        description: "Members of these groups may, too, if they are members of the group of all as well.",
+        examples: [["builders"]],
+      }),
+    ),
+    snapshots: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: "A glob of * and ? that the names of usable snapshots fit. By default all are.",
+        examples: ["release-*"],
+      }),
+    ),
   },
   strict,
 );
 
-const Config = Type.Object(
+/** The descriptions are what isolated.toml(5) and the packaged isolated.toml say. */
+export const Config = Type.Object(
   {
-    /** Its members may lease; a name or a gid. */
-    group: Type.Union(nameOrId.anyOf, { default: "isolate" }),
-    socket: path("/run/isolate/isolated.sock"),
-    state_dir: path("/var/lib/isolate"),
-    runtime_dir: path("/run/isolate"),
+    group: Type.Union(nameOrId.anyOf, { default: "isolate", description: "Its members may lease; a name or a gid." }),
+    socket: path(
+      "/run/isolate/isolated.sock",
+      "Where the daemon listens. Under systemd isolated.socket decides that instead.",
+    ),
+    state_dir: path("/var/lib/isolate", "The database and the overlay store."),
+    runtime_dir: path("/run/isolate", "Views, user namespaces and signal files."),
     log_level: Type.Union(
       (["trace", "debug", "info", "warn", "error", "fatal"] as const).map((level) => Type.Literal(level)),
-      { default: "info" },
+      { default: "info", description: "The least urgent messages that are logged." },
     ),
+    on_demand: Type.Boolean({
+      default: false,
+      description:
+        "For hosts that start the daemon only when it is needed: a client stays until its sandbox has ended, and then " +
+        "connects once, so that the socket starts the daemon, which reclaims the clone and fills the pool.",
+    }),
     limits: Type.Object(
       {
-        /** Clones of one user that are not yet gone. */
-        leases_per_user: Type.Integer({ minimum: 1, default: 64 }),
+        leases_per_user: Type.Integer({
+          minimum: 1,
+          default: 64,
+          description: "How many clones of one user there may be until they are gone.",
+        }),
       },
-      { ...strict, default: {} },
+      { ...strict, default: {}, description: "What one user may use up." },
     ),
     pool: Type.Object(
       {
-        /** For templates that name no size. */
-        size: Type.Integer({ ...poolSize, default: 5 }),
-        /** Clones that are made at once, in all pools together. */
-        refill_concurrency: Type.Integer({ minimum: 1, maximum: 64, default: 4 }),
+        size: Type.Integer({
+          ...poolSize,
+          default: 5,
+          description: "Clones to keep ready of each template that names no size.",
+        }),
+        refill_concurrency: Type.Integer({
+          minimum: 1,
+          maximum: 64,
+          default: 4,
+          description: "Clones that are made at once, in all pools together.",
+        }),
       },
-      { ...strict, default: {} },
+      { ...strict, default: {}, description: "What all pools have in common." },
     ),
     /** The log of leases, for `isolate log`. */
     lease_log: Type.Object(
@@ -69,21 +111,31 @@ const Config = Type.Object(
     ),
     ids: Type.Object(
       {
-        subuid: path("/etc/subuid"),
-        subgid: path("/etc/subgid"),
-        /** First of the ids that the daemon gives to users without a range of their own. */
-        base: Type.Integer({ minimum: 65536, maximum: 0x7ffd0000, default: 0x70000000 }),
+        subuid: path("/etc/subuid", "The users' ranges of user ids, subuid(5)."),
+        subgid: path("/etc/subgid", "The users' ranges of group ids, subgid(5)."),
+        base: Type.Integer({
+          minimum: 65536,
+          maximum: 0x7ffd0000,
+          default: 0x70000000,
+          description: "The first of the ids that the daemon gives to users without a range of their own.",
+        }),
       },
-      { ...strict, default: {} },
+      { ...strict, default: {}, description: "The host's ids that stand for those of a sandbox." },
     ),
     zfs: Type.Object(
       {
-        /** zfsprops(7) refquota of each clone. */
-        refquota: Type.String({ pattern: "^(none|[0-9]+[KMGTP]?)$", default: "none" }),
+        refquota: Type.String({
+          pattern: "^(none|[0-9]+[KMGTP]?)$",
+          default: "none",
+          description: "The refquota of each clone, zfsprops(7).",
+        }),
       },
-      { ...strict, default: {} },
+      { ...strict, default: {}, description: "Templates that are ZFS datasets." },
     ),
-    template: Type.Array(TemplateConfig, { default: [] }),
+    template: Type.Array(TemplateConfig, {
+      default: [],
+      description: "One for each template that is to have other than the common settings, or that is a dataset.",
+    }),
   },
   strict,
 );

@@ -11,7 +11,7 @@ export interface HealthOptions {
   readonly store: Pick<Store, "heldBy">;
   readonly stateDirectory: string;
   /** Clones of one user. */
-  readonly limit: number;
+  readonly limit: () => number;
   readonly version: string;
 }
 
@@ -35,7 +35,7 @@ export function createHealth(options: HealthOptions): Health {
         mend: failure?.hint ?? null,
       })),
       space: [own, ...(await Promise.all(spaces)).flat()],
-      limits: { leasesPerUser: limit, held: store.heldBy(uid) },
+      limits: { leasesPerUser: limit(), held: store.heldBy(uid) },
     };
   };
 }

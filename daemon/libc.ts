@@ -173,6 +173,22 @@ export function peerInode(inode: number): number | undefined {
   }
 }
 
+// --- Unix sockets that node:net has no call for: unix(7).
+
+const getsockname = func("getsockname", "int", ["int", "void *", "void *"]);
+const AF_UNIX = 1;
+const pathOffset = 2;
+
+/** Where that socket listens; undefined where it is no Unix socket with a path. */
+export function listeningPath(fd: number): string | undefined {
+  const address = Buffer.alloc(110); // struct sockaddr_un
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(address.length);
+  checked("getsockname", getsockname(fd, address, length));
+  const path = address.toString("utf8", pathOffset, length.readUInt32LE()).replace(/\0.*$/s, "");
+  return address.readUInt16LE() === AF_UNIX && path !== "" ? path : undefined;
+}
+
 // --- Locks: flock(2).
 
 const flock = func("flock", "int", ["int", "int"]);

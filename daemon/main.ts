@@ -2,10 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Command } from "commander";
+import { setImmediate } from "node:timers/promises";
 import type { Logger } from "pino";
 import { createAccounts } from "./accounts.ts";
-import { type Config, type ConfigOverrides, defaultConfigFile, loadConfig } from "./config.ts";
+import { type Config, defaultConfigFile, loadConfig } from "./config.ts";
+import { type Flags, readFlags } from "./flags.ts";
 import { createHealth } from "./health.ts";
 import { lockStateDirectory, requireHost } from "./host-lock.ts";
 import { createHandlers } from "./http/handlers.ts";
@@ -23,6 +24,7 @@ import { createLeases } from "./leases/leases.ts";
 import { createPools } from "./leases/pools.ts";
 import { reconcileRows, reconcileStorage } from "./leases/reconcile.ts";
 import { createSandboxes } from "./leases/sandboxes.ts";
+import { createSignals } from "./leases/signals.ts";
 import { openStore } from "./leases/store.ts";
 import { createUsage } from "./leases/usage.ts";
 import { createLog } from "./log.ts";
@@ -30,47 +32,25 @@ import { createMetrics } from "./metrics.ts";
 import { IsolateError, isolateFailed, toIsolateError } from "./protocol/errors.ts";
 import { parseTemplateName } from "./protocol/names.ts";
 import { version } from "./protocol/version.ts";
+import { describeStatus } from "./status.ts";
 import { createOverlayDriver } from "./storage/overlay.ts";
 import { openStorage } from "./storage/storage.ts";
 import { createZfsDriver } from "./storage/zfs.ts";
+import { createServiceManager, monotonicMicroseconds, type ServiceManager } from "./systemd.ts";
+import { feedWatchdog } from "./watchdog.ts";
 
 /** Connections of one user beside those of their leases. */
 const plainConnections = 256;
 /** Milliseconds that a stop waits for clones that are being made or destroyed. */
 const stopPatience = 10_000;
 
-interface Flags {
-  readonly config?: string;
-  readonly socket?: string;
-  readonly stateDir?: string;
-  readonly runtimeDir?: string;
-}
+/** Milliseconds between two looks at what the service manager shows as our status. */
+const statusInterval = 1000;
+/** Of the configuration, what a reload applies; the rest is read at the start alone. */
+const reloadable: readonly string[] = ["template", "pool", "limits", "log_level", "on_demand"];
 
-function readFlags(argv: readonly string[]): Flags {
-  return new Command("isolated")
-    .description("keeps pools of fresh clones of template roots and leases them to members of a group")
-    .option("--config <file>", `configuration, by default ${defaultConfigFile}`)
-    .option("--socket <path>", "socket to listen at")
-    .option("--state-dir <directory>", "database and overlay store")
-    .option("--runtime-dir <directory>", "views and user namespaces")
-    .version(version)
-    .allowExcessArguments(false)
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : isolateFailed))
-    .parse(argv)
-    .opts<Flags>();
-}
-
-function configure(flags: Flags): Config {
-  const overrides: ConfigOverrides = {
-    ...(flags.socket === undefined ? {} : { socket: flags.socket }),
-    ...(flags.stateDir === undefined ? {} : { state_dir: flags.stateDir }),
-    ...(flags.runtimeDir === undefined ? {} : { runtime_dir: flags.runtimeDir }),
-  };
-  return loadConfig(flags.config ?? defaultConfigFile, flags.config !== undefined, overrides);
-}
-
-/** sd_listen_fds(3): the one socket is descriptor 3. */
-const activated = process.env.LISTEN_PID === String(process.pid) && process.env.LISTEN_FDS === "1";
+const configure = ({ config, overrides }: Flags): Config =>
+  loadConfig(config ?? defaultConfigFile, config !== undefined, overrides);
 
 /** What would fail later, when the host has been changed already. Throws `cannot-start` and `bad-name`. */
 function checkNames({ socket, template }: Config): void {
@@ -84,7 +64,19 @@ function checkNames({ socket, template }: Config): void {
   for (const { name } of template) parseTemplateName(name);
 }
 
-async function start(config: Config, log: Logger): Promise<() => Promise<void>> {
+interface Service {
+  /** Where clients reach it. */
+  readonly socket: string;
+  /** Takes on what a running daemon can; gives the keys that wait for the next start. */
+  reload(config: Config): Promise<readonly string[]>;
+  status(problem: string | undefined): string;
+  /** Throws when the database does not answer. */
+  checkStore(): void;
+  stop(): Promise<void>;
+}
+
+async function start(config: Config, manager: ServiceManager, log: Logger): Promise<Service> {
+  let current = config;
   requireHost();
   checkNames(config);
   lockStateDirectory(config.state_dir);
@@ -120,21 +112,23 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
     userName: accounts.userName,
     log,
   });
-  const concurrency = config.pool.refill_concurrency;
-  const keeper = createKeeper({ store, storage, boot, concurrency, clock, log });
-  const limit = config.limits.leases_per_user;
+  const concurrency = (): number => current.pool.refill_concurrency;
+  const released = createSignals(config.runtime_dir, clock, log);
+  const keeper = createKeeper({ store, storage, boot, concurrency, clock, released, log });
+  const limit = (): number => current.limits.leases_per_user;
+  const onDemand = (): boolean => current.on_demand;
   const leaseLog = openLeaseLog({ ...config.lease_log, file: join(config.state_dir, "leases.db"), clock, log });
   const usage = createUsage({ storage, templates: keeper.templates, clock, log });
-  const pools = createPools({ store, keeper, storage, usage, config });
+  const pools = createPools({ store, keeper, storage, usage, config: () => current });
   const observe = createMetrics({ version, pools: pools.list, unsaved: leaseLog.unsaved });
-  const leases = createLeases({ store, keeper, storage, namespaces, limit, clock, leaseLog, observe, log });
+  const leases = createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, leaseLog, observe, log });
   const edits = createEdits({ storage, namespaces, leaseLog, clock, log });
   const sandboxes = createSandboxes({ leases, edits, clone: store.clone });
   const health = createHealth({ storage, keeper, store, stateDirectory: config.state_dir, limit, version });
   const policy = createPolicy({
     isSubordinate,
     group: { name: String(config.group), gid },
-    templates: config.template,
+    templates: () => current.template,
     accounts,
   });
   const validate = createValidate();
@@ -163,49 +157,115 @@ async function start(config: Config, log: Logger): Promise<() => Promise<void>> 
 
   await app.ready();
   app.server.on("upgrade", leaseSockets.onUpgrade);
-  limitConnections(app.server, limit + plainConnections);
-  await listen(app.server, config.socket, gid, activated);
-  log.info({ socket: config.socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");
+  limitConnections(app.server, () => limit() + plainConnections);
+  await listen(app.server, config.socket, gid, manager.socket?.fd);
+  const socket = manager.socket?.path ?? config.socket;
+  log.info({ socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");
 
-  return async () => {
-    leases.drain();
-    for (const stop of unwatch) stop();
-    await keeper.stop(stopPatience);
-    leaseSockets.abandon();
-    await app.close();
-    namespaces.close();
-    leaseLog.close();
-    store.close();
+  return {
+    socket,
+    async reload(next) {
+      const keys = Object.keys(next) as (keyof Config)[];
+      const later = keys.filter(
+        (key) => !reloadable.includes(key) && JSON.stringify(next[key]) !== JSON.stringify(config[key]),
+      );
+      const before = current;
+      current = next;
+      try {
+        await pools.open();
+      } catch (error) {
+        current = before;
+        throw error;
+      }
+      log.level = next.log_level;
+      return later;
+    },
+    status: (problem) => describeStatus(keeper.describe(), problem),
+    checkStore: () => store.check(),
+    async stop() {
+      // Whoever comes from now on waits in the socket that systemd keeps, for the next daemon.
+      app.server.close();
+      leases.drain();
+      for (const stop of unwatch) stop();
+      await keeper.stop(stopPatience);
+      // So that those who waited in vain get their answer first: their client then asks the next daemon.
+      await setImmediate();
+      leaseSockets.abandon();
+      await app.close();
+      namespaces.close();
+      leaseLog.close();
+      store.close();
+    },
   };
 }
 
-async function notify(state: "ready" | "stopping"): Promise<void> {
-  if (!process.env.NOTIFY_SOCKET) return;
-  const { default: systemd } = await import("sd-notify");
-  if (state === "ready") systemd.ready();
-  else systemd.stopping();
+/** Tells the service manager of each change, and as long as the daemon is well. Returns what ends it. */
+function report(service: Service, problem: () => string | undefined, manager: ServiceManager, log: Logger): () => void {
+  let said = "";
+  const tell = (): void => {
+    const status = service.status(problem());
+    if (status !== said) manager.notify(`STATUS=${status}`);
+    said = status;
+  };
+  const timer = setInterval(tell, statusInterval);
+  tell();
+  const { socket, checkStore } = service;
+  const period = manager.watchdog;
+  const alive = (): void => manager.notify("WATCHDOG=1");
+  const unwatch = period === undefined ? undefined : feedWatchdog({ socket, checkStore, period, alive, log });
+  return () => {
+    clearInterval(timer);
+    unwatch?.();
+  };
 }
 
 async function main(): Promise<void> {
-  const config = configure(readFlags(process.argv));
+  const flags = readFlags(process.argv, isolateFailed);
+  const config = configure(flags);
   const log = createLog(config.log_level);
-  const stop = await start(config, log);
-  await notify("ready");
+  const manager = createServiceManager(process.env);
+  let problem: string | undefined;
+
+  async function reload(service: Service): Promise<void> {
+    manager.notify("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`);
+    try {
+      const next = configure(flags);
+      checkNames(next);
+      const waiting = await service.reload(next);
+      problem = undefined;
+      log.info("the configuration is loaded again");
+      if (waiting.length > 0) log.warn({ keys: waiting }, "changes of these keys wait for a restart of the daemon");
+    } catch (error) {
+      problem = toIsolateError(error).message;
+      log.error({ err: error }, "cannot load the configuration again, and the one from before stays");
+    }
+    manager.notify("READY=1", `STATUS=${service.status(problem)}`);
+  }
+
+  const starting = start(config, manager, log);
+  let turn: Promise<unknown> = starting;
+  process.on("SIGHUP", () => {
+    turn = turn.then(async () => reload(await starting));
+  });
+  const service = await starting;
+  manager.notify("READY=1", `STATUS=${service.status(problem)}`);
+  const unreport = report(service, () => problem, manager, log);
+
   let stopping = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stopping) return;
       stopping = true;
       log.info({ signal }, "stopping; running sandboxes go on");
-      notify("stopping")
-        .then(stop)
-        .then(
-          () => process.exit(0),
-          (error: unknown) => {
-            log.error({ err: error }, "cannot stop in order");
-            process.exit(isolateFailed);
-          },
-        );
+      unreport();
+      manager.notify("STOPPING=1");
+      service.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.error({ err: error }, "cannot stop in order");
+          process.exit(isolateFailed);
+        },
+      );
     });
   }
 }

@@ -5,10 +5,11 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nativeModules } from "./packages.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
-const { version, dependencies } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+const { version } = JSON.parse(readFileSync(at("package.json"), "utf8"));
 
 function run(program, args) {
   try {
@@ -29,8 +30,8 @@ run(at("node_modules/.bin/tsc"), []);
 // A small young generation: the daemon keeps little, and 17 MB stay free.
 const shebang = "#!/usr/bin/env -S node --max-semi-space-size=1";
 
-// The daemon: one module beside node_modules, which keep the native parts and everything that loads files of its own.
-const external = Object.keys(dependencies).flatMap((name) => ["--external", name]);
+// The daemon: one module. Only what is native stays in node_modules.
+const external = nativeModules.flatMap((name) => ["--external", name]);
 run(bun, [
   "build",
   "daemon/main.ts",

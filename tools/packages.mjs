@@ -19,8 +19,13 @@ export const packages = {
   run: ["bubblewrap", "mount", "tar", "util-linux"],
   /** For `isolate template create`, whatever its source. */
   template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
+  /** For `npm run package`, beside `build`. */
+  package: ["binutils", "dpkg-dev", "lintian", "mandoc"],
   /** For `npm test` and `npm run bench`. */
-  test: ["attr", "e2fsprogs", "hyperfine", "procps", "strace", "tmux"],
+  test: ["attr", "e2fsprogs", "fish", "hyperfine", "procps", "strace", "systemd", "tmux", "zsh"],
 };
+
+/** Node modules that hold compiled code, which no bundle can take in. */
+export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 
 export const groupNames = Object.keys(packages);

@@ -131,10 +131,10 @@ function nodeHeaders() {
 }
 
 /** Runs a program whose output interests nobody unless it fails. */
-export function quietly(program, args, { env = process.env } = {}) {
+export function quietly(program, args, { env = process.env, cwd = root } = {}) {
   const started = Date.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
     let log = "";
     const keep = (chunk) => {
       log = (log + chunk).slice(-64_000);

@@ -46,7 +46,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const container = engine ? undefined : await probeContainer(request, facts);
   if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
   const { root: bare, identity } = ask
-    ? leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
+    ? await leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
     : await ownRoot(facts);
   const root = { ...bare, filter };
   const planned = plan(request, facts, root, looker(context.libc));
@@ -118,7 +118,9 @@ function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk
   return "directory" in root ? undefined : { socket, ...root, wait, command };
 }
 
-function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): Taken {
+async function leasedRoot({ descriptor, grant }: Lease, { socket, libc, print }: RunContext): Promise<Taken> {
+  // While we are still who the daemon's socket lets in.
+  if (grant.onDemand) await (await import("../wake.ts")).leaveWaker(socket);
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };

@@ -64,7 +64,8 @@ export interface Policy {
 
 export interface PolicyOptions {
   readonly group: { readonly name: string; readonly gid: number };
-  readonly templates: readonly TemplateConfig[];
+  /** Asked each time, since the configuration may be loaded again. */
+  readonly templates: () => readonly TemplateConfig[];
   readonly accounts: Accounts;
   readonly isSubordinate: IsSubordinate;
 }
@@ -78,7 +79,7 @@ export function createPolicy({ group, templates, accounts, isSubordinate }: Poli
       if (access === "root") throw new IsolateError("not-root", { what: verb });
     },
     async mayLease(peer, template) {
-      const entry = templates.find((one) => one.name === template);
+      const entry = templates().find((one) => one.name === template);
       if (peer.uid === 0 || !entry || (!entry.users && !entry.groups)) return;
       for (const user of entry.users ?? []) if ((await accounts.uid(user)) === peer.uid) return;
       for (const name of entry.groups ?? []) {

@@ -22,6 +22,8 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
     logger: false,
     bodyLimit: 64 * 1024,
     forceCloseConnections: "idle",
+    // A daemon that stops says so itself, in the words of the one table.
+    return503OnClosing: false,
     // Milliseconds for a request to say what it is. Its body may take long: a template is large.
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
   });
@@ -64,7 +66,7 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
 }
 
 /** No user keeps others out by connections alone: what is above `perUser` is closed at once. Root is not counted. */
-export function limitConnections(server: Server, perUser: number): void {
+export function limitConnections(server: Server, perUser: () => number): void {
   const open = new Map<number, number>();
   server.on("connection", (socket: Socket) => {
     let uid: number;
@@ -75,7 +77,7 @@ export function limitConnections(server: Server, perUser: number): void {
       return;
     }
     const count = (open.get(uid) ?? 0) + 1;
-    if (uid !== 0 && count > perUser) {
+    if (uid !== 0 && count > perUser()) {
       socket.destroy();
       return;
     }
@@ -89,16 +91,16 @@ export function limitConnections(server: Server, perUser: number): void {
 }
 
 /**
- * Listens at `path`, open to root and the group alone, or on the socket that systemd holds (sd_listen_fds(3)). The
- * caller holds the lock of the state directory, so what is at `path` is stale.
+ * Listens at `path`, open to root and the group alone, or on the socket that systemd holds and we `inherited`
+ * (sd_listen_fds(3)). The caller holds the lock of the state directory, so what is at `path` is stale.
  */
-export async function listen(server: Server, path: string, gid: number, activated: boolean): Promise<void> {
-  if (!activated) rmSync(path, { force: true });
+export async function listen(server: Server, path: string, gid: number, inherited: number | undefined): Promise<void> {
+  if (inherited === undefined) rmSync(path, { force: true });
   const umask = process.umask(0o177);
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(activated ? { fd: 3 } : { path }, resolve);
+      server.listen(inherited === undefined ? { path } : { fd: inherited }, resolve);
     });
   } catch (error) {
     const wrong = `cannot listen at ${path}: ${(error as Error).message}`;
@@ -106,7 +108,7 @@ export async function listen(server: Server, path: string, gid: number, activate
   } finally {
     process.umask(umask);
   }
-  if (activated) return;
+  if (inherited !== undefined) return;
   chownSync(path, 0, gid);
   chmodSync(path, 0o660);
 }

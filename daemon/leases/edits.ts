@@ -67,7 +67,7 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
         const view = join(directory, `edit.${template.replaceAll("/", ":")}`);
         mkdirSync(view, { mode: 0o700, recursive: true });
         await storage.of(template).edit(template, { userns: fd, uid, gid }, view);
-        const grant: Grant = { lease: template, template, snapshot: template, view, userns, uid, gid };
+        const grant: Grant = { lease: template, template, snapshot: template, view, userns, uid, gid, onDemand: false };
         leaseLog.began({
           lease: template,
           kind: "edit",

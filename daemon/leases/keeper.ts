@@ -54,6 +54,8 @@ interface PoolState {
   retry: NodeJS.Timeout | null;
   refill: NodeJS.Timeout | null;
   removing: boolean;
+  /** The configuration names it no more. */
+  dropped: boolean;
   /** The look for the newest snapshot that is under way, and whether another is wanted after it. */
   looking: Promise<void> | null;
   lookAgain: boolean;
@@ -66,9 +68,11 @@ export interface KeeperOptions {
   readonly storage: Storage;
   readonly boot: string;
   /** Clones that are made at once, in all pools together. */
-  readonly concurrency: number;
+  readonly concurrency: () => number;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
+  /** Called whenever a lease of the template has ended. */
+  readonly released: (template: TemplateName) => void;
   readonly log: Logger;
 }
 
@@ -77,7 +81,7 @@ const refillDelay = 10;
 
 export type Keeper = ReturnType<typeof createKeeper>;
 
-export function createKeeper({ store, storage, boot, concurrency, clock, log }: KeeperOptions) {
+export function createKeeper({ store, storage, boot, concurrency, clock, released, log }: KeeperOptions) {
   const pools = new Map<TemplateName, PoolState>();
   const work = createWork(log);
   const attempted = (template: TemplateName): void => {
@@ -96,12 +100,13 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     return lastNanoseconds;
   }
 
+  const isOpen = (pool: PoolState): boolean => !pool.removing && !pool.dropped;
   const clonesOf = (pool: PoolState) => [...store.clonesOf(pool.settings.template)];
   const readyOf = (pool: PoolState) => clonesOf(pool).filter((clone) => clone.state === "ready");
 
   function facts(pool: PoolState) {
     const { latest, freshAfter, creating, settings, waiters, retry } = pool;
-    const size = pool.removing ? 0 : settings.size;
+    const size = isOpen(pool) ? settings.size : 0;
     const waiting = waiters.length;
     return { size, waiting, latest, freshAfter, creating, backingOff: retry !== null, ready: readyOf(pool) };
   }
@@ -120,7 +125,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     serve(pool);
     const { create, reclaim } = plan(facts(pool));
     for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));
-    for (let count = 0; count < create && creatingNow < concurrency; count++) startClone(pool);
+    for (let count = 0; count < create && creatingNow < concurrency(); count++) startClone(pool);
     ahead.prepare(pool.settings.template);
     for (const watcher of [...pool.watchers]) watcher();
   }
@@ -175,7 +180,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
   /** A clone of the newest snapshot, leased. Throws `unknown-template`, `wait-timeout`, `draining`; aborted: the signal's reason. */
   function take(template: TemplateName, request: TakeRequest): Promise<CloneRecord> {
     const pool = pools.get(template);
-    if (!pool || pool.removing) return Promise.reject(new IsolateError("unknown-template", { template, near: [] }));
+    if (!pool || !isOpen(pool)) return Promise.reject(new IsolateError("unknown-template", { template, near: [] }));
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         clearTimeout(timer);
@@ -298,6 +303,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     const known = pools.get(settings.template);
     if (known) {
       known.settings = settings;
+      known.dropped = false;
       return known;
     }
     const pool: PoolState = {
@@ -310,6 +316,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       retry: null,
       refill: null,
       removing: false,
+      dropped: false,
       looking: null,
       lookAgain: false,
       waiters: [],
@@ -336,6 +343,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     return new Promise((resolve, reject) => {
       const watcher = (): void => {
         try {
+          if (stopped) throw new IsolateError("draining", {});
           if (!done()) return;
           resolve();
         } catch (error) {
@@ -388,9 +396,22 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     keep(settings: PoolSettings): void {
       work.run(lookForSnapshot(openPool(settings)));
     },
-    has: (template: TemplateName): boolean => pools.has(template) && !pools.get(template)?.removing,
-    templates: (): TemplateName[] => [...pools.keys()],
-    describe: (): PoolStatus[] => [...pools.values()].map(describe).sort((a, b) => (a.template < b.template ? -1 : 1)),
+    /** Lets go of a pool: its ready clones are destroyed, and what is in use when it ends. */
+    drop(template: TemplateName): void {
+      const pool = openPool(pools.get(template)?.settings ?? { template, size: 0 });
+      pool.dropped = true;
+      tend(pool);
+    },
+    has(template: TemplateName): boolean {
+      const pool = pools.get(template);
+      return pool !== undefined && isOpen(pool);
+    },
+    templates: (): TemplateName[] => [...pools.values()].filter(isOpen).map(({ settings }) => settings.template),
+    describe: (): PoolStatus[] =>
+      [...pools.values()]
+        .filter((pool) => !pool.dropped || clonesOf(pool).length > 0)
+        .map(describe)
+        .sort((a, b) => (a.template < b.template ? -1 : 1)),
     /** The template may have a new snapshot. */
     changed(template: TemplateName): Promise<void> {
       const pool = pools.get(template);
@@ -398,7 +419,9 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
     },
     /** The lessee gave the clone up. */
     release(id: CloneId): void {
-      reclaimer.retire(store.apply(id, "release"));
+      const clone = store.apply(id, "release");
+      reclaimer.retire(clone);
+      released(clone.template);
     },
     reclaimer,
     /** Destroys all clones of a template and forgets its pool when `remove` has succeeded. Throws `template-busy`. */
@@ -429,6 +452,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, log }: 
       for (const pool of pools.values()) {
         if (pool.retry) clearTimeout(pool.retry);
         for (const waiter of [...pool.waiters]) waiter.refuse(new IsolateError("draining", {}));
+        for (const watcher of [...pool.watchers]) watcher();
       }
       reclaimer.stop();
       await work.settled(patience);

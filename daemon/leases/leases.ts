@@ -41,7 +41,9 @@ export interface LeasesOptions {
   readonly storage: Storage;
   readonly namespaces: UserNamespaces;
   /** Clones of one user that are not yet gone. */
-  readonly limit: number;
+  readonly limit: () => number;
+  /** Whether the lessee is to start the daemon when the lease has ended. */
+  readonly onDemand: () => boolean;
   readonly clock: () => number;
   readonly leaseLog: LeaseLog;
   readonly observe: Pick<Metrics, "waited" | "ended">;
@@ -74,7 +76,7 @@ const SIGKILL = 9;
 export type Leases = ReturnType<typeof createLeases>;
 
 export function createLeases(options: LeasesOptions) {
-  const { store, keeper, storage, namespaces, limit, clock, leaseLog, observe, log } = options;
+  const { store, keeper, storage, namespaces, limit, onDemand, clock, leaseLog, observe, log } = options;
   const held = new Map<CloneId, Held>();
   const holders = createHolderWatch(holderPoll);
   const asking = new Map<number, number>();
@@ -86,7 +88,7 @@ export function createLeases(options: LeasesOptions) {
    */
   async function counted<T>(uid: number, act: (leased: () => void) => Promise<T>): Promise<T> {
     const now = asking.get(uid) ?? 0;
-    if (store.heldBy(uid) + now >= limit) throw new IsolateError("limit-reached", { limit, uid });
+    if (store.heldBy(uid) + now >= limit()) throw new IsolateError("limit-reached", { limit: limit(), uid });
     asking.set(uid, now + 1);
     let asks = true;
     const leased = (): void => {
@@ -174,7 +176,7 @@ export function createLeases(options: LeasesOptions) {
         request.cutOff(uid);
       });
       return {
-        grant: { lease, template, snapshot, view, userns, uid, gid },
+        grant: { lease, template, snapshot, view, userns, uid, gid, onDemand: onDemand() },
         release: () => {
           stopWatching();
           release(clone.id, lessee.pidfd);

@@ -14,7 +14,8 @@ export interface PoolsOptions {
   readonly keeper: Keeper;
   readonly storage: Storage;
   readonly usage: Usage;
-  readonly config: Pick<Config, "pool" | "template">;
+  /** Asked each time, since it may be loaded again. */
+  readonly config: () => Pick<Config, "pool" | "template">;
 }
 
 const largestPool = 100;
@@ -22,18 +23,22 @@ const largestPool = 100;
 export type Pools = ReturnType<typeof createPools>;
 
 export function createPools({ store, keeper, storage, usage, config }: PoolsOptions) {
+  function configuration(template: TemplateName) {
+    const { pool, template: entries } = config();
+    const entry = entries.find((one) => one.name === template);
+    return { entry, configured: entry?.size ?? pool.size };
+  }
+
   /** A size set by `isolate -r` holds until the configuration changes. */
   function settings(template: TemplateName): PoolSettings {
-    const entry = config.template.find((one) => one.name === template);
-    const configured = entry?.size ?? config.pool.size;
+    const { entry, configured } = configuration(template);
     const saved = store.pools().find((pool) => pool.template === template);
     const size = saved && saved.size !== null && saved.configured === configured ? saved.size : configured;
     return { template, size, snapshots: entry?.snapshots };
   }
 
   function remember(template: TemplateName, size: number | null): PoolSettings {
-    const configured = config.template.find((one) => one.name === template)?.size ?? config.pool.size;
-    store.savePool({ template, size, configured });
+    store.savePool({ template, size, configured: configuration(template).configured });
     return settings(template);
   }
 
@@ -60,11 +65,16 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
   }
 
   return {
-    /** Keeps a pool for each template that the configuration, the database or a driver knows. */
+    /**
+     * Keeps a pool for each template that the configuration, the database or a driver knows, and lets go of the others.
+     * At the start, and whenever the configuration has been loaded again.
+     */
     async open(): Promise<void> {
-      const names = new Set<TemplateName>(config.template.map(({ name }) => parseTemplateName(name)));
+      const names = new Set<TemplateName>(config().template.map(({ name }) => parseTemplateName(name)));
       for (const { template } of store.pools()) names.add(template);
       for (const driver of storage.drivers()) for (const { template } of await driver.templates()) names.add(template);
+      const had = new Set([...keeper.templates(), ...[...store.clones()].map(({ template }) => template)]);
+      for (const template of had) if (!names.has(template)) keeper.drop(template);
       for (const template of names) keeper.keep(settings(template));
     },
 
@@ -87,7 +97,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
 
     async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
       const template = parseTemplateName(name);
-      const size = parseSize(text);
+      const size = text === undefined ? undefined : parseSize(text);
       if (!keeper.has(template)) await existing(template);
       if (reclaimOnly) {
         const pool = await keeper.reclaim(template);
@@ -96,8 +106,9 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       }
       // Before anything is remembered: a dataset without a snapshot is no template yet.
       await storage.of(template).latest(template, settings(template).snapshots);
-      const pool = await keeper.setPool(remember(template, size), fresh);
-      return withBytes(pool, await usage.read());
+      const keepsSize = size === undefined && keeper.has(template);
+      const kept = keepsSize ? settings(template) : remember(template, size ?? null);
+      return withBytes(await keeper.setPool(kept, fresh), await usage.read());
     },
 
     async templates(): Promise<Template[]> {

@@ -69,11 +69,14 @@ export interface Store {
   rangeOf(uid: number): number | undefined;
   ranges(): ReadonlyMap<number, number>;
   saveRange(uid: number, start: number): void;
+  /** Throws what SQLite says when it cannot answer. */
+  check(): void;
   close(): void;
 }
 
-const schemaVersion = 1;
-const schema = `
+/** Each step takes a database from the version of its index to the next one. A step that was released never changes. */
+const migrations: readonly string[] = [
+  `
   CREATE TABLE meta (store_id TEXT NOT NULL) STRICT;
   CREATE TABLE pools (template TEXT PRIMARY KEY, size INTEGER, configured INTEGER NOT NULL) STRICT;
   CREATE TABLE clones (
@@ -81,7 +84,8 @@ const schema = `
     made INTEGER NOT NULL, uid INTEGER, pid INTEGER, start_time TEXT, command TEXT, since INTEGER, view TEXT, error TEXT
   ) STRICT;
   CREATE TABLE ranges (uid INTEGER PRIMARY KEY, start INTEGER NOT NULL UNIQUE) STRICT;
-`;
+`,
+];
 
 type Row = Record<string, string | number | bigint | null>;
 
@@ -93,16 +97,16 @@ export function openStore(file: string, newId: () => string): Store {
   db.pragma("journal_mode = WAL");
   db.pragma("synchronous = NORMAL");
   const version = Number(db.pragma("user_version", { simple: true }));
-  if (version > schemaVersion) {
+  if (version > migrations.length) {
     db.close();
-    const wrong = `the database ${file} is of a newer isolate (version ${version}, this one knows ${schemaVersion})`;
+    const wrong = `the database ${file} is of a newer isolate (version ${version}, this one knows ${migrations.length})`;
     throw new IsolateError("cannot-start", { wrong, mend: "install that newer version again" });
   }
-  if (version === 0) {
+  if (version < migrations.length) {
     db.transaction(() => {
-      db.exec(schema);
-      db.prepare("INSERT INTO meta VALUES (?)").run(newId());
-      db.pragma(`user_version = ${schemaVersion}`);
+      for (const step of migrations.slice(version)) db.exec(step);
+      if (version === 0) db.prepare("INSERT INTO meta VALUES (?)").run(newId());
+      db.pragma(`user_version = ${migrations.length}`);
     })();
   }
 
@@ -190,6 +194,7 @@ export function openStore(file: string, newId: () => string): Store {
     saveRange(uid, start) {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
     },
+    check: () => void db.prepare("SELECT count(*) FROM meta").get(),
     close: () => db.close(),
   };
 }

@@ -106,7 +106,7 @@ const table = {
     (d) => `cannot find the user ${quoted(d.user)}`,
     "a user that is no more is found by number",
   ),
-  draining: entry(503, "cannot lease: the daemon is stopping", "try again when it is up"),
+  draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is up"),
   "template-exists": entry<{ template: string }>(
     409,
     (d) => `cannot create the template ${quoted(d.template)}: it exists`,

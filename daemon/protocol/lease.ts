@@ -22,4 +22,6 @@ export interface Grant {
   /** The host ids that are container 0. They are the caller's own, unless the caller is root. */
   readonly uid: number;
   readonly gid: number;
+  /** The daemon may have been stopped when the lease ends: the lessee connects once more then, which starts it. */
+  readonly onDemand: boolean;
 }

@@ -22,11 +22,14 @@ export type LeaseQuery = Static<typeof LeaseQuery>;
 export const TemplateQuery = Type.Object({ template: name }, strict);
 export type TemplateQuery = Static<typeof TemplateQuery>;
 
-/** `size` is text as the user typed it, so that the one place that judges it is the daemon. */
+/**
+ * `size` is text as the user typed it, so that the one place that judges it is the daemon. Without it the pool keeps the
+ * size that it has, or gets the configured one.
+ */
 export const PoolRequest = Type.Object(
   {
     template: name,
-    size: Type.String({ maxLength: 100 }),
+    size: Type.Optional(Type.String({ maxLength: 100 })),
     /** Replace every ready clone by a new one. */
     fresh: Type.Boolean(),
     /** Reclaim what is used and make none. */

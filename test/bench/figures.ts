@@ -24,8 +24,7 @@ const goal = ({ goal: value, unit }: Figure): string =>
 
 export function markdown(figures: readonly Figure[]): string {
   const rows = figures.map(
-    (figure) =>
-      `| ${figure.what} | ${text(figure)} | ${goal(figure)} | \`${figure.command}\` |`,
+    (figure) => `| ${figure.what} | ${text(figure)} | ${goal(figure)} | \`${figure.command}\` |`,
   );
   return ["| what | measured | goal | command |", "|---|---|---|---|", ...rows].join("\n");
 }

@@ -181,8 +181,7 @@ describe("-r", () => {
   );
 
   test.each([
-    [["-r"], "-r needs TEMPLATE and N"],
-    [["-r", "debian"], "-r needs TEMPLATE and N"],
+    [["-r"], "-r needs TEMPLATE and [N]"],
     [["-r", "debian", "3", "true"], "unexpected word 'true'"],
     [["-r", "debian", "3", "-f", "-s"], "give one of them"],
     [["-r", "debian", "3", "-z", "debian"], "-z does not go with -r"],
@@ -256,7 +255,7 @@ describe("commands", () => {
   test.each([
     [["template"], "'template' needs one of: ls, create,"],
     [["template", "destroy", "x"], "'template' needs one of"],
-    [["template", "rm"], "needs NAME"],
+    [["template", "rm"], "needs TEMPLATE"],
     [["template", "create", "x"], "needs one of --dir DIR, --tar FILE and --debian SUITE"],
     [["template", "create", "x", "--dir", "/a", "--tar", "/b"], "needs one of"],
     [["template", "create", "x", "--zip", "/a"], "unknown option --zip"],

@@ -33,6 +33,16 @@ describe("-r TEMPLATE N", () => {
     }
   });
 
+  test("without N the pool keeps its size, and whatever it lacks is made", async () => {
+    for (const size of [2, 5]) {
+      await asRoot("-r", world.template, String(size));
+      const { code, stdout } = await asRoot("-r", world.template);
+      expect(code).toBe(0);
+      expect(stdout).toContain(world.template);
+      expect(await world.pool()).toMatchObject({ size, ready: size });
+    }
+  });
+
   test("-f replaces every ready clone, -s makes none", async () => {
     const name = async () => (await world.isolate(["-z", world.template, "hostname"])).stdout;
     const first = await name();

@@ -30,6 +30,8 @@ export interface WorldOptions {
   readonly size?: number;
   /** Where the runtime directory is made; with the rest if not given. /run is a tmpfs on most hosts. */
   readonly runtimeParent?: string;
+  /** Of the daemon, beside what every program here gets. */
+  readonly daemonEnvironment?: Readonly<Record<string, string>>;
   /** false: no template is made. */
   readonly template?: boolean;
   /** The state directory is a file system of its own, of this size. (ZFS's templates are not in there.) */
@@ -53,10 +55,12 @@ export async function createWorld(options: WorldOptions = {}) {
   let daemon: ChildProcess | undefined;
 
   writeFileSync(at("subuid"), `${alice.uid}:200000:65536\n`);
-  writeFileSync(
-    at("isolated.toml"),
-    `group = ${group}\nsocket = "${socket}"\nstate_dir = "${state}"\nruntime_dir = "${runtime}"\nlog_level = "debug"\n${options.config ?? ""}\n[ids]\nsubuid = "${at("subuid")}"\nsubgid = "${at("subuid")}"\n`,
-  );
+  const configure = (more: string): void =>
+    writeFileSync(
+      at("isolated.toml"),
+      `group = ${group}\nsocket = "${socket}"\nstate_dir = "${state}"\nruntime_dir = "${runtime}"\nlog_level = "debug"\n${more}\n[ids]\nsubuid = "${at("subuid")}"\nsubgid = "${at("subuid")}"\n`,
+    );
+  configure(options.config ?? "");
   // A member reaches the socket and the views through it.
   await must(["chmod", "755", directory]);
 
@@ -79,6 +83,8 @@ export async function createWorld(options: WorldOptions = {}) {
     pools,
     log: (): string => readFileSync(logFile, "utf8"),
     daemonPid: (): number => daemon?.pid ?? 0,
+    /** Writes the configuration anew, with these lines in place of the ones it was made with. */
+    configure,
     /** The client started and left running. */
     begin: (args: readonly string[], run_: RunOptions = {}): ChildProcess =>
       start([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } }),
@@ -92,7 +98,7 @@ export async function createWorld(options: WorldOptions = {}) {
         at("isolated.toml"),
         logFile,
       ];
-      daemon = start(command);
+      daemon = start(command, { env: options.daemonEnvironment ?? {} });
       const started = daemon;
       await eventually("the daemon answers", async () => {
         if (started.exitCode !== null) throw new Error(`the daemon ended: ${world.log()}`);

@@ -1,6 +1,7 @@
 /**
  * `npm run test:system -- [--shell] [jest's arguments]`: the tests that need a real ZFS and a real systemd, in a virtual
- * machine that is made for them and thrown away.
+ * machine that is made for them and thrown away. Then the package, installed in the same machine, which is booted again
+ * on the way.
  *
  * `--shell` boots the same guest, prints how to get in, and waits until Ctrl-C.
  */
@@ -10,8 +11,9 @@ import { debianTar } from "../support/debian-root.ts";
 import { cacheDirectory } from "./cache.ts";
 import { openLog } from "./command.ts";
 import { ensureImage } from "./image.ts";
+import { type InstalledPart, installedDirectory, installedParts } from "./installed-parts.ts";
 import { jestArguments } from "./jest-arguments.ts";
-import { poolName, prepareGuest, projectDirectory } from "./prepare-guest.ts";
+import { mountProject, poolName, prepareGuest, projectDirectory } from "./prepare-guest.ts";
 import { createProgress } from "./progress.ts";
 import { makeProjectDisk, rootTarName } from "./project-disk.ts";
 import type { Accelerator } from "./qemu.ts";
@@ -69,6 +71,21 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   return guest.run(command, { env });
 }
 
+/** In their order, since each begins where the one before has left the machine. Ends with the first that fails. */
+async function runInstalled(guest: Guest, parts: readonly InstalledPart[], args: readonly string[]): Promise<number> {
+  for (const { pattern, reboot } of parts) {
+    if (reboot) {
+      say("booting the guest again");
+      await guest.reboot();
+      await mountProject(guest);
+    }
+    say(`running ${pattern}`);
+    const code = await runTests(guest, [pattern, ...args]);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
 async function offerShell(guest: Guest): Promise<void> {
   process.stdout.write(`
 The guest runs until Ctrl-C. For a shell in it:
@@ -83,6 +100,18 @@ The project is in ${projectDirectory}. After another build, from the checkout:
   await Promise.race([guest.ended, new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve))]);
 }
 
+/** Which tests are wanted; `rest` are jest's other arguments. Without a pattern all are. */
+function divide(args: readonly string[]) {
+  const isPattern = (word: string): boolean => word.startsWith("dist/");
+  const patterns = args.filter(isPattern);
+  const rest = args.filter((word) => !isPattern(word));
+  if (patterns.length === 0) return { inTree: [], installed: installedParts, rest };
+  const inTree = patterns.filter((pattern) => !pattern.startsWith(installedDirectory));
+  const wanted = (part: InstalledPart): boolean =>
+    patterns.some((pattern) => part.pattern.startsWith(pattern) || pattern.startsWith(part.pattern));
+  return { inTree: inTree.length > 0 ? inTree : undefined, installed: installedParts.filter(wanted), rest };
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const shell = args[0] === "--shell";
   const interrupted = () => process.exit(130);
@@ -92,8 +121,13 @@ async function main(args: readonly string[]): Promise<number> {
     say("making the zpool");
     await prepareGuest(guest);
     if (!shell) {
-      say("running the tests");
-      return await runTests(guest, args);
+      const { inTree, installed, rest } = divide(args);
+      if (inTree) {
+        say("running the tests");
+        const code = await runTests(guest, [...inTree, ...rest]);
+        if (code !== 0) return code;
+      }
+      return await runInstalled(guest, installed, rest);
     }
     process.removeListener("SIGINT", interrupted).removeListener("SIGTERM", interrupted);
     await offerShell(guest);

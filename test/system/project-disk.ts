@@ -5,6 +5,8 @@ import { type CommandLog, command } from "./command.ts";
 const leftOut = [
   ".git",
   "dist/js/.tsbuildinfo",
+  "dist/package",
+  "dist/native",
   "node_modules/.cache",
   "node_modules/bun",
   "node_modules/@oven",

@@ -13,6 +13,8 @@ export interface GuestHardware {
   readonly projectDisk: string;
   /** The port of 127.0.0.1 that leads to the guest's ssh. */
   readonly sshPort: number;
+  /** Where QEMU takes orders, by its machine protocol. */
+  readonly monitor: string;
   /** The file that takes what the guest writes to its serial console. */
   readonly console: string;
 }
@@ -21,7 +23,10 @@ export interface GuestHardware {
 export const poolDevice = "/dev/disk/by-id/virtio-isolate-pool";
 export const projectDevice = "/dev/disk/by-id/virtio-isolate-project";
 
-/** What only costs time under emulation is off; a panic ends QEMU (`panic=-1` and `-no-reboot`) instead of hanging the tests. */
+/**
+ * What only costs time under emulation is off; a panic ends QEMU (`panic=-1` and `-no-reboot`, but for reboots that are
+ * wanted: see monitor.ts) instead of hanging the tests.
+ */
 const kernelOptions = [
   "root=/dev/vda",
   "rootfstype=ext4",
@@ -43,6 +48,7 @@ export function qemuArguments(hardware: GuestHardware): string[] {
     ...["-machine", "q35,sata=off", "-smp", "2", "-m", "3072"],
     ...accelerator(hardware.accelerator),
     ...["-kernel", image.kernel, "-initrd", image.initrd, "-append", kernelOptions.join(" ")],
+    ...["-qmp", `unix:${escaped(hardware.monitor)},server=on,wait=off`],
     ...["-serial", `file:${escaped(hardware.console)}`],
     ...disk("root", image.disk, "snapshot=on"),
     ...disk("pool", hardware.poolDisk, "discard=unmap"),

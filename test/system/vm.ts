@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lastLines } from "./command.ts";
 import { readyMark } from "./guest-root.ts";
 import type { Image } from "./image.ts";
+import { order } from "./monitor.ts";
 import { emulator } from "./packages.ts";
 import type { Progress } from "./progress.ts";
 import { type Accelerator, qemuArguments } from "./qemu.ts";
@@ -28,6 +29,8 @@ export interface Guest {
   run(command: readonly string[], options?: RunOptions): Promise<number>;
   /** Copies the content of a directory of this machine into one of the guest's. */
   copyIn(directory: string, to: string): Promise<void>;
+  /** Boots it again, as systemctl reboot does; its disks stay as they are. */
+  reboot(): Promise<void>;
   /** Resolves when QEMU has ended, for whatever reason. */
   readonly ended: Promise<void>;
   /** Pulls the plug: nothing on the guest's disks is kept, so there is nothing to shut down. */
@@ -57,8 +60,9 @@ export async function boot(request: BootRequest): Promise<Guest> {
   await request.makeProjectDisk(projectDisk);
 
   const serial = join(directory, "console");
+  const monitor = join(directory, "monitor");
   const sshPort = await freePort();
-  const hardware = { ...request, poolDisk, projectDisk, sshPort, console: serial };
+  const hardware = { ...request, poolDisk, projectDisk, sshPort, monitor, console: serial };
   const machine = startQemu(qemuArguments(hardware));
   const failure = async (what: string) =>
     new Error(`${what}${machine.lastWords()}; the end of its console:\n${await lastLines(serial, 40)}`);
@@ -70,7 +74,7 @@ export async function boot(request: BootRequest): Promise<Guest> {
 
   try {
     request.say(`booting the guest (${request.accelerator})`);
-    await waitForMark(serial, machine, failure);
+    await waitForMark(serial, 1, machine, failure);
     // QEMU has them open: without a name they are gone when it ends, even if this process was killed.
     await Promise.all([rm(poolDisk), rm(projectDisk)]);
   } catch (error) {
@@ -88,6 +92,13 @@ export async function boot(request: BootRequest): Promise<Guest> {
   return {
     sshCommand: shellLine(["ssh", ...ssh]),
     run,
+    async reboot() {
+      const boots = await marksIn(serial);
+      await order(monitor, "set-action", { reboot: "reset" });
+      await run(["systemctl", "reboot"]);
+      await waitForMark(serial, boots + 1, machine, failure);
+      await order(monitor, "set-action", { reboot: "shutdown" });
+    },
     copyIn: (from, to) => copyOverSsh(ssh, from, to),
     ended: machine.ended,
     powerOff,
@@ -134,9 +145,17 @@ function startQemu(args: readonly string[]): Machine {
   };
 }
 
-async function waitForMark(serial: string, machine: Machine, failure: (what: string) => Promise<Error>): Promise<void> {
+const marksIn = async (serial: string): Promise<number> =>
+  (await readFile(serial, "utf8").catch(() => "")).split(readyMark).length - 1;
+
+async function waitForMark(
+  serial: string,
+  count: number,
+  machine: Machine,
+  failure: (what: string) => Promise<Error>,
+): Promise<void> {
   const deadline = Date.now() + bootTimeoutMs;
-  while (!(await readFile(serial, "utf8").catch(() => "")).includes(readyMark)) {
+  while ((await marksIn(serial)) < count) {
     if (!machine.isRunning()) throw await failure("the guest ended while it booted");
     if (Date.now() > deadline) throw await failure(`the guest did not boot within ${bootTimeoutMs / 60_000} minutes`);
     await sleep(200);

@@ -221,7 +221,15 @@ describe("-r", () => {
     for (const size of ["-1", "101", "x", ""]) expect(read(["-r", "T", size])).toMatchObject({ refill: { size } });
   });
 
-  test.each(["-r T", "-r", "-r T 3 true", "-r T 3 -z T", "-r T 3 -n", "-r T 3 -f -s", "-r T 3 -t D"])(
+  test("without a count it is the daemon's too", () => {
+    const expected = { template: "T", fresh: true, reclaimOnly: false };
+    for (const line of ["-r T -f", "-f -r T", "-fr T", "-r T --fresh"]) {
+      expect(read(line)).toMatchObject({ refill: expected });
+      expect(read(line)).not.toHaveProperty("refill.size");
+    }
+  });
+
+  test.each(["-r", "-r T 3 true", "-r T 3 -z T", "-r T 3 -n", "-r T 3 -f -s", "-r T 3 -t D"])(
     "'%s' is a usage error",
     (line) => {
       expect(refusal(line).code).toBe("usage");

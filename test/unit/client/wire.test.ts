@@ -9,6 +9,7 @@ const grant = {
   userns: "/run/isolate/u",
   uid: 1000,
   gid: 1000,
+  onDemand: false,
 };
 const upgraded = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: isolate-lease\r\n\r\n";
 const waiting = (reason: string): string => `HTTP/1.1 102 Processing\r\nReason: ${reason}\r\n\r\n`;

@@ -1,0 +1,42 @@
+/** The command line of isolated: a definition that the parser and isolated(8) read. */
+import { Command } from "commander";
+import { type ConfigOverrides, defaultConfigFile } from "./config.ts";
+import { version } from "./protocol/version.ts";
+
+interface Options {
+  readonly config?: string;
+  readonly socket?: string;
+  readonly stateDir?: string;
+  readonly runtimeDir?: string;
+}
+
+export interface Flags {
+  /** Undefined where the default file is meant, which may be missing. */
+  readonly config: string | undefined;
+  readonly overrides: ConfigOverrides;
+}
+
+export function defineFlags(): Command {
+  return new Command("isolated")
+    .description("keeps fresh clones of roots and leases them to a group's members")
+    .option("--config <file>", `configuration, by default ${defaultConfigFile}`)
+    .option("--socket <path>", "socket to listen at")
+    .option("--state-dir <directory>", "database and overlay store")
+    .option("--runtime-dir <directory>", "views and user namespaces")
+    .version(version)
+    .allowExcessArguments(false);
+}
+
+/** Ends the process with `failed` where the command line is not understood, and with 0 after `--help` and `--version`. */
+export function readFlags(argv: readonly string[], failed: number): Flags {
+  const { config, socket, stateDir, runtimeDir } = defineFlags()
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : failed))
+    .parse(argv)
+    .opts<Options>();
+  const overrides = {
+    ...(socket === undefined ? {} : { socket }),
+    ...(stateDir === undefined ? {} : { state_dir: stateDir }),
+    ...(runtimeDir === undefined ? {} : { runtime_dir: runtimeDir }),
+  };
+  return { config, overrides };
+}

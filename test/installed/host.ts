@@ -1,0 +1,92 @@
+/** The machine with the package on it, as its administrator and its users have it: no path and no socket of our own. */
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Lease, Pool } from "../../daemon/protocol/schema.ts";
+import { eventually, must, type Outcome, run } from "../support/process.ts";
+import { projectRoot } from "../support/project.ts";
+
+const zpool = process.env.ISOLATE_TEST_ZPOOL ?? "";
+export const parent = `${zpool}/isolate`;
+export const template = `${parent}/debisl`;
+/** What systemd-escape(1) makes of it. */
+export const instance = template.replaceAll("/", "-");
+export const user = "carol";
+export const size = 3;
+export const configFile = "/etc/isolate/isolated.toml";
+export const database = "/var/lib/isolate/isolated.db";
+
+/** The package that `npm run package` made of this very source. */
+export function packageFile(): string {
+  const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
+  const names = readdirSync(join(projectRoot, "dist")).filter((name) => name.startsWith(`isolate_${version}_`));
+  const found = names.find((name) => name.endsWith(".deb"));
+  if (found === undefined) throw new Error("there is no package in dist: npm run package");
+  return join(projectRoot, "dist", found);
+}
+
+/** A command line of the user's, in a new login. */
+export const asUser = (line: string, input?: string): Promise<Outcome> =>
+  run(["su", "-", user, "-c", line], { patience: 60_000, ...(input === undefined ? {} : { input }) });
+
+export const systemctl = (...words: string[]): Promise<string> => must(["systemctl", ...words], { patience: 60_000 });
+
+/** One property of a unit, such as `MainPID`. */
+export async function property(unit: string, name: string): Promise<string> {
+  return (await systemctl("show", "--value", "-p", name, unit)).trim();
+}
+
+export const isActive = async (unit: string): Promise<boolean> => (await property(unit, "ActiveState")) === "active";
+
+export async function pool(): Promise<Pool> {
+  const pools = JSON.parse(await must(["isolate", "pool", "--json"])) as Pool[];
+  const found = pools.find((one) => one.template === template);
+  if (!found) throw new Error(`no pool of ${template}`);
+  return found;
+}
+
+export const leases = async (): Promise<Lease[]> => JSON.parse(await must(["isolate", "ps", "--json"])) as Lease[];
+
+/** Nothing in use, and as many ready as wanted. Asking starts the daemon. */
+export const whole = (): Promise<Pool> =>
+  eventually("the pool is whole and nothing is in use", async () => {
+    const now = await pool();
+    return now.ready === size && now.leased + now.retired + now.creating === 0 ? now : null;
+  });
+
+/** Without asking the daemon, which would start it. */
+export async function clones(): Promise<string[]> {
+  const listed = await must(["zfs", "list", "-H", "-o", "name", "-d", "1", parent]);
+  return listed.split("\n").filter((name) => name.startsWith(`${template}_`));
+}
+
+/** A root of a few of this machine's own programs: small, so that an emulated processor copies it in seconds. */
+export async function fillRoot(directory: string): Promise<void> {
+  const programs = ["sh", "id", "touch", "cat", "ls", "sleep", "hostname", "test", "chown", "stat"];
+  for (const name of programs) {
+    const path = (await must(["sh", "-c", `command -v -- "$0"`, name])).trim();
+    const file = path.startsWith("/") ? path : `/usr/bin/${name}`;
+    const libraries = (await must(["ldd", file])).matchAll(/(\/\S+) \(0x/g);
+    for (const source of [file, ...[...libraries].map(([, library = ""]) => library)]) {
+      const target = join(directory, source.replace(/^\/usr\/bin\//, "/bin/"));
+      mkdirSync(dirname(target), { recursive: true });
+      copyFileSync(source, target);
+    }
+  }
+  for (const name of ["etc", "tmp", "proc", "dev", "home", "usr", "root"])
+    mkdirSync(join(directory, name), { recursive: true });
+  writeFileSync(join(directory, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+  writeFileSync(join(directory, "etc/group"), "root:x:0:\n");
+}
+
+/** Mounts a dataset of the administrator's for a moment. */
+export async function withDataset(dataset: string, change: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "isolate-root-"));
+  await must(["mount", "-t", "zfs", dataset, directory]);
+  try {
+    await change(directory);
+  } finally {
+    await must(["umount", directory]);
+    rmSync(directory, { recursive: true });
+  }
+}

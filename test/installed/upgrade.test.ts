@@ -1,0 +1,116 @@
+/** A newer package while sandboxes run, a database that is too new, and the package's removal. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { eventually, must, run } from "../support/process.ts";
+import {
+  asUser,
+  clones,
+  configFile,
+  database,
+  isActive,
+  packageFile,
+  pool,
+  property,
+  size,
+  systemctl,
+  template,
+  whole,
+} from "./host.ts";
+import { alive, begin } from "./sandboxes.ts";
+
+const daemon = "isolated.service";
+let directory: string;
+let newer: string;
+
+/** The same package with a higher version. */
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "isolate-upgrade-"));
+  newer = join(directory, "isolate_newer.deb");
+  const tree = join(directory, "tree");
+  await must(["dpkg-deb", "-R", packageFile(), tree], { patience: 120_000 });
+  const control = join(tree, "DEBIAN/control");
+  writeFileSync(control, readFileSync(control, "utf8").replace(/^Version: (.*)$/m, "Version: $1+newer"));
+  await must(["dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, newer], { patience: 120_000 });
+  rmSync(tree, { recursive: true });
+}, 3_600_000);
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const setVersion = async (version: number): Promise<void> => {
+  const script = `const D = require("/usr/lib/isolate/node_modules/better-sqlite3"); const d = new D("${database}"); d.pragma("user_version = ${version}"); d.close()`;
+  await must(["node", "-e", script]);
+};
+
+test("an upgrade while sandboxes run: they go on, and the new daemon reclaims them", async () => {
+  await whole();
+  const running = await begin(3);
+  const before = await property(daemon, "MainPID");
+  await must(["apt-get", "install", "-y", newer], { patience: 120_000 });
+  expect(await must(["dpkg-query", "-s", "isolate"])).toMatch(/^Version: .*\+newer$/m);
+  expect(await property(daemon, "MainPID")).not.toBe(before);
+  expect(await property("isolated.socket", "ActiveState")).toBe("active");
+  expect(readFileSync(configFile, "utf8")).toContain(template);
+  expect(await running.end()).toEqual([alive, alive, alive]);
+  await whole();
+});
+
+test("a database of a newer version is refused with a sentence, and left as it is", async () => {
+  await systemctl("stop", daemon);
+  await setVersion(99);
+  const bytes = readFileSync(database);
+  try {
+    expect((await run(["systemctl", "start", daemon], { patience: 60_000 })).code).not.toBe(0);
+    const log = await must(["journalctl", "-q", "-o", "cat", "-u", daemon, "-n", "50"]);
+    expect(log).toMatch(
+      /isolated: cannot start: the database \S+ is of a newer isolate \(version 99, this one knows \d+\)/,
+    );
+    expect(log).toContain("install that newer version again");
+  } finally {
+    await run(["systemctl", "stop", daemon]);
+  }
+  expect(readFileSync(database).equals(bytes)).toBe(true);
+  await setVersion(1);
+  await systemctl("start", daemon);
+  await whole();
+});
+
+test("a downgrade to a version that knows the database goes on with it", async () => {
+  await must(["apt-get", "install", "-y", "--allow-downgrades", packageFile()], { patience: 120_000 });
+  expect(await isActive(daemon)).toBe(true);
+  await whole();
+});
+
+test("removed: nothing of it runs, a sandbox goes on, and every dataset and setting stays", async () => {
+  const running = await begin(1);
+  const before = await clones();
+  await must(["apt-get", "remove", "-y", "isolate"], { patience: 120_000 });
+  expect(existsSync("/usr/bin/isolate")).toBe(false);
+  expect(await isActive("isolated.socket")).toBe(false);
+  expect(await running.end()).toEqual([alive]);
+  expect(await clones()).toEqual(before);
+  expect(existsSync(configFile) && existsSync(database)).toBe(true);
+});
+
+test("installed again, it goes on where it was", async () => {
+  await must(["apt-get", "install", "-y", packageFile()], { patience: 120_000 });
+  await systemctl("start", "isolated.socket");
+  expect((await asUser(`isolate -z ${template} id`)).code).toBe(0);
+  await whole();
+  expect(await clones()).toHaveLength(size);
+});
+
+test("purged: what is its own goes, no dataset does, and what is left is named", async () => {
+  await eventually("the clones rest", async () => (await pool()).creating === 0);
+  const before = await clones();
+  const { code, stdout } = await run(["apt-get", "purge", "-y", "isolate"], { patience: 120_000 });
+  expect(code).toBe(0);
+  for (const clone of before) expect(stdout).toContain(`zfs destroy ${clone}\n`);
+  expect(await clones()).toEqual(before);
+  await must(["zfs", "list", template]);
+  for (const path of ["/etc/isolate", "/var/lib/isolate", "/run/isolate"])
+    expect({ path, left: existsSync(path) }).toEqual({ path, left: false });
+  expect(await must(["sh", "-c", "grep -F /run/isolate /proc/self/mounts || true"])).toBe("");
+  expect((await run(["sh", "-c", "ls /etc/systemd/system/*.wants/ | grep isolate"])).code).toBe(1);
+  await must(["zfs", "destroy", "-r", template.slice(0, template.lastIndexOf("/"))]);
+});

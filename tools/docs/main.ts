@@ -1,0 +1,32 @@
+/**
+ * `node dist/js/tools/docs/main.js DIRECTORY`: manual pages, completions and the commented configuration, each generated
+ * from the definitions that the programs read.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { defineFlags } from "../../daemon/flags.ts";
+import { bashCompletion, fishCompletion, zshCompletion } from "./completions.ts";
+import { commentedConfig } from "./config-keys.ts";
+import { configPage, isolatedPage, isolatePage } from "./manual.ts";
+
+const directory = process.argv[2];
+if (directory === undefined) throw new Error("cannot write anything: give the directory");
+const { version } = JSON.parse(readFileSync(new URL("../../../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+// reproducible-builds.org: the date of what is built, not of the building.
+const epoch = process.env.SOURCE_DATE_EPOCH;
+const date = (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000)).toISOString().slice(0, 10);
+const release = { version, date };
+
+const files = {
+  "isolate.1": isolatePage(release),
+  "isolated.8": isolatedPage(defineFlags(), release),
+  "isolated.toml.5": configPage(release),
+  "isolated.toml": commentedConfig(),
+  "completion.bash": bashCompletion(),
+  "completion.zsh": zshCompletion(),
+  "completion.fish": fishCompletion(),
+};
+mkdirSync(directory, { recursive: true });
+for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);

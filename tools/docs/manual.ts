@@ -1,0 +1,101 @@
+/** The manual pages, out of the definitions that the programs read themselves. Pure. */
+import type { Command } from "commander";
+import { notes, sections, summary, usageLines } from "../../client/help.ts";
+import { type ConfigKey, configKeys, describeValues } from "./config-keys.ts";
+import { entry, heading, literal, page, paragraph, type Release } from "./roff.ts";
+
+export function isolatePage(release: Release): string {
+  const body = [
+    heading("Synopsis"),
+    literal(usageLines.replace(/^usage: /, "").replace(/^ +/gm, "")),
+    heading("Description"),
+    paragraph(
+      "A complete root file system for each command, writable as root and thrown away when the command ends. A daemon, " +
+        "isolated(8), keeps clones of templates ready; members of its group lease them.",
+    ),
+    ...sections().flatMap(({ title, rows }) => [heading(title), ...rows.map(([term, about]) => entry(term, about))]),
+    ...notes.flatMap(({ title, text }) => [heading(title), paragraph(text)]),
+  ];
+  const seeAlso = ["isolated(8)", "isolated.toml(5)", "bwrap(1)"];
+  return page({ name: "isolate", section: 1, about: summary, body, seeAlso }, release);
+}
+
+export function isolatedPage(command: Command, release: Release): string {
+  const body = [
+    heading("Synopsis"),
+    `.B isolated\n${paragraph("[OPTION...]")}`,
+    heading("Description"),
+    paragraph(
+      "The daemon of isolate(1). It runs as root, in the mount namespace of process 1, and listens at a Unix socket that " +
+        "root and the members of one group may use. Under systemd, isolated.socket holds that socket and starts the " +
+        "daemon at its first use: systemctl enable --now isolated.socket",
+    ),
+    heading("Options"),
+    ...command
+      .createHelp()
+      .visibleOptions(command)
+      .map(({ flags, description }) => entry(flags, description)),
+    heading("Signals"),
+    entry(
+      "SIGHUP",
+      "Load the configuration again. Pools, their sizes, who may lease, limits and the log's level change at once; other " +
+        "keys wait for a restart, and the log names them. A configuration with a mistake changes nothing, which the " +
+        "log and the status say.",
+    ),
+    entry("SIGTERM, SIGINT", "Stop. Running sandboxes go on, and the next daemon reclaims their clones at their end."),
+    heading("Under systemd"),
+    paragraph(
+      "The daemon tells when it is ready, reloads and stops, how its pools are (systemctl status isolated), and that it " +
+        "is alive: as long as a request to its own socket and its database are answered. See sd_notify(3).",
+    ),
+    ".PP",
+    paragraph(
+      "isolate_regenerate@.path is for hosts that start the daemon on demand. It watches a file below " +
+        "/run/isolate/signal that is touched whenever a lease of a template has ended, and has the pool filled. Its " +
+        "instance is the template's name as systemd-escape(1) writes it. Set on_demand in isolated.toml(5) with it: then " +
+        "a client stays, and connects once after its sandbox, so that a daemon that was stopped meanwhile is started.",
+    ),
+    heading("Files"),
+    entry("/etc/isolate/isolated.toml", "The configuration, isolated.toml(5)."),
+    entry("/run/isolate/isolated.sock", "The socket."),
+    entry("/var/lib/isolate", "The database, and the store of templates that are no ZFS datasets."),
+    entry("/run/isolate", "Views of clones, users' namespaces, signal files."),
+  ];
+  const seeAlso = ["isolate(1)", "isolated.toml(5)", "systemd.socket(5)"];
+  return page({ name: "isolated", section: 8, about: command.description(), body, seeAlso }, release);
+}
+
+export function configPage(release: Release): string {
+  const keys = configKeys();
+  const tables = [...new Set(keys.map(({ table }) => table?.name))];
+  const body = [
+    heading("Description"),
+    paragraph(
+      "/etc/isolate/isolated.toml is TOML. Every key has a default, and so has the file. A mistake is answered with its " +
+        "line and with what may stand there; the daemon does not start with it, and does not take it on when it loads the " +
+        "file again (SIGHUP, see isolated(8)).",
+    ),
+    ...tables.flatMap((name) => {
+      const own = keys.filter(({ table }) => table?.name === name);
+      const table = own[0]?.table;
+      const title =
+        table === undefined ? "Keys" : table.repeated ? `Keys of [[${table.name}]]` : `Keys of [${table.name}]`;
+      return [
+        heading(title),
+        ...(table === undefined ? [] : [paragraph(table.about)]),
+        ...own.map((key) => entry(key.name, aboutKey(key))),
+      ];
+    }),
+    heading("Example"),
+    literal(
+      'group = "isolate"\n\n[pool]\nsize = 3\n\n[[template]]\nname = "rpool/isolate/debian"\nsize = 10\nusers = ["ann"]',
+    ),
+  ];
+  const seeAlso = ["isolated(8)", "isolate(1)"];
+  return page({ name: "isolated.toml", section: 5, about: "configuration of isolated(8)", body, seeAlso }, release);
+}
+
+function aboutKey(key: ConfigKey): string {
+  const fallback = key.value.kind === "default" ? ` Default: ${key.value.text}.` : "";
+  return `${key.about} Value: ${describeValues(key)}.${fallback}`;
+}

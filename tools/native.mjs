@@ -1,0 +1,95 @@
+// Some modules are compiled for one ABI of Node (process.versions.modules), which changes with each of Node's major
+// versions. A package that is to outlive its distribution's Node holds one build for each line with long-term support;
+// `bindings`, by which they find their own, takes the one that fits from lib/binding.
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { quietly } from "./prepare.mjs";
+
+/** Major version of Node -> ABI, from nodejs.org/dist/index.json. Node 26 is the newest that better-sqlite3 12 knows. */
+export const nodeLines = new Map([
+  [20, "115"],
+  [22, "127"],
+  [24, "137"],
+  [26, "147"],
+]);
+
+/** The relation of dpkg that exactly these lines fulfil: deb-version(7), conjunctions of alternatives. */
+export function nodeRelation() {
+  const majors = [...nodeLines.keys()];
+  const parts = [`nodejs (>= ${majors[0]})`];
+  majors.forEach((major, index) => {
+    const next = majors[index + 1];
+    parts.push([`nodejs (<< ${major + 1}~)`, ...(next ? [`nodejs (>= ${next})`] : [])].join(" | "));
+  });
+  return parts.join(", ");
+}
+
+const modules = [
+  {
+    name: "better-sqlite3",
+    parts: ["package.json", "binding.gyp", "deps", "src", "lib"],
+    script: "build-release",
+    object: "better_sqlite3.node",
+    use: "new (require('better-sqlite3'))(':memory:')",
+  },
+  {
+    name: "sd-notify",
+    parts: ["package.json", "binding.gyp", "index.js", "notify.cc", "noop.cc"],
+    script: "install",
+    object: "notify.node",
+    use: "require('sd-notify').sendState('')",
+  },
+];
+
+/**
+ * Builds these modules of `root`/node_modules for every line, in `cache`, and gives a list of { name, abi, object, file }.
+ * The headers come with the npm package of that Node; each build is tried by that very Node.
+ */
+export async function buildNative(root, cache, arch) {
+  const wanted = modules.flatMap((module) => {
+    const source = join(root, "node_modules", module.name);
+    const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
+    return [...nodeLines].map(([major, abi]) => {
+      const file = join(cache, `${module.name}-${version}-abi${abi}-${arch}.node`);
+      return { ...module, source, major, abi, file };
+    });
+  });
+  mkdirSync(cache, { recursive: true });
+  const missing = wanted.filter(({ file }) => !existsSync(file));
+  // Two at a time: the largest is one C file, which make cannot divide.
+  const next = async () => {
+    for (let one = missing.shift(); one; one = missing.shift()) await build(cache, arch, one);
+  };
+  await Promise.all([next(), next()]);
+  return wanted.map(({ name, abi, object, file }) => ({ name, abi, object, file }));
+}
+
+async function build(cache, arch, { name, parts, script, object, use, source, major, abi, file }) {
+  const work = mkdtempSync(join(cache, `node${major}-`));
+  try {
+    console.log(`compiling ${name} for Node ${major}`);
+    await quietly("npm", ["pack", "--silent", "--pack-destination", work, `node-linux-${arch}@${major}`]);
+    const [archive] = readdirSync(work);
+    await quietly("tar", ["-C", work, "-xzf", join(work, archive), "package/include", "package/bin/node"]);
+    const module = join(work, "node_modules", name);
+    for (const part of parts) cpSync(join(source, part), join(module, part), { recursive: true });
+    for (const helper of ["bindings", "file-uri-to-path"])
+      cpSync(join(source, "..", helper), join(work, "node_modules", helper), { recursive: true });
+    const env = { ...process.env, npm_config_nodedir: join(work, "package"), npm_config_target: targetOf(work) };
+    await quietly("npm", ["--prefix", module, "run", script], { env });
+    const trial =
+      "if (process.versions.modules !== process.argv[1]) throw new Error('another ABI: ' + process.versions.modules);" +
+      use;
+    await quietly(join(work, "package/bin/node"), ["-e", trial, abi], { cwd: work });
+    renameSync(join(module, "build/Release", object), file);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The exact version of the Node whose headers these are. */
+function targetOf(work) {
+  const text = readFileSync(join(work, "package/include/node/node_version.h"), "utf8");
+  const number = (part) => new RegExp(`^#define NODE_${part}_VERSION (\\d+)$`, "m").exec(text)?.[1];
+  return [number("MAJOR"), number("MINOR"), number("PATCH")].join(".");
+}

@@ -1,0 +1,246 @@
+#!/usr/bin/env node
+// `npm run package`: dist/isolate_VERSION_ARCH.deb for the architecture of this machine. Made with dpkg's own programs:
+// there is nothing to configure or compile that `npm run build` has not made, so debhelper would have nothing to do.
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { buildNative, nodeRelation } from "./native.mjs";
+import { nativeModules, packages } from "./packages.mjs";
+import { NotPrepared, prepare, quietly } from "./prepare.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const at = (...parts) => join(root, ...parts);
+const { version, description, author, license } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+const maintainer = `${author} <isolate@example.org>`;
+const built = new Date(process.env.SOURCE_DATE_EPOCH ? Number(process.env.SOURCE_DATE_EPOCH) * 1000 : Date.now());
+
+const pages = ["isolate.1", "isolated.8", "isolated.toml.5"];
+
+async function main() {
+  await prepare({ groups: ["build", "package"] });
+  console.log("building");
+  await quietly(process.execPath, [at("tools/build.mjs")]);
+  await quietly(process.execPath, [at("dist/js/tools/docs/main.js"), at("dist/docs")]);
+  await quietly("mandoc", ["-T", "lint", "-W", "warning", ...pages.map((page) => at("dist/docs", page))]);
+  const architecture = output("dpkg", ["--print-architecture"]);
+  const native = await buildNative(root, at("dist/native"), process.arch);
+
+  const stage = at("dist/package");
+  rmSync(stage, { recursive: true, force: true });
+  const put = stager(stage);
+  putPrograms(put, native);
+  putDocuments(put);
+  putUnits(put);
+  // Not the client: what Bun has put behind the executable's own sections is the program.
+  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-init$/.test(path));
+  await quietly("strip", ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
+  putControl(put, stage, architecture);
+
+  // Under its name only when it is whole and lintian has nothing against it.
+  const name = `isolate_${version}_${architecture}.deb`;
+  const file = at("dist", name);
+  const unchecked = at("dist/unchecked", name);
+  mkdirSync(dirname(unchecked), { recursive: true });
+  console.log("packing");
+  await quietly("dpkg-deb", ["--root-owner-group", "-Zxz", "-z1", "--build", stage, unchecked]);
+  await quietly("lintian", ["--fail-on", "error", unchecked]);
+  renameSync(unchecked, file);
+  console.log(`${relative(process.cwd(), file)}, ${Math.round(statSync(file).size / 1e6)} MB`);
+}
+
+/** Each puts one thing at a path of the target's. */
+function stager(stage) {
+  const make = (path) => {
+    const target = join(stage, path);
+    mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
+    return target;
+  };
+  return {
+    file(path, content, mode = 0o644) {
+      writeFileSync(make(path), content);
+      chmodSync(join(stage, path), mode);
+    },
+    copy(path, source, mode = 0o644) {
+      cpSync(source, make(path), { dereference: true });
+      chmodSync(join(stage, path), mode);
+    },
+    link: (path, to) => symlinkSync(to, make(path)),
+    directory: (path) => mkdirSync(join(stage, path), { recursive: true }),
+    gzip(path, content) {
+      this.file(`${path}.gz`, gzipSync(content, { level: 9 }));
+    },
+  };
+}
+
+function putPrograms(put, native) {
+  const own = "usr/lib/isolate";
+  put.copy(`${own}/isolate`, at("dist/bin/isolate"), 0o755);
+  // Not to be read: see tools/build.mjs.
+  put.copy(`${own}/isolate-init`, at("dist/bin/isolate-init"), 0o711);
+  // The distribution's Node, whatever stands before it in somebody's PATH.
+  const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
+    /^#!\/usr\/bin\/env -S node /,
+    "#!/usr/bin/node ",
+  );
+  put.file(`${own}/isolated`, daemon, 0o755);
+  put.file(`${own}/package.json`, `${JSON.stringify({ name: "isolate", version, type: "module" })}\n`);
+  put.link("usr/bin/isolate", "../lib/isolate/isolate");
+  put.link("usr/sbin/isolated", "../lib/isolate/isolated");
+
+  const modules = `${own}/node_modules`;
+  const copyModule = (name, fits) => {
+    for (const path of filesOf(at("node_modules", name)).filter(fits))
+      put.copy(`${modules}/${name}/${path}`, at("node_modules", name, path));
+  };
+  const isScript = (path) => /(^|\/)package\.json$|\.[cm]?js$/.test(path);
+  copyModule("better-sqlite3", (path) => path === "package.json" || /^lib\/.*\.js$/.test(path));
+  copyModule("bindings", isScript);
+  copyModule("file-uri-to-path", (path) => path === "package.json" || path === "index.js");
+  copyModule("koffi", (path) => isScript(path) && !/^vendor\/|^cnoke\.|trampolines/.test(path)); // not its build's
+  const koffi = `@koromix/koffi-linux-${process.arch}`;
+  copyModule(koffi, (path) => isScript(path) || path === `linux_${process.arch}/koffi.node`);
+  copyModule("sd-notify", (path) => path === "package.json" || path === "index.js");
+  for (const { name, abi, object, file } of native)
+    put.copy(`${modules}/${name}/lib/binding/node-v${abi}-linux-${process.arch}/${object}`, file);
+}
+
+function putDocuments(put) {
+  const docs = (name) => readFileSync(at("dist/docs", name));
+  put.file("etc/isolate/isolated.toml", docs("isolated.toml"));
+  for (const page of pages) put.gzip(`usr/share/man/man${page.at(-1)}/${page}`, docs(page));
+  put.copy("usr/share/lintian/overrides/isolate", at("tools/debian/lintian-overrides"));
+  put.file("usr/share/bash-completion/completions/isolate", docs("completion.bash"));
+  put.file("usr/share/zsh/vendor-completions/_isolate", docs("completion.zsh"));
+  put.file("usr/share/fish/vendor_completions.d/isolate.fish", docs("completion.fish"));
+  const doc = "usr/share/doc/isolate";
+  put.file(`${doc}/copyright`, copyright());
+  put.file(`${doc}/README.md`, readFileSync(at("README.md")));
+  put.file(`${doc}/SECURITY.md`, readFileSync(at("SECURITY.md")));
+  put.gzip(`${doc}/NEWS.md`, readFileSync(at("CHANGELOG.md")));
+  const date = built.toUTCString().replace("GMT", "+0000");
+  const entry = `isolate (${version}) unstable; urgency=medium\n\n  * See NEWS.md.gz.\n\n -- ${maintainer}  ${date}\n`;
+  put.gzip(`${doc}/changelog`, entry);
+}
+
+/** The licences of all that the programs were bundled of, each where it came from. */
+function copyright() {
+  const own = readFileSync(at("LICENSE"), "utf8").trim();
+  // The bundle says before each file where that is from.
+  const bundled = readFileSync(at("dist/bin/isolated"), "utf8").matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)/gm);
+  const names = new Set([...[...bundled].map(([, name]) => name), ...nativeModules, "bindings", "file-uri-to-path"]);
+  const modules = [...names].sort().map((name) => {
+    const { license: its = "see below" } = JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8"));
+    const file = readdirSync(at("node_modules", name)).find((one) => /^(licen[cs]e|copying)/i.test(one));
+    const text = file === undefined ? "" : readFileSync(at("node_modules", name, file), "utf8").trim();
+    // Debian's policy 12.5: licences that every system has are named, and not repeated.
+    const shown = its === "Apache-2.0" ? "The text is in /usr/share/common-licenses/Apache-2.0." : text;
+    return `${name}: ${its}\n\n${shown}`;
+  });
+  const parts = [
+    `isolate: ${license}\n\n${own}`,
+    "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
+      "listed at https://bun.sh/docs/project/license. isolate-init holds libseccomp, of the LGPL-2.1\n" +
+      "(/usr/share/common-licenses/LGPL-2.1); its source is Debian's libseccomp.",
+    ...modules,
+  ];
+  return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
+}
+
+function putUnits(put) {
+  for (const name of readdirSync(at("systemd"))) {
+    if (name.endsWith(".sysusers")) put.copy("usr/lib/sysusers.d/isolate.conf", at("systemd", name));
+    else if (name.endsWith(".tmpfiles")) put.copy("usr/lib/tmpfiles.d/isolate.conf", at("systemd", name));
+    else put.copy(`usr/lib/systemd/system/${name}`, at("systemd", name));
+  }
+}
+
+function putControl(put, stage, architecture) {
+  const all = filesOf(stage);
+  const programs = all.filter((path) => /\.node$|\/isolate$/.test(path) && path.startsWith("usr/lib/isolate"));
+  const depends = [
+    ...sharedLibraries(stage, programs),
+    nodeRelation(),
+    ...notEssential(packages.run),
+    "systemd | systemd-standalone-sysusers | systemd-sysusers",
+    "systemd | systemd-standalone-tmpfiles | systemd-tmpfiles",
+    "init-system-helpers (>= 1.54~)",
+  ];
+  const control = [
+    "Package: isolate",
+    `Version: ${version}`,
+    `Architecture: ${architecture}`,
+    `Maintainer: ${maintainer}`,
+    `Installed-Size: ${Math.ceil(all.reduce((sum, path) => sum + statSync(join(stage, path)).size, 0) / 1024)}`,
+    `Depends: ${depends.join(", ")}`,
+    `Recommends: ${notEssential(packages.template).join(", ")}`,
+    "Suggests: zfsutils-linux (>= 2.2), uidmap",
+    "Section: admin",
+    "Priority: optional",
+    `Description: ${description[0].toLowerCase()}${description.slice(1)}`,
+    " isolate -z TEMPLATE COMMAND runs a command in a fresh clone of a template,",
+    " as root of 65536 ids inside and as the caller outside, and throws the clone",
+    " away afterwards. A daemon keeps clones ready, on ZFS or on overlayfs.",
+    "",
+  ];
+  put.file("DEBIAN/control", control.join("\n"));
+  put.file("DEBIAN/conffiles", "/etc/isolate/isolated.toml\n");
+  const sums = output("md5sum", all, { cwd: stage });
+  put.file("DEBIAN/md5sums", `${sums}\n`);
+  for (const name of ["postinst", "prerm", "postrm"]) put.copy(`DEBIAN/${name}`, at("tools/debian", name), 0o755);
+}
+
+/** `dpkg-shlibdeps` reads which package has each library, and since when its symbols are there. */
+function sharedLibraries(stage, programs) {
+  const work = at("dist/shlibdeps");
+  mkdirSync(join(work, "debian"), { recursive: true });
+  writeFileSync(join(work, "debian/control"), "Source: isolate\n\nPackage: isolate\nArchitecture: any\n");
+  // Symbols of node itself are in no library.
+  const args = ["-O", "--ignore-missing-info", ...programs.map((path) => join(stage, path))];
+  const found = output("dpkg-shlibdeps", args, { cwd: work, stdio: ["ignore", "pipe", "ignore"] });
+  rmSync(work, { recursive: true });
+  return found.replace(/^shlibs:Depends=/, "").split(", ");
+}
+
+/** Debian's policy 3.5: what is essential is not to be named. */
+function notEssential(names) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: these are placeholders of dpkg-query(1).
+  const lines = output("dpkg-query", ["-W", "-f", "${Package} ${Essential}\n"]).split("\n");
+  const essential = new Set(lines.filter((line) => line.endsWith(" yes")).map((line) => line.split(" ")[0]));
+  return names.filter((name) => !essential.has(name));
+}
+
+/** Regular files below a directory, sorted. */
+function filesOf(directory) {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(directory, join(entry.parentPath ?? entry.path, entry.name)))
+    .filter((path) => !path.startsWith("DEBIAN/"))
+    .sort();
+}
+
+function output(program, args, options = {}) {
+  try {
+    return execFileSync(program, args, { encoding: "utf8", ...options }).trim();
+  } catch (error) {
+    throw new NotPrepared(`cannot make the package: ${basename(program)} failed: ${error.stderr || error.message}`);
+  }
+}
+
+main().catch((error) => {
+  if (!(error instanceof NotPrepared)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+});
