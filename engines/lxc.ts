@@ -65,9 +65,8 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
     ...filter,
     "lxc-attach",
     ...named,
-    "-q", // it complains that an ordinary user cannot drop groups
-    "-o",
-    host.logFile,
+    "-l",
+    "FATAL", // it complains of an ordinary user who cannot drop groups, and goes on
     "--clear-env",
     ...environment,
     "--",
