@@ -94,20 +94,26 @@ export const Config = Type.Object(
       },
       { ...strict, default: {}, description: "What all pools have in common." },
     ),
-    /** The log of leases, for `isolate log`. */
     lease_log: Type.Object(
       {
-        /** Entries older than this are removed. */
-        days: Type.Integer({ minimum: 1, maximum: 36500, default: 90 }),
-        /** More than these are removed, the oldest first. 0: nothing is recorded. */
-        entries: Type.Integer({ minimum: 0, maximum: 10_000_000, default: 100_000 }),
-        /** What of a command is recorded. Arguments may hold secrets. */
+        days: Type.Integer({
+          minimum: 1,
+          maximum: 36500,
+          default: 90,
+          description: "Entries older than this are removed.",
+        }),
+        entries: Type.Integer({
+          minimum: 0,
+          maximum: 10_000_000,
+          default: 100_000,
+          description: "More than these are removed, the oldest first; with 0 nothing is recorded.",
+        }),
         commands: Type.Union(
           (["none", "program", "full"] as const).map((one) => Type.Literal(one)),
-          { default: "program" },
+          { default: "program", description: "What of a command is recorded. Arguments may hold secrets." },
         ),
       },
-      { ...strict, default: {} },
+      { ...strict, default: {}, description: "The log of ended leases, for 'isolate log'." },
     ),
     ids: Type.Object(
       {

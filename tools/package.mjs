@@ -45,7 +45,7 @@ async function main() {
   putDocuments(put);
   putUnits(put);
   // Not the client: what Bun has put behind the executable's own sections is the program.
-  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-init$/.test(path));
+  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|seccomp)$/.test(path));
   await quietly("strip", ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
   putControl(put, stage, architecture);
 
@@ -90,6 +90,7 @@ function putPrograms(put, native) {
   put.copy(`${own}/isolate`, at("dist/bin/isolate"), 0o755);
   // Not to be read: see tools/build.mjs.
   put.copy(`${own}/isolate-init`, at("dist/bin/isolate-init"), 0o711);
+  put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
   // The distribution's Node, whatever stands before it in somebody's PATH.
   const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
     /^#!\/usr\/bin\/env -S node /,
@@ -152,8 +153,8 @@ function copyright() {
   const parts = [
     `isolate: ${license}\n\n${own}`,
     "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. isolate-init holds libseccomp, of the LGPL-2.1\n" +
-      "(/usr/share/common-licenses/LGPL-2.1); its source is Debian's libseccomp.",
+      "listed at https://bun.sh/docs/project/license. isolate-init and isolate-seccomp hold parts of\n" +
+      "the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
     ...modules,
   ];
   return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
