@@ -12,8 +12,8 @@ import {
 import { Refusal, readErrorBody } from "./refusal.ts";
 import { unreachable } from "./unreachable.ts";
 
-/** A lease and a template's tar are exchanges of their own. */
-type PlainRoute = Exclude<RouteName, "lease" | "createTemplate">;
+/** A lease, a template's tar and text are exchanges of their own. */
+type PlainRoute = Exclude<RouteName, "lease" | "createTemplate" | "metrics">;
 type Ask<Name extends PlainRoute> = (keyof QueryOf<Name> extends never
   ? { query?: QueryOf<Name> }
   : { query: QueryOf<Name> }) &

@@ -4,17 +4,13 @@ interface BunSignature {
   readonly returns: string;
 }
 
-interface BunFfi {
-  dlopen(
-    library: string,
-    symbols: Readonly<Record<string, BunSignature>>,
-  ): { symbols: Record<string, (...args: unknown[]) => number> };
-  ptr(bytes: ArrayBufferView): number;
-  readonly read: { i32(pointer: number): number };
-}
-
-declare namespace NodeJS {
-  interface Process {
-    getBuiltinModule(id: "bun:ffi"): BunFfi;
-  }
-}
+declare const Bun: {
+  readonly FFI: {
+    dlopen<Name extends string>(
+      library: string,
+      symbols: Readonly<Record<Name, BunSignature>>,
+    ): { symbols: Record<Name, (...args: readonly number[]) => number> };
+    ptr(bytes: NodeJS.TypedArray): number;
+    readonly read: { i32(pointer: number): number };
+  };
+};

@@ -43,7 +43,16 @@ export const insideOptions: readonly OptionDefinition[] = [
 
 export const runOptions: readonly OptionDefinition[] = [
   ...insideOptions,
-  { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default); lxc and chroot come later" },
+  { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default), lxc or chroot: see below" },
+  {
+    long: "seccomp",
+    values: ["WHICH"],
+    about:
+      "filter of system calls: default; tty, what protects the terminal alone; FILE, a compiled filter on top of default; or none",
+  },
+  { long: "cpus", values: ["N"], about: "no more processor time than N processors give, such as 0.5" },
+  { long: "memory", values: ["SIZE"], about: "no more memory than SIZE, such as 512M or 2G" },
+  { long: "pids", values: ["N"], about: "no more than N processes and threads" },
   { long: "wait", values: ["SECONDS"], about: "how long to wait for a clone when none is ready (default: 30)" },
 ];
 
@@ -58,15 +67,20 @@ export const poolOptions: readonly OptionDefinition[] = [
   { short: "s", long: "reclaim", values: [], about: "with -r: reclaim what is used up, make none" },
 ];
 
+/** The client's own, when it starts itself again to be held to limits: `scope.ts`. In no help. */
+export const inScope: OptionDefinition = { long: "in-scope", values: ["UNIT"], about: "" };
+
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
 
-export const options: readonly OptionDefinition[] = [
+/** What may stand before a command, as the help and the completions have it. */
+export const shownOptions: readonly OptionDefinition[] = [
   ...rootOptions,
   ...runOptions,
   ...poolOptions,
   ...everywhere,
   version,
 ];
+export const options: readonly OptionDefinition[] = [...shownOptions, inScope];
 
 export interface CommandDefinition {
   readonly words: readonly [string, string?];
@@ -83,14 +97,42 @@ const sources: readonly OptionDefinition[] = [
   { long: "debian", values: ["SUITE"], about: "a new small Debian, such as trixie" },
 ];
 
+const logOptions: readonly OptionDefinition[] = [
+  { long: "user", values: ["USER"], about: "only those of USER, a name or an id" },
+  { long: "template", values: ["TEMPLATE"], about: "only those of TEMPLATE" },
+  { long: "end", values: ["HOW"], about: "only those that are running, ended, killed, cut-off or lost" },
+  { long: "since", values: ["WHEN"], about: "begun at WHEN or later: 30m, 12h, 7d, 2026-11-30, '2026-11-30 18:00'" },
+  { long: "until", values: ["WHEN"], about: "begun before WHEN" },
+  { long: "limit", values: ["N"], about: "at most N (default: 50)" },
+  json,
+];
+
 export const commands = [
   {
     words: ["pool"],
     operands: [],
     options: [json],
-    about: "list the pools: clones ready, in use, and what went wrong",
+    about: "list the pools: clones ready, in use, their bytes, and what went wrong",
   },
   { words: ["ps"], operands: [], options: [json], about: "list the sandboxes that run; root sees everybody's" },
+  {
+    words: ["kill"],
+    operands: ["LEASE"],
+    options: [],
+    about: "end a sandbox; LEASE as ps names it, or a part from its beginning that no other has",
+  },
+  {
+    words: ["log"],
+    operands: [],
+    options: logOptions,
+    about: "list who leased what and how it ended, the newest first; root sees everybody's",
+  },
+  {
+    words: ["doctor"],
+    operands: [],
+    options: [json],
+    about: "check what this host needs and say what mends it; exits with 0 only if a run would work",
+  },
   { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
   { words: ["template", "create"], operands: ["NAME"], options: sources, about: "make a template (root)" },
   {
@@ -132,4 +174,5 @@ export const examples: readonly (readonly [command: string, about: string])[] = 
   ["sudo isolate template edit -n debian apt-get upgrade", "change the template"],
   ["sudo isolate template snapshot debian", "and let new clones have it"],
   ["sudo isolate -r debian 5", "keep five clones of it ready"],
+  ["sudo isolate log --user ann --since 7d", "what ann ran in the last week"],
 ];

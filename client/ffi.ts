@@ -1,94 +1,73 @@
-/** One way to name functions of libc, and the two runtimes' ways to call them: `bun:ffi` in the executable, koffi on Node. */
-
+/** How Linux's system calls are made: by `bun:ffi` in the executable, by koffi on Node. */
 import { encodeBytes } from "./bytes.ts";
 
-/** `bytes`: a buffer or null. `text`: a C string or null. `texts`: a null-terminated array of C strings. */
-export type Parameter = "i32" | "i64" | "bytes" | "text" | "texts";
-export interface Signature {
-  readonly symbol: string;
-  readonly parameters: readonly Parameter[];
-  readonly result: "i32" | "i64";
-}
-export type Argument = number | string | null | Uint8Array | readonly string[];
-/** -1 or the like when the function failed. */
-export type Call = (name: string, args: readonly Argument[]) => number;
-
-export interface Binder {
-  bind(signatures: Readonly<Record<string, Signature>>): Call;
-  /** Of the last call; asked for at once after it. */
-  errno(): number;
-}
+/** A string becomes a C string, a list of them a null-terminated array of C strings. */
+export type Argument = number | string | null | NodeJS.TypedArray | readonly string[];
+/** Gives what the kernel gives: a negative result is an error number, intro(2). */
+export type SystemCall = (number: number, args: readonly Argument[]) => number;
 
 const library = "libc.so.6";
 
-export async function loadBinder(): Promise<Binder> {
-  return process.versions.bun === undefined ? await koffiBinder() : bunBinder();
+export async function loadSystemCall(): Promise<SystemCall> {
+  return process.versions.bun === undefined ? await koffiCall() : bunCall();
 }
 
-function bunBinder(): Binder {
-  // Not by import(): that takes a millisecond more than this.
-  const { dlopen, ptr, read } = process.getBuiltinModule("bun:ffi");
-  const types = { i32: "i32", i64: "i64", bytes: "ptr", text: "ptr", texts: "ptr" } as const;
-  const location = dlopen(library, { __errno_location: { args: [], returns: "ptr" } }).symbols.__errno_location;
-  const cString = (text: string): Uint8Array => encodeBytes(`${text}\0`);
+/** One function for all calls, since every function that is bound is compiled at the start. */
+function bunCall(): SystemCall {
+  // What the module `bun:ffi` is made of: its JavaScript takes half a millisecond to load, and adds nothing for us.
+  const { dlopen, ptr, read } = Bun.FFI;
+  const { syscall, __errno_location } = dlopen(library, {
+    syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" }, // "i64" would give a bigint
+    __errno_location: { args: [], returns: "ptr" },
+  }).symbols;
+  const errno = __errno_location();
+  const { i32 } = read;
 
-  /** What an array of pointers points to goes into `keep`: it must outlive the call. */
-  const convert = (argument: Argument, keep: Uint8Array[]): unknown => {
-    if (typeof argument === "string") return cString(argument);
-    if (!Array.isArray(argument)) return argument;
-    const strings = (argument as readonly string[]).map(cString);
-    keep.push(...strings);
-    return new BigUint64Array([...strings.map((bytes) => BigInt(ptr(bytes))), 0n]);
-  };
-
-  const described = ({ parameters, result }: Signature) => ({
-    args: parameters.map((parameter) => types[parameter]),
-    returns: result === "i64" ? "i64_fast" : "i32", // "i64" alone would give a bigint
-  });
-
-  return {
-    bind(signatures) {
-      // A symbol can be bound with one signature at a time. Most have only one, and are bound in one go.
-      const together = new Map(Object.values(signatures).map((signature) => [signature.symbol, signature]));
-      const described_ = [...together].map(([symbol, signature]) => [symbol, described(signature)] as const);
-      const { symbols } = dlopen(library, Object.fromEntries(described_));
-      const apart = (signature: Signature) => dlopen(library, { [signature.symbol]: described(signature) }).symbols;
-      return (name, args) => {
-        const signature = signatures[name];
-        const from = signature && together.get(signature.symbol) !== signature ? apart(signature) : symbols;
-        const call = from[signature?.symbol ?? ""];
-        if (!call) throw new Error(`${library} has no ${name}`);
-        const keep: Uint8Array[] = [];
-        const value = Number(call(...args.map((argument) => convert(argument, keep))));
-        keep.length = 0;
-        return value;
-      };
-    },
-    errno: () => read.i32(location?.() ?? 0),
+  return (number, args) => {
+    // What pointers point to must outlive the call.
+    const kept: NodeJS.TypedArray[] = [];
+    const pointerTo = (bytes: NodeJS.TypedArray): number => {
+      kept.push(bytes);
+      return ptr(bytes);
+    };
+    const word = (argument: Argument | undefined): number => {
+      if (typeof argument === "number") return argument;
+      if (argument === undefined || argument === null) return 0;
+      if (typeof argument === "string") return pointerTo(cString(argument));
+      if (!Array.isArray(argument)) return pointerTo(argument as NodeJS.TypedArray);
+      return pointerTo(pointers((argument as readonly string[]).map(word)));
+    };
+    const [a, b, c, d, e] = args;
+    const result = syscall(number, word(a), word(b), word(c), word(d), word(e));
+    kept.length = 0;
+    return result === -1 ? -i32(errno) : result;
   };
 }
 
-async function koffiBinder(): Promise<Binder> {
+function cString(text: string): Uint8Array {
+  return encodeBytes(`${text}\0`);
+}
+
+/** A null-terminated array of 64-bit pointers, by halves: the first big integer of a process costs a quarter of a millisecond. */
+function pointers(values: readonly number[]): Uint32Array {
+  const halves = new Uint32Array((values.length + 1) * 2);
+  for (const [index, value] of values.entries()) {
+    halves[index * 2] = value; // modulo 2 ** 32
+    halves[index * 2 + 1] = value / 2 ** 32;
+  }
+  return halves;
+}
+
+async function koffiCall(): Promise<SystemCall> {
   const { default: koffi } = await import("koffi");
-  const types = { i32: "int", i64: "int64_t", bytes: "void *", text: "const char *", texts: "const char **" } as const;
-  const libc = koffi.load(library);
-  return {
-    bind(signatures) {
-      const bound = new Map(
-        Object.entries(signatures).map(([name, { symbol, parameters, result }]) => [
-          name,
-          libc.func(
-            symbol,
-            types[result],
-            parameters.map((parameter) => types[parameter]),
-          ),
-        ]),
-      );
-      return (name, args) => {
-        const given = args.map((argument) => (Array.isArray(argument) ? [...argument, null] : argument));
-        return Number(bound.get(name)?.(...given));
-      };
-    },
-    errno: () => koffi.errno(),
+  const syscall = koffi.load(library).func("long syscall(long number, ...)");
+  const typed = (argument: Argument): unknown[] => {
+    if (typeof argument === "number") return ["long", argument];
+    if (typeof argument === "string") return ["const char *", argument];
+    return Array.isArray(argument) ? ["const char **", [...argument, null]] : ["void *", argument];
+  };
+  return (number, args) => {
+    const result = Number(syscall(number, ...args.flatMap(typed)));
+    return result === -1 ? -koffi.errno() : result;
   };
 }

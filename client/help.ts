@@ -66,6 +66,12 @@ export const notes: readonly { readonly title: string; readonly text: string }[]
       "and NO_COLOR, besides what -v sets.\n",
   },
   {
+    title: "Environment",
+    text:
+      "DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone: LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one\n" +
+      "processor), LXC_MEM_MB_QUOTA (5 % of the memory), LXC_MAP_TUN=1 (/dev/net/tun), DEBUG_LXC_SPAWN=1 (keeps a log).\n",
+  },
+  {
     title: "Exit status",
     text:
       "Exit code: the command's own; 128+n when signal n ended it; 126 not executable; 127 not found; 125 when isolate itself\n" +
@@ -107,11 +113,11 @@ function commandRows({ words, operands, options, about }: CommandDefinition): (r
 
 function engineRows(): (readonly [string, string])[] {
   return engineNames.map((name: EngineName) => {
-    const { about, available, can } = engines[name];
+    const { about, can, rootOnly } = engines[name];
     const abilities = can.map((capability: CapabilityName) => {
       const { title, options } = capabilities[capability];
       return options.length === 0 ? title : `${title} (${options.join(" ")})`;
     });
-    return [name, `${about}${available ? "" : " (not there yet)"}: ${abilities.join(", ")}`];
+    return [name, `${about}${rootOnly ? " (root)" : ""}: ${abilities.join(", ")}`];
   });
 }

@@ -1,5 +1,6 @@
 /** Looks at the host once: everything that the plan needs to know and cannot ask for itself. */
 import { IsolateError } from "../daemon/protocol/errors.ts";
+import type { EngineName } from "../engines/capabilities.ts";
 import type { Look } from "./in-root.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
@@ -7,16 +8,22 @@ import type { Bind, RunRequest } from "./options.ts";
 import type { HostFacts, Source } from "./plan.ts";
 
 /** Not the caller's PATH: root may be the caller, and `.` in it. */
-const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
-const initDirectory = "/usr/lib/isolate";
+export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
+export const initDirectory = "/usr/lib/isolate";
+/** Of each engine, and the package that has it. */
+const programs: Readonly<Record<EngineName, readonly [program: string, debianPackage: string]>> = {
+  bwrap: ["bwrap", "bubblewrap"],
+  chroot: ["bwrap", "bubblewrap"],
+  lxc: ["lxc-start", "lxc"],
+};
 
 /** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
 export function probeHost(request: RunRequest, libc: Libc, environment: HostFacts["environment"]): HostFacts {
   return {
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
-    engine: findProgram("bwrap", "bubblewrap", libc),
-    init: findInit(libc),
+    engine: findProgram(...programs[request.engine], libc),
+    init: findFirst(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc),
     foreground: isForeground(libc),
     resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,
     environment,
@@ -57,14 +64,14 @@ function findProgram(program: string, debianPackage: string, libc: Libc): string
   return found;
 }
 
-/** Beside the executable, or where the package puts it. */
-function findInit(libc: Libc): string {
+/** The first program inside: beside the executable, or where the package puts it. */
+function findFirst(name: "isolate-init" | "isolate-seccomp", libc: Libc): string {
   const executable = realPath("/proc/self/exe", libc) ?? "";
   const beside = executable.slice(0, executable.lastIndexOf("/"));
-  const looked = [beside, initDirectory].map((directory) => `${directory}/isolate-init`);
+  const looked = [beside, initDirectory].map((directory) => `${directory}/${name}`);
   const found = looked.find(libc.isExecutable);
   if (found !== undefined) return found;
-  throw new IsolateError("missing-protection", { what: `isolate-init is not at ${looked.join(" or ")}` });
+  throw new IsolateError("missing-protection", { what: `${name} is not at ${looked.join(" or ")}` });
 }
 
 /** Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. */

@@ -27,7 +27,7 @@ const startPatience = 3000;
 export function askLease(ask: LeaseAsk, libc: Libc): number {
   const descriptor = connect(ask.socket, libc);
   return orClose(descriptor, libc, () => {
-    libc.writeAll(descriptor, Buffer.from(leaseRequest(ask)));
+    libc.writeAll(descriptor, leaseRequest(ask));
     return descriptor;
   });
 }

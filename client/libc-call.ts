@@ -1,10 +1,11 @@
-/** How a function of libc is called and how it fails. */
-import type { Argument, Binder, Parameter, Signature } from "./ffi.ts";
+/** How a system call is named and how it fails. */
+import type { Argument, SystemCall } from "./ffi.ts";
 
-export type Signatures = Readonly<Record<string, Signature>>;
+/** The calls' numbers on the architectures that we run on: syscalls(2), and the tables of the kernel's own tree. */
+export type Numbers = Readonly<Record<string, { readonly x64: number; readonly arm64: number }>>;
 
-export const int = (symbol: string, ...parameters: Parameter[]): Signature => ({ symbol, parameters, result: "i32" });
-export const long = (symbol: string, ...parameters: Parameter[]): Signature => ({ symbol, parameters, result: "i64" });
+/** From 424 on the numbers are the same everywhere. */
+export const everywhere = (number: number) => ({ x64: number, arm64: number });
 
 export class SystemCallError extends Error {
   readonly call: string;
@@ -19,27 +20,32 @@ export class SystemCallError extends Error {
 }
 
 export interface Kernel<Name extends string> {
-  /** Gives what the function gave, -1 included. */
+  /** Gives what the call gave, a negative error number included. */
   attempt(name: Name, ...args: Argument[]): number;
-  /** Throws when the result says that the call failed. */
-  checked(call: string, result: number): number;
-  /** Of the call just made. */
-  failure(call: string): SystemCallError;
+  /** Throws where that is an error. */
+  checked(name: Name, ...args: Argument[]): number;
 }
 
-export function createKernel<S extends Signatures>(signatures: S, binder: Binder): Kernel<keyof S & string> {
-  const calls = binder.bind(signatures);
-  const failure = (call: string): SystemCallError => {
-    const number = binder.errno();
-    const numbers = Object.entries(process.getBuiltinModule("node:os").constants.errno);
-    return new SystemCallError(call, numbers.find(([, value]) => value === number)?.[0] ?? `errno ${number}`);
+export function createKernel<N extends Numbers>(numbers: N, call: SystemCall, architecture: string) {
+  const column = architecture === "arm64" ? "arm64" : "x64";
+  const attempt = (name: keyof N & string, ...args: Argument[]): number => {
+    const number = numbers[name]?.[column];
+    if (number === undefined) throw new Error(`no number of ${name} is known`);
+    return call(number, args);
   };
-  return {
-    attempt: (name, ...args) => calls(name, args),
-    checked: (call, result) => {
-      if (result < 0) throw failure(call);
+  const kernel: Kernel<keyof N & string> = {
+    attempt,
+    checked(name, ...args) {
+      const result = attempt(name, ...args);
+      if (result < 0) throw failure(name, result);
       return result;
     },
-    failure,
   };
+  return kernel;
+}
+
+/** Of a result that is an error. */
+export function failure(call: string, result: number): SystemCallError {
+  const numbers = Object.entries(process.getBuiltinModule("node:os").constants.errno);
+  return new SystemCallError(call, numbers.find(([, value]) => value === -result)?.[0] ?? `errno ${-result}`);
 }

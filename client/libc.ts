@@ -1,78 +1,86 @@
 /** The client's only native calls: what Linux offers and the runtimes do not. Each throws `SystemCallError`. */
 import { encodeBytes } from "./bytes.ts";
-import type { Binder } from "./ffi.ts";
-import { createKernel, int, long, type Signatures, SystemCallError } from "./libc-call.ts";
-import { createFiles, fileSignatures } from "./libc-files.ts";
+import type { SystemCall } from "./ffi.ts";
+import { createKernel, everywhere, failure, type Numbers, SystemCallError } from "./libc-call.ts";
+import { createFiles, fileNumbers } from "./libc-files.ts";
 
-const signatures = {
-  ...fileSignatures,
-  socket: int("socket", "i32", "i32", "i32"),
-  connect: int("connect", "i32", "bytes", "i32"),
-  write: long("write", "i32", "bytes", "i64"),
-  poll: int("poll", "bytes", "i64", "i32"),
-  tcgetpgrp: int("tcgetpgrp", "i32"),
-  getpgrp: int("getpgrp"),
-  signal: long("signal", "i32", "i64"),
-  fcntl: int("fcntl", "i32", "i32", "i32"),
-  prlimit: int("prlimit", "i32", "i32", "bytes", "bytes"),
-  execve: int("execve", "text", "texts", "texts"),
-  syscall: long("syscall", "i64", "i64", "i64", "i64"),
-} as const satisfies Signatures;
+const numbers = {
+  ...fileNumbers,
+  socket: { x64: 41, arm64: 198 },
+  connect: { x64: 42, arm64: 203 },
+  write: { x64: 1, arm64: 64 },
+  ppoll: { x64: 271, arm64: 73 },
+  ioctl: { x64: 16, arm64: 29 },
+  getpgid: { x64: 121, arm64: 155 },
+  rt_sigaction: { x64: 13, arm64: 134 },
+  fcntl: { x64: 72, arm64: 25 },
+  prlimit: { x64: 302, arm64: 261 },
+  execve: { x64: 59, arm64: 221 },
+  keyctl: { x64: 250, arm64: 219 },
+  pidfd_open: everywhere(434),
+  close_range: everywhere(436),
+} as const satisfies Numbers;
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const TIOCGPGRP = 0x540f;
+const F_SETFD = 2;
+const RLIMIT_NOFILE = 7;
 const SIG_DFL = 0;
 const SIG_IGN = 1;
-const closeRange = 436;
-const pidfdOpen = 434;
 
 export type Libc = ReturnType<typeof createLibc>;
 
-export function createLibc(binder: Binder, architecture: string) {
-  const kernel = createKernel(signatures, binder);
-  const { attempt, checked, failure } = kernel;
-  const keyctl = architecture === "arm64" ? 219 : 250;
+export function createLibc(call: SystemCall, architecture: string) {
+  const kernel = createKernel(numbers, call, architecture);
+  const { attempt, checked } = kernel;
+
+  function setSignal(signal: number, disposition: number): void {
+    const action = new Uint32Array(8); // the kernel's struct sigaction: handler, flags, restorer, mask
+    action[0] = disposition;
+    attempt("rt_sigaction", signal, action, null, 8);
+  }
 
   return {
     ...createFiles(kernel),
 
     /** Blocking, and open across exec: its connection is the lease. */
     connectUnix(path: string): number {
-      const address = Buffer.alloc(110); // struct sockaddr_un: family, path
-      const bytes = Buffer.from(encodeBytes(path));
+      const address = new Uint8Array(110); // struct sockaddr_un: family, path
+      const bytes = encodeBytes(path);
       if (bytes.length > 107) throw new SystemCallError("connect", "ENAMETOOLONG");
-      address.writeUInt16LE(AF_UNIX, 0);
-      bytes.copy(address, 2);
-      const fd = checked("socket", attempt("socket", AF_UNIX, SOCK_STREAM, 0));
-      if (attempt("connect", fd, address, address.length) === 0) return fd;
-      const error = failure("connect");
+      address[0] = AF_UNIX;
+      address.set(bytes, 2);
+      const fd = checked("socket", AF_UNIX, SOCK_STREAM, 0);
+      const result = attempt("connect", fd, address, address.length);
+      if (result === 0) return fd;
       attempt("close", fd);
-      throw error;
+      throw failure("connect", result);
     },
 
-    writeAll(fd: number, bytes: Uint8Array): void {
+    writeAll(fd: number, text: string): void {
+      const bytes = encodeBytes(text);
       for (let sent = 0; sent < bytes.length; ) {
         const rest = bytes.subarray(sent);
-        sent += checked("write", attempt("write", fd, rest, rest.length));
+        sent += checked("write", fd, rest, rest.length);
       }
     },
 
     /** How many bytes came; 0 at the end. */
-    read: (fd: number, into: Uint8Array): number => checked("read", attempt("read", fd, into, into.length)),
+    read: (fd: number, into: Uint8Array): number => checked("read", fd, into, into.length),
 
     /** Whether something can be read, or the end has come, within that time. */
     readable(fd: number, milliseconds: number): boolean {
-      const entry = Buffer.alloc(8); // struct pollfd: fd, events, revents
-      entry.writeInt32LE(fd, 0);
-      entry.writeInt16LE(1, 4); // POLLIN
-      return attempt("poll", entry, 1, milliseconds) > 0;
+      const entry = new Int32Array([fd, 1]); // struct pollfd: fd, events (POLLIN), revents
+      const time = new Uint32Array([milliseconds / 1000, 0, (milliseconds % 1000) * 1_000_000, 0]); // struct timespec
+      return attempt("ppoll", entry, 1, time, null, 0) > 0;
     },
 
     /** pidfd_open(2): readable once that process has ended. Undefined where it is gone already. */
     openProcess(pid: number): number | undefined {
-      const fd = attempt("syscall", pidfdOpen, pid, 0, 0);
+      const fd = attempt("pidfd_open", pid, 0);
       if (fd >= 0) return fd;
-      const error = failure("pidfd_open");
+      const error = failure("pidfd_open", fd);
       if (error.errno === "ESRCH") return undefined;
       throw error;
     },
@@ -81,39 +89,43 @@ export function createLibc(binder: Binder, architecture: string) {
 
     /** Undefined where the descriptor is not our controlling terminal. */
     isForeground(fd: number): boolean | undefined {
-      const group = attempt("tcgetpgrp", fd);
-      return group < 0 ? undefined : group === attempt("getpgrp");
+      const group = new Int32Array(1);
+      if (attempt("ioctl", fd, TIOCGPGRP, group) < 0) return undefined;
+      return group[0] === attempt("getpgid", 0);
     },
 
-    ignoreSignal: (signal: number): void => void attempt("signal", signal, SIG_IGN),
-    defaultSignal: (signal: number): void => void attempt("signal", signal, SIG_DFL),
+    ignoreSignal: (signal: number): void => setSignal(signal, SIG_IGN),
+    defaultSignal: (signal: number): void => setSignal(signal, SIG_DFL),
 
     /** Of descriptors above 2, these alone survive exec(2). Node makes the first three close-on-exec too. */
     keepOnly(descriptors: readonly number[]): void {
-      checked("close_range", attempt("syscall", closeRange, 3, 0xffffffff, 4)); // CLOSE_RANGE_CLOEXEC, Linux 5.11
-      for (const fd of [0, 1, 2]) attempt("fcntl", fd, 2, 0); // F_SETFD; one may be closed
-      for (const fd of descriptors) checked("fcntl", attempt("fcntl", fd, 2, 0));
+      checked("close_range", 3, 0xffffffff, 4); // CLOSE_RANGE_CLOEXEC, Linux 5.11
+      for (const fd of [0, 1, 2]) attempt("fcntl", fd, F_SETFD, 0); // one may be closed
+      for (const fd of descriptors) checked("fcntl", fd, F_SETFD, 0);
     },
 
     setSoftDescriptorLimit(soft: number): void {
-      const limit = Buffer.alloc(16); // struct rlimit: soft, hard
-      checked("prlimit", attempt("prlimit", 0, 7, null, limit)); // RLIMIT_NOFILE
-      const hard = limit.readBigUInt64LE(8);
-      limit.writeBigUInt64LE(BigInt(soft) < hard ? BigInt(soft) : hard, 0);
-      checked("prlimit", attempt("prlimit", 0, 7, limit, null));
+      // struct rlimit: soft, hard. By halves: the first big integer of a process costs a quarter of a millisecond.
+      const limit = new Uint32Array(4);
+      checked("prlimit", 0, RLIMIT_NOFILE, null, limit);
+      const hard = (limit[2] ?? 0) + (limit[3] ?? 0) * 2 ** 32;
+      const wanted = Math.min(soft, hard);
+      limit[0] = wanted; // modulo 2 ** 32
+      limit[1] = wanted / 2 ** 32;
+      checked("prlimit", 0, RLIMIT_NOFILE, limit, null);
     },
 
     /** The caller's keys are not for the sandbox: keyctl_join_session_keyring(3). */
     joinNewSessionKeyring(): void {
-      if (attempt("syscall", keyctl, 1, 0, 0) >= 0) return;
-      const error = failure("keyctl");
+      const result = attempt("keyctl", 1, 0, 0);
+      if (result >= 0) return;
+      const error = failure("keyctl", result);
       if (error.errno !== "ENOSYS") throw error; // a kernel without keys
     },
 
     /** Does not return unless it fails. */
     execute(program: string, argv: readonly string[], environment: readonly string[]): never {
-      attempt("execve", program, [program, ...argv], environment);
-      throw failure("execve");
+      throw failure("execve", attempt("execve", program, [program, ...argv], environment));
     },
   };
 }

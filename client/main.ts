@@ -3,9 +3,10 @@ import { isolateFailed, toIsolateError } from "../daemon/protocol/errors.ts";
 import { version } from "../daemon/protocol/version.ts";
 import { decodeBytes } from "./bytes.ts";
 import { run } from "./commands/run.ts";
-import { loadBinder } from "./ffi.ts";
+import { loadSystemCall } from "./ffi.ts";
 import { createLibc } from "./libc.ts";
 import { createKernel } from "./libc-call.ts";
+import { keeperWord } from "./lxc/protocol.ts";
 import { readIntent } from "./options.ts";
 import { createPrint, type Output } from "./print.ts";
 import { Refusal } from "./refusal.ts";
@@ -22,18 +23,27 @@ void main(commandLine());
 async function main(words: readonly string[]): Promise<void> {
   let print = createPrint(output);
   try {
-    if (words[0] === wakeWord) return wakeAfter(words.slice(1), createLibc(await loadBinder(), process.arch));
+    if (words[0] === wakeWord) return wakeAfter(words.slice(1), createLibc(await loadSystemCall(), process.arch));
+    if (words[0] === keeperWord) return await (await import("./lxc/keeper.ts")).keep();
     const intent = readIntent(words, process.env);
     print = print.as(intent.verbosity);
     switch (intent.kind) {
       case "run": {
-        const binder = await loadBinder();
-        const libc = createLibc(binder, process.arch);
+        const systemCall = await loadSystemCall();
+        const libc = createLibc(systemCall, process.arch);
         const rootCalls = async () => {
-          const { createRootCalls, rootSignatures } = await import("./libc-root.ts");
-          return createRootCalls(createKernel(rootSignatures, binder), process.arch);
+          const { createRootCalls, rootNumbers } = await import("./libc-root.ts");
+          return createRootCalls(createKernel(rootNumbers, systemCall, process.arch));
         };
-        const context = { socket: intent.socket, environment: process.env, libc, rootCalls, print };
+        const context = {
+          socket: intent.socket,
+          environment: process.env,
+          self: self(),
+          words,
+          libc,
+          rootCalls,
+          print,
+        };
         return await run(intent.run, context);
       }
       case "refill":
@@ -57,6 +67,11 @@ async function main(words: readonly string[]): Promise<void> {
     print.error(error.message, error.hint);
     process.exit(isolateFailed);
   }
+}
+
+/** How this program is started. */
+function self(): string[] {
+  return process.versions.bun === undefined ? process.argv.slice(0, 2) : [process.execPath];
 }
 
 /** The runtimes replace what is not UTF-8; the kernel still has it. */

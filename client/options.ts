@@ -1,16 +1,22 @@
-/** Flags and environment to what is wanted. Pure: nothing is looked up, and only `ISOLATE_SOCKET` of the environment counts. */
+/**
+ * Flags and environment to what is wanted. Pure: nothing is looked up. Of the environment only `ISOLATE_SOCKET` counts,
+ * `DISABLE_SECCOMP_WRAPPER`, and for the lxc engine what `limits.ts` reads.
+ */
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import { defaultSocket } from "../daemon/protocol/socket.ts";
 import {
   type CapabilityName,
   capabilities,
   type EngineName,
+  engineNames,
   engines,
   firstLacking,
   isEngineName,
 } from "../engines/capabilities.ts";
+import type { Limits } from "../engines/spec.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
 import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./cli.ts";
+import { type BootRequest, readBoot, readLimits } from "./limits.ts";
 
 export interface Common {
   readonly socket: string;
@@ -25,6 +31,9 @@ export interface Bind {
   readonly text: string;
 }
 
+/** `file`: the default filter, and a compiled one on top of it. */
+export type Seccomp = { readonly kind: "default" | "tty" | "none" } | { readonly kind: "file"; readonly path: string };
+
 export interface RunRequest {
   /** `edit`: the template's own state instead of a clone of it. */
   readonly root: { readonly template: string; readonly edit: boolean } | { readonly directory: string };
@@ -33,6 +42,12 @@ export interface RunRequest {
   readonly variables: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly network: "host" | "none";
+  readonly seccomp: Seccomp;
+  readonly limits: Limits;
+  /** The unit of systemd's in which this process is held to them already. */
+  readonly scope: string | undefined;
+  /** Of an engine that boots a container. */
+  readonly boot: BootRequest | undefined;
   /** Seconds; undefined: as long as the daemon thinks right. */
   readonly wait: string | undefined;
   readonly command: readonly [string, ...string[]];
@@ -54,6 +69,8 @@ export interface CommandRequest {
   readonly name: CommandName;
   readonly json: boolean;
   readonly operand: string;
+  /** The other options that have values, by their long names. */
+  readonly values: Readonly<Record<string, string>>;
   readonly source: TemplateSource | undefined;
 }
 
@@ -65,11 +82,8 @@ export type Intent = Common &
     | { readonly kind: "command"; readonly command: CommandRequest }
   );
 
-/** Throws `usage`, `missing-template`, `missing-command`, `bad-bind` and `bad-environment`. */
-export function readIntent(
-  words: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): Intent {
+/** Throws `usage`, `missing-template`, `missing-command`, `bad-bind`, `bad-environment` and `bad-limit`. */
+export function readIntent(words: readonly string[], environment: Environment): Intent {
   const parsed = parseArguments(options, words);
   const common = readCommon([parsed], environment);
   if (words.length === 0) return { ...common, kind: "nothing" };
@@ -79,10 +93,12 @@ export function readIntent(
   refuse(parsed, "goes only with -r", ["fresh", "reclaim"]);
   const hasRoot = parsed.has("template") || parsed.has("directory");
   const command = hasRoot ? undefined : readCommand(parsed, environment);
-  return command ?? { ...common, kind: "run", run: readRun(parsed) };
+  return command ?? { ...common, kind: "run", run: readRun(parsed, environment) };
 }
 
-function readCommon(parts: readonly Parsed[], environment: Readonly<Record<string, string | undefined>>): Common {
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+function readCommon(parts: readonly Parsed[], environment: Environment): Common {
   const has = (long: string): boolean => parts.some((part) => part.has(long));
   const given = parts.map((part) => part.value("socket")).findLast((value) => value !== undefined);
   if (given === "") throw usage("--socket is empty");
@@ -106,7 +122,7 @@ function readRefill(parsed: Parsed): RefillRequest {
 }
 
 /** Undefined when the first word is not one of ours, so that it is a program's. */
-function readCommand(outer: Parsed, environment: Readonly<Record<string, string | undefined>>): Intent | undefined {
+function readCommand(outer: Parsed, environment: Environment): Intent | undefined {
   const [first, ...rest] = outer.operands;
   const candidates: readonly CommandDefinition[] = commands.filter(({ words }) => words[0] === first);
   if (first === undefined || candidates.length === 0) return undefined;
@@ -137,6 +153,7 @@ function readCommand(outer: Parsed, environment: Readonly<Record<string, string 
       name: name as CommandName,
       json: parts.some((part) => part.has("json")),
       operand: operands[0] ?? "",
+      values: readValues(definition, parts),
       source: name === "template create" ? readSource(parts) : undefined,
     },
   };
@@ -147,7 +164,7 @@ function readEdit(
   outer: Parsed,
   { options: own }: CommandDefinition,
   words: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
 ): Intent {
   const parsed = parseArguments([...own, ...everywhere], words);
   const common = readCommon([outer, parsed], environment);
@@ -158,7 +175,11 @@ function readEdit(
   return {
     ...common,
     kind: "run",
-    run: readInside(parsed, { root: { template, edit: true }, engine: "bwrap", command: [first, ...others] }),
+    run: readInside(
+      parsed,
+      { root: { template, edit: true }, engine: "bwrap", command: [first, ...others] },
+      environment,
+    ),
   };
 }
 
@@ -179,6 +200,14 @@ function readWords(
   }
 }
 
+function readValues({ options: own }: CommandDefinition, parts: readonly Parsed[]): Record<string, string> {
+  const pairs = own.flatMap(({ long }): [string, string][] => {
+    const value = parts.map((part) => part.value(long)).findLast((one) => one !== undefined);
+    return value === undefined ? [] : [[long, value]];
+  });
+  return Object.fromEntries(pairs);
+}
+
 function readSource(parts: readonly Parsed[]): TemplateSource {
   const values = (long: string): readonly string[] => parts.flatMap((part) => part.values(long));
   const given: TemplateSource[] = [
@@ -192,7 +221,7 @@ function readSource(parts: readonly Parsed[]): TemplateSource {
   return source;
 }
 
-function readRun(parsed: Parsed): RunRequest {
+function readRun(parsed: Parsed, environment: Environment): RunRequest {
   const engine = readEngine(parsed);
   const [first, ...others] = parsed.operands;
   const template = parsed.value("template");
@@ -201,10 +230,14 @@ function readRun(parsed: Parsed): RunRequest {
   if (template === undefined && directory === undefined) throw new IsolateError("missing-template", {});
   if (first === undefined) throw new IsolateError("missing-command", {});
   const root = directory === undefined ? { template: template ?? "", edit: false } : { directory };
-  return readInside(parsed, { root, engine, command: [first, ...others] });
+  return readInside(parsed, { root, engine, command: [first, ...others] }, environment);
 }
 
-function readInside(parsed: Parsed, what: Pick<RunRequest, "root" | "engine" | "command">): RunRequest {
+function readInside(
+  parsed: Parsed,
+  what: Pick<RunRequest, "root" | "engine" | "command">,
+  environment: Environment,
+): RunRequest {
   const binds = parsed.values("bind").map(readBind);
   const variables = Object.fromEntries(parsed.values("env").map(readVariable));
   const workingDirectory = parsed.value("chdir") ?? "/";
@@ -219,21 +252,33 @@ function readInside(parsed: Parsed, what: Pick<RunRequest, "root" | "engine" | "
     binds,
     variables,
     workingDirectory,
-    network: parsed.has("net") ? "host" : "none",
+    network: parsed.has("net") || engines[what.engine].network === "always host" ? "host" : "none",
+    seccomp: readSeccomp(parsed.value("seccomp"), environment),
+    limits: readLimits(parsed, environment, what.engine),
+    scope: parsed.value("in-scope"),
+    boot: what.engine === "lxc" ? readBoot(environment) : undefined,
     wait,
   };
 }
 
+function readSeccomp(given: string | undefined, { DISABLE_SECCOMP_WRAPPER: disabled }: Environment): Seccomp {
+  if (given === undefined) return { kind: disabled ? "none" : "default" };
+  if (given === "default" || given === "tty" || given === "none") return { kind: given };
+  if (given === "") throw usage("--seccomp is empty");
+  return { kind: "file", path: given };
+}
+
 function readEngine(parsed: Parsed): EngineName {
   const name = parsed.value("engine") ?? "bwrap";
-  const there = Object.keys(engines).filter((known) => isEngineName(known) && engines[known].available);
-  if (!isEngineName(name)) throw usage(`unknown engine '${name}'; there is ${there.join(", ")}`);
-  if (!engines[name].available) throw usage(`the engine '${name}' is not there yet; there is ${there.join(", ")}`);
+  if (!isEngineName(name)) throw usage(`unknown engine '${name}'; there is ${engineNames.join(", ")}`);
   const wanted = (Object.keys(capabilities) as CapabilityName[]).filter((capability) =>
     parsed.given.some((option) => (capabilities[capability].options as readonly string[]).includes(spelling(option))),
   );
   const lacking = firstLacking(name, wanted);
-  if (lacking) throw usage(`the engine '${name}' cannot honour ${capabilities[lacking].options.join(", ")}`);
+  if (lacking)
+    throw usage(
+      `the engine '${name}' cannot honour ${capabilities[lacking].options.join(", ")} (${capabilities[lacking].title})`,
+    );
   return name;
 }
 

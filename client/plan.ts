@@ -1,5 +1,6 @@
 /** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
 import { IsolateError } from "../daemon/protocol/errors.ts";
+import type { EngineName } from "../engines/capabilities.ts";
 import type { LaunchSpec, Mount } from "../engines/spec.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";
 import type { Bind, RunRequest } from "./options.ts";
@@ -36,6 +37,8 @@ export interface Root {
   readonly name: string;
   readonly userns: number | undefined;
   readonly lease: number | undefined;
+  /** From which a compiled filter can be read. */
+  readonly filter: number | undefined;
 }
 
 /**
@@ -59,26 +62,38 @@ export const capabilities = [
   "CAP_AUDIT_WRITE",
 ] as const;
 
-const tmpfs: readonly { readonly at: string; readonly mode: number }[] = [
-  { at: "/tmp", mode: 0o1777 },
-  { at: "/home", mode: 0o755 },
-  { at: "/dev/shm", mode: 0o1777 },
-];
-/** Links and mounts that the engine puts into its /dev, and isolate-init. */
-const engineDevices = ["fd", "stdin", "stdout", "stderr", "core", "ptmx", "pts", "isolate-init"].map(
-  (name) => `/dev/${name}`,
-);
+const shared = { at: "/dev/shm", mode: 0o1777 };
+/** Of a container the init of the root makes its own, in the engine's /dev. */
+const tmpfsOf: Readonly<Record<EngineName, readonly { readonly at: string; readonly mode: number }[]>> = {
+  bwrap: [{ at: "/tmp", mode: 0o1777 }, { at: "/home", mode: 0o755 }, shared],
+  chroot: [shared],
+  lxc: [{ at: "/tmp", mode: 0o1777 }],
+};
+/** Links and mounts that the engine puts into its /dev, and ours. */
+const engineDevices = [
+  "fd",
+  "stdin",
+  "stdout",
+  "stderr",
+  "core",
+  "ptmx",
+  "pts",
+  "isolate-init",
+  "isolate-seccomp",
+  "isolate-filter",
+].map((name) => `/dev/${name}`);
 
 /** Throws `bad-bind` and `bad-root`. */
 export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Look): LaunchSpec {
   const bare: Mounted[] = [{ at: "/", from: root.path }];
-  for (const place of ["/proc", "/dev"]) expectPlain(place, resolveInRoot(place, bare, look), root);
-  const mounted: Mounted[] = [...bare, { at: "/proc", from: undefined }, { at: "/dev", from: undefined }];
+  const places = request.engine === "bwrap" ? ["/proc", "/dev"] : ["/proc", "/dev", "/sys"];
+  for (const place of places) expectPlain(place, resolveInRoot(place, bare, look), root);
+  const mounted: Mounted[] = [...bare, ...places.map((at) => ({ at, from: undefined }))];
   const mounts: Mount[] = [];
 
-  for (const { at, mode } of tmpfs) {
+  for (const { at, mode } of tmpfsOf[request.engine]) {
     const target = resolveInRoot(at, mounted, look);
-    if ("wrong" in target || target.kind === "file" || isReserved(target.path)) throw unusable(root, at);
+    if ("wrong" in target || target.kind === "file" || isReserved(target.path, places)) throw unusable(root, at);
     mounts.push({ kind: "tmpfs", to: target.path, mode });
     mounted.push({ at: target.path, from: undefined });
   }
@@ -86,14 +101,14 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
   const bind = (source: Source, to: string, readOnly: boolean, wrong: (why: string) => IsolateError): void => {
     const target = resolveInRoot(to, mounted, look);
     if ("wrong" in target) throw wrong(target.wrong);
-    if (isReserved(target.path)) throw wrong(`${target.path} belongs to the sandbox itself`);
+    if (isReserved(target.path, places)) throw wrong(`${target.path} belongs to the sandbox itself`);
     if (target.kind !== "absent" && target.kind !== source.kind) {
       throw wrong(`${source.path} is a ${source.kind}, and ${target.path} of the root is a ${target.kind}`);
     }
     // The engine makes what is missing for root alone; the other ids inside have to pass too.
     const parent = resolveInRoot(`${target.path}/..`, mounted, look);
     if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
-    mounts.push({ kind: "bind", from: source.path, to: target.path, readOnly });
+    mounts.push({ kind: "bind", from: source.path, source: source.kind, to: target.path, readOnly });
     mounted.push({ at: target.path, from: source.path });
   };
 
@@ -114,7 +129,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
 
   const start = resolveInRoot(request.workingDirectory, mounted, look);
   // What the engine puts into /proc and /dev is not to be seen from here.
-  const known = "wrong" in start || !["/proc", "/dev"].some((place) => isWithin(start.path, place));
+  const known = "wrong" in start || !places.some((place) => isWithin(start.path, place));
   if (known && ("wrong" in start || start.kind !== "directory")) {
     const why =
       "wrong" in start ? start.wrong : start.kind === "absent" ? "it does not exist" : "it is not a directory";
@@ -130,7 +145,13 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     network: request.network,
     userns: root.userns,
     capabilities,
-    init: { path: facts.init, leaseDescriptor: root.lease, foreground: facts.foreground },
+    init: {
+      path: facts.init,
+      leaseDescriptor: root.lease,
+      foreground: facts.foreground,
+      filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
+      filterDescriptor: root.filter,
+    },
     command: request.command,
   };
 }
@@ -143,9 +164,12 @@ function unusable(root: Root, place: string): IsolateError {
   return new IsolateError("bad-root", { directory: root.path, wrong: `its ${place} is not a directory of its own` });
 }
 
-function isReserved(path: string): boolean {
+function isReserved(path: string, places: readonly string[]): boolean {
   return (
-    path === "/" || path === "/dev" || isWithin(path, "/proc") || engineDevices.some((device) => isWithin(path, device))
+    path === "/" ||
+    path === "/dev" ||
+    places.some((place) => place !== "/dev" && isWithin(path, place)) ||
+    engineDevices.some((device) => isWithin(path, device))
   );
 }
 

@@ -49,7 +49,7 @@ export function createPrint(output: Output, verbosity: Verbosity = "normal"): Pr
       if (verbosity === "trace") say("trace", sentence());
     },
     out: (text) => output.write(1, text),
-    json: (value) => output.write(1, `${JSON.stringify(value, null, 2)}\n`),
+    json: (value) => output.write(1, `${harmlessJson(JSON.stringify(value, null, 2))}\n`),
     table: (heads, rows) => output.write(1, table(heads, rows)),
     as: (other) => createPrint(output, other),
   };
@@ -58,6 +58,16 @@ export function createPrint(output: Output, verbosity: Verbosity = "normal"): Pr
 /** Names and command lines of other users must not steer the reader's terminal. */
 export function harmless(text: string): string {
   return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
+}
+
+/** JSON escapes only some of the characters that steer a terminal; any may be written by its code units. */
+function harmlessJson(text: string): string {
+  const escaped = (character: string): string =>
+    character
+      .split("")
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+      .join("");
+  return text.replace(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu, escaped);
 }
 
 function table(heads: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {

@@ -21,6 +21,8 @@ export interface Tree {
   readonly from: string;
   /** Stored ids are the host's, and must appear as the sandbox's. A clone's view is mapped by the daemon already. */
   readonly mapped: boolean;
+  /** Nobody inside can make it writable then: the flag was set from outside of their namespaces. */
+  readonly readOnly: boolean;
 }
 
 const staging = "/tmp";
@@ -28,12 +30,14 @@ const staging = "/tmp";
 /** Each host path of a spec, and the spec with `staging` paths in their stead. Pure. */
 export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: Tree[]; spec: LaunchSpec } {
   const trees: Tree[] = [];
-  const staged = (from: string): string => {
-    trees.push({ from, mapped: mapped.has(from) });
+  const staged = (from: string, readOnly = false): string => {
+    trees.push({ from, mapped: mapped.has(from), readOnly });
     return `${staging}/${trees.length - 1}`;
   };
   const root = staged(spec.root);
-  const mounts = spec.mounts.map((mount) => (mount.kind === "bind" ? { ...mount, from: staged(mount.from) } : mount));
+  const mounts = spec.mounts.map((mount) =>
+    mount.kind === "bind" ? { ...mount, from: staged(mount.from, mount.readOnly) } : mount,
+  );
   const init = { ...spec.init, path: staged(spec.init.path) };
   return { trees, spec: { ...spec, root, mounts, init } };
 }
@@ -41,10 +45,11 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
 /** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
 export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls): void {
   attempt("a mount namespace of its own", () => calls.leaveMountNamespace());
-  const mounts = trees.map(({ from, mapped }) => {
+  const mounts = trees.map(({ from, mapped, readOnly }) => {
     const directory = lstatSync(from).isDirectory();
     const mount = attempt(from, () => calls.cloneTree(from));
     if (mapped) attempt(`ids of ${from}`, () => calls.mapIds(mount, userns));
+    if (readOnly) attempt(`read-only ${from}`, () => calls.makeReadOnly(mount));
     return { mount, directory };
   });
   attempt(staging, () => calls.mountTmpfs(staging, "mode=0755,size=1m"));

@@ -30,9 +30,9 @@ export interface Ask {
 
 export function leaseRequest(ask: Ask): string {
   // Only for `isolate ps`. Escaped it must still fit in a header.
-  const command = wellFormed(ask.command.join(" ").slice(0, shownCommand));
+  const command = ask.command.join(" ").slice(0, shownCommand).toWellFormed();
   const fields: [string, string][] = [
-    ["template", wellFormed(ask.template)],
+    ["template", ask.template.toWellFormed()],
     ["command", command],
   ];
   if (ask.wait !== undefined) fields.push(["wait", ask.wait]);
@@ -46,14 +46,10 @@ export function leaseRequest(ask: Ask): string {
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-/** Half a surrogate pair cannot be escaped. */
-function wellFormed(text: string): string {
-  return Buffer.from(text).toString();
-}
-
 interface Head {
+  /** 0: it is not HTTP. */
   readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
+  readonly lines: readonly string[];
 }
 
 export function createAnswerReader(): AnswerReader {
@@ -64,27 +60,22 @@ export function createAnswerReader(): AnswerReader {
   function next(): Answer | undefined {
     head ??= takeHead();
     if (!head) return pending.length > maximumHead ? garbled("its header does not end") : undefined;
-    const { status, headers } = head;
+    const { status, lines } = head;
     if (status === 102) {
       head = undefined;
-      return { kind: "waiting", reason: headers.get(reasonHeader.toLowerCase()) ?? "" };
+      return { kind: "waiting", reason: header(lines, reasonHeader) ?? "" };
     }
     if (status === 101) return takeGrant();
-    return takeError(status, Number(headers.get("content-length") ?? "0"));
+    return takeError(status, Number(header(lines, "Content-Length") ?? "0"));
   }
 
   function takeHead(): Head | undefined {
     const end = pending.indexOf("\r\n\r\n");
     if (end < 0 || end > maximumHead) return undefined;
     const [first = "", ...lines] = pending.toString("utf8", 0, end).split("\r\n");
-    const status = /^HTTP\/1\.1 ([1-5][0-9]{2})( |$)/.exec(first)?.[1];
-    if (status === undefined) return { status: 0, headers: new Map() };
+    if (!first.startsWith("HTTP/1.1 ")) return { status: 0, lines };
     pending = pending.subarray(end + 4);
-    const headers = lines.map((line): [string, string] => {
-      const colon = line.indexOf(":");
-      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-    });
-    return { status: Number(status), headers: new Map(headers) };
+    return { status: Number(first.slice(9, 12)) || 0, lines };
   }
 
   function takeGrant(): Answer | undefined {
@@ -121,6 +112,14 @@ export function createAnswerReader(): AnswerReader {
       return answers;
     },
   };
+}
+
+function header(lines: readonly string[], name: string): string | undefined {
+  const start = `${name.toLowerCase()}:`;
+  return lines
+    .find((line) => line.toLowerCase().startsWith(start))
+    ?.slice(start.length)
+    .trim();
 }
 
 function readGrant(text: string): Grant | undefined {

@@ -14,19 +14,24 @@ const rememberFor = 60_000;
 
 /** Answers are remembered for a minute, `not found` too. */
 export function createAccounts(clock: () => number): Accounts {
-  const remembered = new Map<string, { at: number; fields: readonly string[] | undefined }>();
+  const remembered = new Map<string, { at: number; fields: Promise<readonly string[] | undefined> }>();
 
-  async function entry(database: "passwd" | "group", key: string): Promise<readonly string[] | undefined> {
+  /** A listing of a thousand leases asks a thousand times at once, and one process answers. */
+  function entry(database: "passwd" | "group", key: string): Promise<readonly string[] | undefined> {
     const name = `${database} ${key}`;
     const known = remembered.get(name);
     if (known && clock() - known.at < rememberFor) return known.fields;
+    const fields = lookUp(database, key);
+    remembered.set(name, { at: clock(), fields });
+    fields.catch(() => remembered.delete(name));
+    return fields;
+  }
+
+  async function lookUp(database: "passwd" | "group", key: string): Promise<readonly string[] | undefined> {
     try {
-      const fields = (await run("getent", [database, "--", key])).trim().split(":");
-      remembered.set(name, { at: clock(), fields });
-      return fields;
+      return (await run("getent", [database, "--", key])).trim().split(":");
     } catch (error) {
       if (!(error instanceof CommandError) || error.code !== 2) throw error; // getent(1): not found
-      remembered.set(name, { at: clock(), fields: undefined });
       return undefined;
     }
   }

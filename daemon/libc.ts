@@ -332,8 +332,8 @@ export function closeDescriptor(fd: number): void {
 }
 
 /** For a detached mount, whose last descriptor's end takes the kernel half a millisecond (synchronize_rcu). */
-export function closeInBackground(fd: number): void {
-  closeCall.async(fd, () => undefined);
+export function closeInBackground(fd: number): Promise<void> {
+  return new Promise((resolve) => closeCall.async(fd, () => resolve()));
 }
 
 // --- Whose rights this thread uses on file systems: setfsuid(2), capset(2), capabilities(7).

@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import { createAccounts } from "./accounts.ts";
 import { type Config, defaultConfigFile, loadConfig } from "./config.ts";
 import { type Flags, readFlags } from "./flags.ts";
+import { createHealth } from "./health.ts";
 import { lockStateDirectory, requireHost } from "./host-lock.ts";
 import { createHandlers } from "./http/handlers.ts";
 import { createLeaseSockets } from "./http/lease-socket.ts";
@@ -18,12 +19,16 @@ import { createUserNamespaces } from "./idmap/userns.ts";
 import { createEdits, sweepViews } from "./leases/edits.ts";
 import { bootId } from "./leases/holder.ts";
 import { createKeeper } from "./leases/keeper.ts";
+import { openLeaseLog } from "./leases/lease-log.ts";
 import { createLeases } from "./leases/leases.ts";
 import { createPools } from "./leases/pools.ts";
 import { reconcileRows, reconcileStorage } from "./leases/reconcile.ts";
+import { createSandboxes } from "./leases/sandboxes.ts";
 import { createSignals } from "./leases/signals.ts";
 import { openStore } from "./leases/store.ts";
+import { createUsage } from "./leases/usage.ts";
 import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 import { IsolateError, isolateFailed, toIsolateError } from "./protocol/errors.ts";
 import { parseTemplateName } from "./protocol/names.ts";
 import { version } from "./protocol/version.ts";
@@ -112,9 +117,14 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   const keeper = createKeeper({ store, storage, boot, concurrency, clock, released, log });
   const limit = (): number => current.limits.leases_per_user;
   const onDemand = (): boolean => current.on_demand;
-  const leases = createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, log });
-  const edits = createEdits({ storage, namespaces, log });
-  const pools = createPools({ store, keeper, storage, config: () => current });
+  const leaseLog = openLeaseLog({ ...config.lease_log, file: join(config.state_dir, "leases.db"), clock, log });
+  const usage = createUsage({ storage, templates: keeper.templates, clock, log });
+  const pools = createPools({ store, keeper, storage, usage, config: () => current });
+  const observe = createMetrics({ version, pools: pools.list, unsaved: leaseLog.unsaved });
+  const leases = createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, leaseLog, observe, log });
+  const edits = createEdits({ storage, namespaces, leaseLog, clock, log });
+  const sandboxes = createSandboxes({ leases, edits, clone: store.clone });
+  const health = createHealth({ storage, keeper, store, stateDirectory: config.state_dir, limit, version });
   const policy = createPolicy({
     isSubordinate,
     group: { name: String(config.group), gid },
@@ -122,8 +132,13 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
     accounts,
   });
   const validate = createValidate();
-  const app = createServer({ handlers: createHandlers({ pools, leases, accounts }), policy, validate, log });
-  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, log });
+  const app = createServer({
+    handlers: createHandlers({ pools, sandboxes, usage, leaseLog, health, metrics: observe, accounts }),
+    policy,
+    validate,
+    log,
+  });
+  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, observe, log });
 
   const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
   reconcileRows(reconciling);
@@ -178,6 +193,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
       leaseSockets.abandon();
       await app.close();
       namespaces.close();
+      leaseLog.close();
       store.close();
     },
   };

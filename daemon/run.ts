@@ -15,12 +15,15 @@ export class CommandError extends Error {
   readonly command: readonly string[];
   readonly code: number | null;
   readonly stderr: string;
-  constructor(command: readonly string[], code: number | null, stderr: string, cause?: unknown) {
+  /** What it had written before it failed. */
+  readonly stdout: string;
+  constructor(command: readonly string[], code: number | null, stderr: string, cause?: unknown, stdout = "") {
     super(stderr.trim().split("\n").at(-1) || `${command[0]} ended with ${code}`, { cause });
     this.name = "CommandError";
     this.command = command;
     this.code = code;
     this.stderr = stderr;
+    this.stdout = stdout;
   }
 }
 
@@ -64,8 +67,9 @@ export async function run(program: string, args: readonly string[], options: Run
     child.on("close", resolve);
   });
   if (inputFailure !== undefined) throw new CommandError(command, code, "the input broke off", inputFailure);
-  if (code !== 0) throw new CommandError(command, code, stderr);
-  return Buffer.concat(output).toString();
+  const stdout = Buffer.concat(output).toString();
+  if (code !== 0) throw new CommandError(command, code, stderr, undefined, stdout);
+  return stdout;
 }
 
 /** Milliseconds for a program to come to its `cat`. */

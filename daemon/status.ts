@@ -1,8 +1,10 @@
 /** The line that `systemctl status isolated` shows. Pure. */
 import type { Pool } from "./protocol/schema.ts";
 
+export type PoolStatus = Pick<Pool, "template" | "size" | "ready" | "leased" | "failed">;
+
 /** `problem`: why the configuration could not be loaded again. */
-export function describeStatus(pools: readonly Pool[], problem: string | undefined): string {
+export function describeStatus(pools: readonly PoolStatus[], problem: string | undefined): string {
   const short = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
   const isShared = (name: string): boolean =>
     pools.filter(({ template }) => short(template) === short(name)).length > 1;

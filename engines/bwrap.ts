@@ -18,14 +18,20 @@ export function bwrap(spec: LaunchSpec): Invocation {
     ...(spec.network === "none" ? ["--unshare-net"] : []),
     "--hostname",
     spec.hostname,
-    "--bind",
-    spec.root,
-    "/",
-    "--proc",
-    "/proc",
-    "--dev",
-    "/dev",
+    ...engineFileSystems(spec.root),
     ...spec.mounts.flatMap(mount),
+    ...inside(spec),
+  ];
+  return { program: "bwrap", argv };
+}
+
+export function engineFileSystems(root: string): string[] {
+  return ["--bind", root, "/", "--proc", "/proc", "--dev", "/dev"];
+}
+
+/** Comes after all mounts, so that none of them covers isolate-init. */
+export function inside(spec: LaunchSpec): string[] {
+  return [
     "--ro-bind",
     spec.init.path,
     initPath,
@@ -41,16 +47,15 @@ export function bwrap(spec: LaunchSpec): Invocation {
     ...init(spec.init),
     ...spec.command,
   ];
-  return { program: "bwrap", argv };
 }
 
 /** bwrap refuses `--unshare-user` and other ids than 0 beside `--userns`. */
-function userNamespace(descriptor: number | undefined): string[] {
+export function userNamespace(descriptor: number | undefined): string[] {
   if (descriptor !== undefined) return ["--userns", String(descriptor)];
   return ["--unshare-user", "--uid", "0", "--gid", "0"];
 }
 
-function mount(it: Mount): string[] {
+export function mount(it: Mount): string[] {
   if (it.kind === "tmpfs") {
     return [...(it.mode === undefined ? [] : ["--perms", it.mode.toString(8).padStart(4, "0")]), "--tmpfs", it.to];
   }
@@ -58,11 +63,13 @@ function mount(it: Mount): string[] {
   return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
 }
 
-function init({ leaseDescriptor, foreground }: Init): string[] {
+function init({ leaseDescriptor, foreground, filter, filterDescriptor }: Init): string[] {
   return [
     initPath,
     ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
     ...(foreground ? ["--foreground"] : []),
+    ...(filter === "default" ? [] : ["--seccomp", filter]),
+    ...(filterDescriptor === undefined ? [] : ["--seccomp-fd", String(filterDescriptor)]),
     "--",
   ];
 }

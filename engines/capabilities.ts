@@ -5,7 +5,7 @@ export type EngineName = (typeof engineNames)[number];
 
 export interface Capability {
   readonly title: string;
-  /** The options that need it. */
+  /** The options that need it, as `spelling` writes them. */
   readonly options: readonly string[];
 }
 
@@ -15,28 +15,39 @@ export const capabilities = {
   directories: { title: "directories", options: ["-d"] },
   workingDirectory: { title: "working directory", options: ["-p"] },
   network: { title: "host's network", options: ["-n"] },
+  seccomp: { title: "filter of system calls", options: ["--seccomp"] },
+  limits: { title: "limits", options: ["--cpus", "--memory", "--pids"] },
 } as const satisfies Record<string, Capability>;
 export type CapabilityName = keyof typeof capabilities;
 
 export interface Engine {
   readonly about: string;
-  /** Engines of later versions are named, so that asking for one gets an answer of its own. */
-  readonly available: boolean;
   readonly can: readonly CapabilityName[];
+  /** Nobody else may use it. */
+  readonly rootOnly: boolean;
+  /** What it means to share the network, where that is not a choice or not the host's own. */
+  readonly network: "chosen" | "always host" | "bridge";
 }
 
 export const engines: Readonly<Record<EngineName, Engine>> = {
   bwrap: {
     about: "namespaces by bubblewrap",
-    available: true,
-    can: ["command", "environment", "directories", "workingDirectory", "network"],
+    can: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    rootOnly: false,
+    network: "chosen",
   },
   lxc: {
-    about: "boots the root's own init",
-    available: false,
-    can: ["command", "environment", "directories", "workingDirectory", "network"],
+    about: "boots the root's own init; -n: a device on the bridge $LXC_NET_BR",
+    can: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    rootOnly: false,
+    network: "bridge",
   },
-  chroot: { about: "changes the root and nothing else", available: false, can: ["command", "network"] },
+  chroot: {
+    about: "for package work by root; does not isolate, and always has the host's network",
+    can: ["command", "network", "seccomp", "limits"],
+    rootOnly: true,
+    network: "always host",
+  },
 };
 
 export function isEngineName(name: string): name is EngineName {

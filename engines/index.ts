@@ -1,10 +1,13 @@
+/** Those engines that become one process. lxc boots a container instead, and is loaded when it is asked for: `lxc.ts`. */
 import { bwrap } from "./bwrap.ts";
 import type { EngineName } from "./capabilities.ts";
+import { chroot } from "./chroot.ts";
 import type { Invocation, LaunchSpec } from "./spec.ts";
 
-/** The engines of this version; `capabilities.ts` names the others too. */
-const available: Partial<Record<EngineName, (spec: LaunchSpec) => Invocation>> = { bwrap };
+export type ProcessEngine = (spec: LaunchSpec) => Invocation;
 
-export function engineOf(name: EngineName): ((spec: LaunchSpec) => Invocation) | undefined {
-  return available[name];
+const processEngines: Partial<Record<EngineName, ProcessEngine>> = { bwrap, chroot };
+
+export function engineOf(name: EngineName): ProcessEngine | undefined {
+  return processEngines[name];
 }

@@ -1,7 +1,13 @@
 /** What is to be started, before any engine's words for it. Made by `client/plan.ts`, turned into argv by an engine. */
 
 export type Mount =
-  | { readonly kind: "bind"; readonly from: string; readonly to: string; readonly readOnly: boolean }
+  | {
+      readonly kind: "bind";
+      readonly from: string;
+      readonly source: "directory" | "file";
+      readonly to: string;
+      readonly readOnly: boolean;
+    }
   /** A directory and the missing ones above it, open to all ids (0755). */
   | { readonly kind: "directory"; readonly to: string }
   | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };
@@ -32,6 +38,22 @@ export interface Init {
   readonly leaseDescriptor: number | undefined;
   /** The client set SIGINT and SIGQUIT to ignored for the engine's sake; the command gets their defaults back. */
   readonly foreground: boolean;
+  readonly filter: Filter;
+  /** A compiled filter on top of that one, to be read from there. */
+  readonly filterDescriptor: number | undefined;
+}
+
+/** Which system calls are refused: see seccomp/filter.c. `none`: all are let through. */
+export type Filter = "default" | "tty" | "none";
+
+/** Undefined: no limit but the host's own. */
+export interface Limits {
+  /** Microseconds of processor time in each 100,000. */
+  readonly cpu: number | undefined;
+  /** Bytes. */
+  readonly memory: number | undefined;
+  /** Processes and threads. */
+  readonly pids: number | undefined;
 }
 
 /** What becomes of a spec: a program and its arguments; the program is looked up by the client. */

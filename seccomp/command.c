@@ -91,21 +91,24 @@ static int search(const char *name, char **argv)
     return why;
 }
 
-void run_command(char **argv)
+void run_command(const struct speaker *speaker, char **argv)
 {
     const char *reason;
+    const char *place = "";
     int why = strchr(argv[0], '/') ? run_file(argv[0], argv) : search(argv[0], argv);
 
+    if (why == ENOENT || why == NO_INTERPRETER)
+        place = speaker->place;
     if (why == ENOENT)
-        reason = "no such file or directory in the root";
+        reason = "no such file or directory";
     else if (why == NO_INTERPRETER)
-        reason = "the interpreter that its #! line or ELF header names is not in the root";
+        reason = "the interpreter that its #! line or ELF header names is not";
     else if (why == EACCES)
         reason = "permission denied (a directory, or not executable)";
     else if (why == ENOEXEC)
         reason = "not a program for this machine";
     else
         reason = strerror(why);
-    dprintf(STDERR_FILENO, "isolate: cannot run %s: %s\n", argv[0], reason);
+    dprintf(STDERR_FILENO, "%s: cannot run %s: %s%s\n", speaker->name, argv[0], reason, place);
     _exit(why == ENOENT || why == NO_INTERPRETER ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN);
 }

@@ -1,5 +1,5 @@
 /*
- * isolate-init [--lease-fd N] [--foreground] -- COMMAND [ARG...]
+ * isolate-init [--lease-fd N] [--foreground] [--seccomp default|tty|none] [--seccomp-fd N] -- COMMAND [ARG...]
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
@@ -9,11 +9,15 @@
  * --foreground: the starter ignores INT and QUIT for its own sake; COMMAND gets the default for both. Otherwise COMMAND
  * inherits the signal dispositions, and in any case the signal mask, that this program was started with.
  *
+ * --seccomp: which filter (filter.h); the default one unless told. --seccomp-fd: a compiled filter is read from there
+ * (program.h), and holds for COMMAND and what it starts, on top of ours.
+ *
  * Exit code: COMMAND's, 128+n if signal n ended it, 126 or 127 if it cannot run (command.h), 125 if this program failed.
  */
 
 #include "command.h"
 #include "filter.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +40,12 @@ enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
 struct request {
     int lease_fd; /* -1: none */
     bool foreground;
+    enum filter_kind filter;
+    struct sock_fprog program; /* of no instructions: none */
     char **command;
 };
+
+static const struct speaker speaker = {"isolate", " in the root"};
 
 /* What COMMAND is to inherit and this program changes for itself. */
 struct inherited {
@@ -57,7 +65,9 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sen
     _exit(EXIT_OURS);
 }
 
-static int parse_fd(const char *text)
+#define EXPECTED "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] -- COMMAND [ARG...]"
+
+static int parse_fd(const char *option, const char *text)
 {
     char *end = NULL;
     long fd = -1;
@@ -65,24 +75,39 @@ static int parse_fd(const char *text)
     if (text && *text >= '0' && *text <= '9')
         fd = strtol(text, &end, 10);
     if (fd <= STDERR_FILENO || fd > INT_MAX || *end)
-        fail("--lease-fd needs the number of a descriptor above 2, not \"%s\"", text ? text : "");
+        fail("%s needs the number of a descriptor above 2, not \"%s\"", option, text ? text : "");
     return (int)fd;
+}
+
+static struct sock_fprog read_program_from(int fd)
+{
+    struct sock_fprog program = {0};
+    const char *wrong = read_program(fd, &program);
+
+    if (wrong)
+        fail("cannot use the seccomp filter: %s", wrong);
+    return program;
 }
 
 static struct request parse(char **argv)
 {
-    struct request request = {.lease_fd = -1};
+    struct request request = {.lease_fd = -1, .filter = FILTER_DEFAULT};
 
     while (*++argv && strcmp(*argv, "--") != 0) {
         if (strcmp(*argv, "--foreground") == 0)
             request.foreground = true;
         else if (strcmp(*argv, "--lease-fd") == 0)
-            request.lease_fd = parse_fd(*++argv);
-        else
-            fail("unknown argument \"%s\": expected [--lease-fd N] [--foreground] -- COMMAND [ARG...]", *argv);
+            request.lease_fd = parse_fd("--lease-fd", *++argv);
+        else if (strcmp(*argv, "--seccomp-fd") == 0)
+            request.program = read_program_from(parse_fd("--seccomp-fd", *++argv));
+        else if (strcmp(*argv, "--seccomp") == 0) {
+            if (!*++argv || !parse_filter(*argv, &request.filter))
+                fail("--seccomp needs default, tty or none, not \"%s\"", *argv ? *argv : "");
+        } else
+            fail("unknown argument \"%s\": " EXPECTED, *argv);
     }
     if (!argv[0] || !argv[1])
-        fail("no command: expected [--lease-fd N] [--foreground] -- COMMAND [ARG...]");
+        fail("no command: " EXPECTED);
     request.command = argv + 1;
     return request;
 }
@@ -102,7 +127,7 @@ static void keep_only(int lease_fd)
     closefrom(first_unwanted);
 }
 
-static void protect(void)
+static void protect(enum filter_kind kind)
 {
     int error;
 
@@ -111,7 +136,7 @@ static void protect(void)
         fail("cannot protect the lease: %s", strerror(errno));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail("cannot give up new privileges: %s", strerror(errno));
-    error = install_filter(FILTER_DEFAULT);
+    error = install_filter(kind);
     if (error)
         fail("cannot install the seccomp filter: %s", strerror(-error));
 }
@@ -142,7 +167,13 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
         signal(SIGQUIT, SIG_DFL);
     }
     sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
-    run_command(request->command);
+    if (request->program.len > 0) {
+        int error = install_program(&request->program);
+
+        if (error)
+            fail("cannot use the seccomp filter: %s", strerror(-error));
+    }
+    run_command(&speaker, request->command);
 }
 
 static long long now_ms(void)
@@ -209,7 +240,7 @@ int main(int argc, char **argv)
         fail("this program runs only as pid 1 of a sandbox (bwrap --as-pid-1)");
     keep_only(request.lease_fd);
     inherited = watch(&watched);
-    protect();
+    protect(request.filter);
 
     command = fork();
     if (command < 0)

@@ -30,7 +30,27 @@ static long try_ioctl(char **arg)
     return syscall(SYS_ioctl, STDIN_FILENO, strtoul(arg[0], NULL, 0), terminal_argument);
 }
 
+/* Any call by its NUMBER, with arguments that mean nothing (-1, 0, 0): enough to see who refuses. */
+static long try_call(char **arg)
+{
+    return syscall(strtol(arg[0], NULL, 0), -1L, 0L, 0L);
+}
+
 #ifdef __x86_64__
+static long try_call_int80(char **arg)
+{
+    long result;
+
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(strtol(arg[0], NULL, 0)), "b"(-1L), "c"(0L), "d"(0L)
+                     : "memory", "r8", "r9", "r10", "r11");
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
 /* The 32-bit table. Its pointers have 32 bits, so the argument is NULL: enough to see who refuses. */
 static long try_ioctl_int80(char **arg)
 {
@@ -185,7 +205,9 @@ static const struct {
     long (*call)(char **arg);
 } calls[] = {
     {"ioctl", 1, try_ioctl},
+    {"call", 1, try_call},
 #ifdef __x86_64__
+    {"call-int80", 1, try_call_int80},
     {"ioctl-int80", 1, try_ioctl_int80},
     {"ioctl-x32", 1, try_ioctl_x32},
 #endif

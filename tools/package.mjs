@@ -45,7 +45,7 @@ async function main() {
   putDocuments(put);
   putUnits(put);
   // Not the client: what Bun has put behind the executable's own sections is the program.
-  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-init$/.test(path));
+  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|seccomp)$/.test(path));
   await quietly("strip", ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
   putControl(put, stage, architecture);
 
@@ -88,6 +88,7 @@ function stager(stage) {
 function putPrograms(put, sqlite) {
   const own = "usr/lib/isolate";
   put.copy(`${own}/isolate`, at("dist/bin/isolate"), 0o755);
+  put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
   // Not to be read: see tools/build.mjs.
   put.copy(`${own}/isolate-init`, at("dist/bin/isolate-init"), 0o711);
   // The distribution's Node, whatever stands before it in somebody's PATH.

@@ -2,6 +2,7 @@
 import type { Api } from "../api.ts";
 import type { CommandRequest, Common, RefillRequest } from "../options.ts";
 import type { Output, Print } from "../print.ts";
+import { kill } from "./kill.ts";
 import { pool } from "./pool.ts";
 import { ps } from "./ps.ts";
 import { refill } from "./refill.ts";
@@ -26,6 +27,12 @@ export async function runCommand(command: CommandRequest, context: CommandContex
       return await pool(api, print, json);
     case "ps":
       return await ps(api, print, json);
+    case "kill":
+      return await kill(operand, api, print);
+    case "log":
+      return await (await import("./log.ts")).log(command, api, print);
+    case "doctor":
+      return await (await import("./doctor.ts")).doctor(json, context);
     case "template ls":
       return await listTemplates(api, print, json);
     case "template snapshot":

@@ -2,6 +2,7 @@
 import type { Pool } from "../../daemon/protocol/schema.ts";
 import type { Api } from "../api.ts";
 import type { Print } from "../print.ts";
+import { counted } from "../quantities.ts";
 
 export async function pool(api: Api, print: Print, json: boolean): Promise<void> {
   const pools = await api.call("pools", {});
@@ -21,8 +22,11 @@ export function printPools(pools: readonly Pool[], print: Print): void {
     "LEASED",
     "RETIRED",
     "FAILED",
+    "BYTES",
+    "WRITTEN",
     "LAST ERROR",
   ];
+  const now = Date.now();
   print.table(
     heads,
     pools.map((it) => [
@@ -35,6 +39,8 @@ export function printPools(pools: readonly Pool[], print: Print): void {
       it.leased,
       it.retired,
       it.failed,
+      counted(it.bytes, it.counted, now),
+      counted(it.written, it.counted, now),
       it.lastError,
     ]),
   );

@@ -1,12 +1,23 @@
 /** `isolate ps`. */
 import type { Api } from "../api.ts";
 import type { Print } from "../print.ts";
+import { counted, duration } from "../quantities.ts";
 
 export async function ps(api: Api, print: Print, json: boolean): Promise<void> {
   const leases = await api.call("leases", {});
   if (json) return print.json(leases);
+  const now = Date.now();
   print.table(
-    ["LEASE", "TEMPLATE", "USER", "PID", "SINCE", "COMMAND"],
-    leases.map(({ lease, template, user, pid, since, command }) => [lease, template, user, pid, since, command]),
+    ["LEASE", "KIND", "TEMPLATE", "USER", "PID", "AGE", "WRITTEN", "COMMAND"],
+    leases.map(({ lease, kind, template, user, pid, since, written, counted: at, command }) => [
+      lease,
+      kind,
+      template,
+      user,
+      pid,
+      duration(now - Date.parse(since)),
+      counted(written, at, now),
+      command,
+    ]),
   );
 }

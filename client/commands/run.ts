@@ -1,22 +1,27 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
 import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
-import type { LaunchSpec } from "../../engines/spec.ts";
+import type { Invocation, LaunchSpec } from "../../engines/spec.ts";
 import { looker, probeHost } from "../host.ts";
 import { launch } from "../launch.ts";
 import { askLease, awaitLease, type Lease, type LeaseAsk } from "../lease.ts";
 import type { Libc } from "../libc.ts";
 import { SystemCallError } from "../libc-call.ts";
 import type { RootCalls } from "../libc-root.ts";
+import { hasLimits } from "../limits.ts";
+import type { ContainerFacts } from "../lxc/host.ts";
 import type { RunRequest } from "../options.ts";
 import { type HostFacts, plan, type Root } from "../plan.ts";
 import type { Print } from "../print.ts";
 import type { Identity } from "../root.ts";
-import { leaveWaker } from "../wake.ts";
 
 export interface RunContext {
   readonly socket: string;
   readonly environment: HostFacts["environment"];
+  /** This program, and its script where a runtime runs it; and what it was given. */
+  readonly self: readonly string[];
+  readonly words: readonly string[];
   readonly libc: Libc;
   /** Loaded only when root calls. */
   readonly rootCalls: () => Promise<RootCalls>;
@@ -26,15 +31,31 @@ export interface RunContext {
 /** Does not return unless it fails: the process becomes the engine. */
 export async function run(request: RunRequest, context: RunContext): Promise<never> {
   const engine = engineOf(request.engine);
-  if (!engine) throw new IsolateError("usage", { wrong: `the engine '${request.engine}' is not there yet` });
+  if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
+    throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
+  warn(request, context.print);
+  if (engine && hasLimits(request.limits)) await limit(request, context);
+  const filter =
+    request.seccomp.kind === "file"
+      ? (await import("../filter-file.ts")).openFilter(request.seccomp.path, context.libc)
+      : undefined;
   const ask = leaseAsk(request, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
-  const early = ask && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
+  const early = ask && engine && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
   const facts = probeHost(request, context.libc, context.environment);
-  const { root, identity } = ask
+  const container = engine ? undefined : await probeContainer(request, facts);
+  if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
+  const { root: bare, identity } = ask
     ? await leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
     : await ownRoot(facts);
+  const root = { ...bare, filter };
   const planned = plan(request, facts, root, looker(context.libc));
+  if (!engine || container) {
+    if (!container) throw new Error("no engine, and no container either");
+    const { runContainer } = await import("../lxc/run.ts");
+    const { userns, lease } = root;
+    return runContainer({ request, facts, host: container, spec: planned, userns, lease }, context);
+  }
   const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
   const { argv } = engine(spec);
   context.print.trace(() => `exec: ${[facts.engine, ...argv].map(quote).join(" ")}`);
@@ -42,7 +63,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     {
       program: facts.engine,
       argv,
-      descriptors: [root.lease, root.userns].filter((fd) => fd !== undefined),
+      descriptors: [root.lease, root.userns, filter].filter((fd) => fd !== undefined),
       foreground: facts.foreground,
       descriptorLimit: facts.descriptorLimit,
     },
@@ -50,8 +71,44 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   );
 }
 
+/** A function's first call is its dearest: a plan for the host's own root, thrown away, while the daemon works. */
+function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest, facts: HostFacts, libc: Libc): void {
+  try {
+    engine(plan(request, facts, { path: "/", name: "", userns: 0, lease: 0, filter: undefined }, looker(libc)));
+  } catch (error) {
+    if (!(error instanceof IsolateError || error instanceof SystemCallError)) throw error;
+  }
+}
+
+/** What is not as safe as it could be; also under -q. */
+function warn({ engine, seccomp, scope }: RunRequest, print: Print): void {
+  if (scope !== undefined) return; // said before this process was started again
+  if (engine === "chroot")
+    print.warn(
+      "the engine 'chroot' does not isolate: the command has the host's network, IPC and /sys",
+      "use the engine 'bwrap' for what you do not trust",
+    );
+  if (seccomp.kind === "none")
+    print.warn(
+      "no system call is refused: the command can type into the terminal that it was started from",
+      "leave out --seccomp=none and DISABLE_SECCOMP_WRAPPER, or use --seccomp=tty",
+    );
+}
+
+/** Returns only in a process that is held to the limits. */
+async function limit({ limits, scope }: RunRequest, { libc, self, words, environment }: RunContext): Promise<void> {
+  const { enterScope, expectLimits } = await import("../scope.ts");
+  if (scope !== undefined) return expectLimits(limits, scope, libc);
+  enterScope(limits, { self, words, environment, uid: process.getuid?.() ?? 0 }, libc);
+}
+
+async function probeContainer(request: RunRequest, { uid, environment }: HostFacts): Promise<ContainerFacts> {
+  const { probeContainerHost } = await import("../lxc/host.ts");
+  return probeContainerHost(request, { uid, runtimeDirectory: environment.XDG_RUNTIME_DIR });
+}
+
 interface Taken {
-  readonly root: Root;
+  readonly root: Omit<Root, "filter">;
   /** Undefined where the engine makes a namespace of one id for the caller. */
   readonly identity: Identity | undefined;
 }
@@ -61,9 +118,9 @@ function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk
   return "directory" in root ? undefined : { socket, ...root, wait, command };
 }
 
-async function leasedRoot({ descriptor, grant }: Lease, { socket, libc, print }: RunContext): Promise<Taken> {
+async function leasedRoot({ descriptor, grant }: Lease, { socket, self, libc, print }: RunContext): Promise<Taken> {
   // While we are still who the daemon's socket lets in.
-  if (grant.onDemand) await leaveWaker(socket);
+  if (grant.onDemand) await (await import("../wake.ts")).leaveWaker(socket, self);
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };

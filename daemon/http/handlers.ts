@@ -1,10 +1,14 @@
 /** One handler for each route: from the request's shape to a call, and back. No logic. */
 import type { Readable } from "node:stream";
 import type { Accounts } from "../accounts.ts";
-import type { Leases } from "../leases/leases.ts";
+import type { Health } from "../health.ts";
+import type { LeaseLog } from "../leases/lease-log.ts";
 import type { Pools } from "../leases/pools.ts";
-import { splitSnapshotName } from "../protocol/names.ts";
+import type { Sandboxes } from "../leases/sandboxes.ts";
+import type { Usage } from "../leases/usage.ts";
+import type { Metrics } from "../metrics.ts";
 import type { BodyOf, QueryOf, ReplyOf, RouteName, UpgradeName } from "../protocol/routes.ts";
+import { readLogQuery } from "./log-query.ts";
 import type { Peer } from "./peer.ts";
 
 export interface Call<Name extends RouteName> {
@@ -18,34 +22,47 @@ export type Handlers = {
   readonly [Name in Exclude<RouteName, UpgradeName>]: (call: Call<Name>) => Promise<ReplyOf<Name>>;
 };
 
-export function createHandlers({
-  pools,
-  leases,
-  accounts,
-}: {
-  pools: Pools;
-  leases: Leases;
-  accounts: Accounts;
-}): Handlers {
+export interface HandlersOptions {
+  readonly pools: Pools;
+  readonly sandboxes: Sandboxes;
+  readonly usage: Usage;
+  readonly leaseLog: Pick<LeaseLog, "read">;
+  readonly health: Health;
+  readonly metrics: Pick<Metrics, "text">;
+  readonly accounts: Accounts;
+}
+
+export function createHandlers(options: HandlersOptions): Handlers {
+  const { pools, sandboxes, usage, leaseLog, health, metrics, accounts } = options;
   return {
-    pools: async () => pools.list(),
+    pools: () => pools.list(),
     setPool: ({ body }) => pools.set(body),
-    leases: ({ peer }) =>
-      Promise.all(
-        leases
-          .list()
-          .filter(({ lease }) => peer.uid === 0 || lease?.uid === peer.uid)
-          .map(async ({ id, template, snapshot, lease }) => ({
-            lease: id,
-            template,
-            snapshot: splitSnapshotName(snapshot).snapshot,
-            user: await accounts.userName(lease?.uid ?? 0),
-            uid: lease?.uid ?? 0,
-            pid: lease?.pid ?? 0,
-            command: lease?.command ?? "",
-            since: new Date(lease?.since ?? 0).toISOString(),
-          })),
-      ),
+    async leases({ peer }) {
+      const figures = await usage.read();
+      return Promise.all(
+        sandboxes.visibleTo(peer.uid).map(async ({ clone, since, ...sandbox }) => ({
+          ...sandbox,
+          user: await accounts.userName(sandbox.uid),
+          since: new Date(since).toISOString(),
+          written: (clone && figures.ofClone(sandbox.template, clone)) ?? null,
+          counted: clone && figures.countedAt(sandbox.template),
+        })),
+      );
+    },
+    kill: async ({ peer, query }) => ({ lease: await sandboxes.kill(query.lease, peer.uid) }),
+    async log({ peer, query }) {
+      const { entries, unsaved } = leaseLog.read(await readLogQuery(query, peer.uid, accounts));
+      const named = entries.map(async ({ since, until, by, ...entry }) => ({
+        ...entry,
+        user: await accounts.userName(entry.uid),
+        since: new Date(since).toISOString(),
+        until: until === null ? null : new Date(until).toISOString(),
+        by: by === null ? null : await accounts.userName(by),
+      }));
+      return { entries: await Promise.all(named), unsaved };
+    },
+    metrics: () => metrics.text(),
+    health: ({ peer }) => health(peer.uid),
     templates: () => pools.templates(),
     createTemplate: async ({ query, body }) => ({ snapshot: await pools.createTemplate(query.template, body) }),
     removeTemplate: async ({ query }) => {

@@ -10,6 +10,7 @@ import { killOtherEnd } from "../leases/holder.ts";
 import type { Granted, Leases } from "../leases/leases.ts";
 import type { Pools } from "../leases/pools.ts";
 import { closeDescriptor } from "../libc.ts";
+import type { Metrics } from "../metrics.ts";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import { leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
 import { parseTemplateName } from "../protocol/names.ts";
@@ -23,13 +24,14 @@ export interface LeaseSocketOptions {
   readonly pools: Pools;
   readonly policy: Policy;
   readonly validate: Validate;
+  readonly observe: Pick<Metrics, "granted" | "refused">;
   readonly log: Logger;
 }
 
 const defaultWaitSeconds = 30;
 
 /** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
-export function createLeaseSockets({ leases, edits, pools, policy, validate, log }: LeaseSocketOptions) {
+export function createLeaseSockets({ leases, edits, pools, policy, validate, observe, log }: LeaseSocketOptions) {
   const open = new Set<Socket>();
 
   async function serve(
@@ -54,7 +56,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
     await policy.mayLease(peer, template);
     const lessee = lesseeOf(socket);
     const acquire = (): Promise<Granted> => {
-      if (route === routes.edit) return edits.begin(template, lessee);
+      if (route === routes.edit) return edits.begin(template, lessee, query.command ?? "");
       const wait = Number(query.wait ?? defaultWaitSeconds) * 1000;
       const onWait = (reason: string) =>
         socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`);
@@ -75,6 +77,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
       const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${leaseUpgrade}\r\n\r\n`;
       socket.write(`${head}${JSON.stringify(grant)}\n`);
       log.debug({ lease: grant.lease, uid: peer.uid, pid: peer.pid, ms: performance.now() - begun }, "leased");
+      if (route === routes.lease) observe.granted((performance.now() - begun) / 1000);
       return release;
     } catch (error) {
       closeDescriptor(lessee.pidfd);
@@ -123,6 +126,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, log
         (thrown: unknown) => {
           if (ended) return;
           const error = toIsolateError(thrown);
+          observe.refused(error.code);
           if (error.code === "internal") log.error({ err: thrown }, "cannot serve a lease");
           const body = JSON.stringify(error.body());
           const length = Buffer.byteLength(body);

@@ -57,6 +57,7 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
         }
         const { query, body } = request;
         const result = await handle({ peer: peerOf(request.raw.socket), query, body } as never);
+        if (route.reply === "metrics") return reply.type("text/plain; version=0.0.4; charset=utf-8").send(result);
         return reply.type("application/json").send(JSON.stringify(result));
       },
     });

@@ -51,7 +51,7 @@ export function withIdMapped<T>(
     return act(mounts.map((mount) => `/proc/self/fd/${mount}`));
   } finally {
     for (const slot of attached) unmountLazily(slot);
-    for (const mount of mounts) closeInBackground(mount);
+    for (const mount of mounts) void closeInBackground(mount);
   }
 }
 

@@ -3,24 +3,44 @@ import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { UserNamespaces } from "../idmap/userns.ts";
-import { hasErrno, unmountLazily } from "../libc.ts";
+import { hasErrno, pidfdSignal, unmountLazily } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import type { Grant } from "../protocol/lease.ts";
 import type { TemplateName } from "../protocol/names.ts";
 import type { Storage } from "../storage/storage.ts";
 import { endHolder } from "./holder.ts";
+import type { LeaseLog } from "./lease-log.ts";
 import { type Granted, holderGrace, type Lessee } from "./leases.ts";
 
 export interface EditsOptions {
   readonly storage: Storage;
   readonly namespaces: UserNamespaces;
+  readonly leaseLog: LeaseLog;
+  readonly clock: () => number;
   readonly log: Logger;
 }
 
+export interface Edit {
+  readonly template: TemplateName;
+  readonly uid: number;
+  readonly pid: number;
+  readonly command: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+interface Editing extends Edit {
+  /** Of its holder; undefined once it has given up. */
+  pidfd: number | undefined;
+  killedBy: number | null;
+}
+
+const SIGKILL = 9;
+
 export type Edits = ReturnType<typeof createEdits>;
 
-export function createEdits({ storage, namespaces, log }: EditsOptions) {
-  const edited = new Set<TemplateName>();
+export function createEdits({ storage, namespaces, leaseLog, clock, log }: EditsOptions) {
+  const edited = new Map<TemplateName, Editing>();
 
   async function end(template: TemplateName, view: string): Promise<void> {
     try {
@@ -29,22 +49,36 @@ export function createEdits({ storage, namespaces, log }: EditsOptions) {
     } catch (error) {
       log.warn({ template, err: error }, "cannot take the edited template away");
     } finally {
+      const by = edited.get(template)?.killedBy ?? null;
       edited.delete(template);
+      leaseLog.ended(template, by === null ? "ended" : "killed", by);
     }
   }
 
   return {
     /** Throws `template-edited` while somebody else does, and what the storage throws. */
-    async begin(template: TemplateName, lessee: Lessee): Promise<Granted> {
+    async begin(template: TemplateName, lessee: Lessee, command: string): Promise<Granted> {
       if (edited.has(template)) throw new IsolateError("template-edited", { template });
-      edited.add(template);
+      const { pid, pidfd } = lessee;
+      const editing: Editing = { template, uid: lessee.uid, pid, pidfd, command, since: clock(), killedBy: null };
+      edited.set(template, editing);
       try {
         const { directory, userns, fd, uid, gid } = await namespaces.for(lessee);
         const view = join(directory, `edit.${template.replaceAll("/", ":")}`);
         mkdirSync(view, { mode: 0o700, recursive: true });
         await storage.of(template).edit(template, { userns: fd, uid, gid }, view);
         const grant: Grant = { lease: template, template, snapshot: template, view, userns, uid, gid, onDemand: false };
+        leaseLog.began({
+          lease: template,
+          kind: "edit",
+          template,
+          snapshot: null,
+          uid: editing.uid,
+          command,
+          since: editing.since,
+        });
         const release = (): void => {
+          editing.pidfd = undefined;
           void end(template, view);
           endHolder(lessee.pidfd, holderGrace);
         };
@@ -53,6 +87,16 @@ export function createEdits({ storage, namespaces, log }: EditsOptions) {
         edited.delete(template);
         throw error;
       }
+    },
+
+    list: (): Edit[] => [...edited.values()],
+
+    /** As `Leases.kill`; `since` tells the edit from the next one of that template. */
+    kill(template: TemplateName, since: number, by: number): boolean {
+      const editing = edited.get(template);
+      if (editing?.pidfd === undefined || editing.since !== since) return false;
+      editing.killedBy = by;
+      return pidfdSignal(editing.pidfd, SIGKILL);
     },
   };
 }

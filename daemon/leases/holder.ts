@@ -1,5 +1,5 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
-import { fstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdOpen, pidfdSignal, pidfdsEnded } from "../libc.ts";
 import type { Holder } from "./store.ts";
 
@@ -107,6 +107,30 @@ export function killOtherEnd(socket: number, uid: number): number {
     ended++;
   }
   return ended;
+}
+
+export interface NamedProcess extends Holder {
+  /** As it calls itself, proc_pid_comm(5). */
+  readonly name: string;
+}
+
+/**
+ * Processes of a user whose working directory, root or open files are below a path of the host's. Only what their links
+ * say is compared: following one could wait for ever, on a file system of the user's own.
+ */
+export function usersOf(path: string, uid: number): NamedProcess[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      if (!/^[0-9]+$/.test(pid) || statSync(`/proc/${pid}`).uid !== uid) return [];
+      const files = readdirSync(`/proc/${pid}/fd`).slice(0, descriptorsSeen);
+      const links = ["cwd", "root", ...files.map((fd) => `fd/${fd}`)];
+      const within = links.some((link) => `${readlinkSync(`/proc/${pid}/${link}`)}/`.startsWith(`${path}/`));
+      const holder = within ? holderOf(Number(pid)) : undefined;
+      return holder ? { ...holder, name: readFileSync(`/proc/${pid}/comm`, "utf8").trim() } : [];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
 }
 
 /** A pidfd of the process if it is that user's and holds the other end of our socket. */

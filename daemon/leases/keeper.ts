@@ -6,7 +6,9 @@ import type { Logger } from "pino";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import { type CloneId, makeCloneId, type SnapshotName, type TemplateName } from "../protocol/names.ts";
 import type { Pool } from "../protocol/schema.ts";
+import type { IdMap } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
+import { createAhead } from "./ahead.ts";
 import { isFresh, plan, refillBackoff } from "./plan.ts";
 import { createReclaimer } from "./reclaimer.ts";
 import type { CloneRecord, LeaseRecord, Store } from "./store.ts";
@@ -20,7 +22,12 @@ export interface PoolSettings {
   readonly snapshots?: string | undefined;
 }
 
+/** What is known of a pool without looking at the storage. */
+export type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
+
 export interface TakeRequest {
+  /** Whose ids the view will have. */
+  readonly to: IdMap;
   /** The row that the clone gets, once it is known which it is. */
   readonly lease: (id: CloneId) => LeaseRecord;
   /** Milliseconds. */
@@ -81,6 +88,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     const pool = pools.get(template);
     if (pool) tend(pool);
   };
+  const ahead = createAhead({ storage, work, fresh: freshOf, log });
   const reclaimer = createReclaimer({ store, storage, work, attempted, log });
   let creatingNow = 0;
   let stopped = false;
@@ -118,6 +126,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     const { create, reclaim } = plan(facts(pool));
     for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));
     for (let count = 0; count < create && creatingNow < concurrency(); count++) startClone(pool);
+    ahead.prepare(pool.settings.template);
     for (const watcher of [...pool.watchers]) watcher();
   }
 
@@ -129,22 +138,23 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
 
   // --- Giving clones out.
 
-  function freshOf(pool: PoolState): CloneRecord | undefined {
-    let oldest: CloneRecord | undefined;
-    for (const clone of store.clonesOf(pool.settings.template)) {
-      if (clone.state === "ready" && isFresh(clone, pool) && (!oldest || clone.made < oldest.made)) oldest = clone;
-    }
-    return oldest;
+  /** The oldest first. */
+  function freshOf(template: TemplateName): CloneRecord[] {
+    const pool = pools.get(template);
+    if (!pool || stopped) return [];
+    const fresh = readyOf(pool).filter((clone) => isFresh(clone, pool));
+    return fresh.sort((a, b) => (a.made < b.made ? -1 : 1));
   }
 
   function serve(pool: PoolState): void {
     while (pool.waiters.length > 0) {
-      const clone = freshOf(pool);
+      const [waiter] = pool.waiters;
+      const clone = waiter && ahead.choose(freshOf(pool.settings.template), waiter.request.to);
       if (!clone) return;
-      const waiter = pool.waiters.shift();
-      if (!waiter) return;
+      pool.waiters.shift();
       try {
         waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
+        ahead.leased(pool.settings.template, waiter.request.to);
       } catch (error) {
         waiter.refuse(error);
       }
@@ -316,7 +326,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     return pool;
   }
 
-  function describe(pool: PoolState): Pool {
+  function describe(pool: PoolState): PoolStatus {
     const count = { creating: 0, ready: 0, leased: 0, retired: 0, failed: 0 };
     for (const clone of store.clonesOf(pool.settings.template)) {
       if (clone.state === "gone") continue;
@@ -353,7 +363,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
   }
 
   /** Makes the pool as wanted and resolves when it is: all ready, fresh, none too many. Throws what prevents it. */
-  async function setPool(settings: PoolSettings, replaceAll: boolean): Promise<Pool> {
+  async function setPool(settings: PoolSettings, replaceAll: boolean): Promise<PoolStatus> {
     const pool = openPool(settings);
     if (pool.removing) throw new IsolateError("unknown-template", { template: settings.template, near: [] });
     if (replaceAll) pool.freshAfter = nanoseconds();
@@ -376,7 +386,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     take,
     setPool,
     /** `isolate -r TEMPLATE N -s`. */
-    async reclaim(template: TemplateName): Promise<Pool | undefined> {
+    async reclaim(template: TemplateName): Promise<PoolStatus | undefined> {
       const pool = pools.get(template);
       if (!pool) return undefined;
       await reclaimUsed(pool);
@@ -397,7 +407,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
       return pool !== undefined && isOpen(pool);
     },
     templates: (): TemplateName[] => [...pools.values()].filter(isOpen).map(({ settings }) => settings.template),
-    describe: (): Pool[] =>
+    describe: (): PoolStatus[] =>
       [...pools.values()]
         .filter((pool) => !pool.dropped || clonesOf(pool).length > 0)
         .map(describe)

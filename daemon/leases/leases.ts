@@ -3,13 +3,16 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { UserNamespaces } from "../idmap/userns.ts";
-import { closeDescriptor } from "../libc.ts";
+import { closeDescriptor, pidfdSignal } from "../libc.ts";
+import type { Metrics } from "../metrics.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import type { Grant } from "../protocol/lease.ts";
-import type { CloneId, TemplateName } from "../protocol/names.ts";
+import { type CloneId, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import type { LeaseEnd } from "../protocol/schema.ts";
 import type { Storage } from "../storage/storage.ts";
 import { createHolderWatch, endHolder, openHolder } from "./holder.ts";
 import type { Keeper } from "./keeper.ts";
+import type { LeaseLog } from "./lease-log.ts";
 import type { CloneRecord, Holder, Store } from "./store.ts";
 
 export interface Lessee extends Holder {
@@ -42,7 +45,18 @@ export interface LeasesOptions {
   /** Whether the lessee is to start the daemon when the lease has ended. */
   readonly onDemand: () => boolean;
   readonly clock: () => number;
+  readonly leaseLog: LeaseLog;
+  readonly observe: Pick<Metrics, "waited" | "ended">;
   readonly log: Logger;
+}
+
+/** A lease that is held now. */
+interface Held {
+  /** Of its holder; undefined when that is gone. */
+  readonly pidfd: number | undefined;
+  end: LeaseEnd;
+  /** Uid of who ended it, if somebody did. */
+  by: number | null;
 }
 
 /** What a caller gets, and how the daemon takes it back. */
@@ -57,32 +71,59 @@ export const holderGrace = 1000;
 const holderPoll = 250;
 /** Milliseconds from a holder's death to the end of whatever holds its descriptor: isolate-init needs 2 s at most. */
 const heirGrace = 3000;
+const SIGKILL = 9;
 
 export type Leases = ReturnType<typeof createLeases>;
 
-export function createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, log }: LeasesOptions) {
+export function createLeases(options: LeasesOptions) {
+  const { store, keeper, storage, namespaces, limit, onDemand, clock, leaseLog, observe, log } = options;
+  const held = new Map<CloneId, Held>();
   const holders = createHolderWatch(holderPoll);
   const asking = new Map<number, number>();
   let draining = false;
 
-  /** Counts those who still wait too, so that many requests at once are no way around the limit. */
-  async function counted<T>(uid: number, act: () => Promise<T>): Promise<T> {
+  /**
+   * Counts those who still wait too, so that many requests at once are no way around the limit. `act` says when its
+   * clone counts by itself.
+   */
+  async function counted<T>(uid: number, act: (leased: () => void) => Promise<T>): Promise<T> {
     const now = asking.get(uid) ?? 0;
     if (store.heldBy(uid) + now >= limit()) throw new IsolateError("limit-reached", { limit: limit(), uid });
     asking.set(uid, now + 1);
-    try {
-      return await act();
-    } finally {
+    let asks = true;
+    const leased = (): void => {
+      if (!asks) return;
+      asks = false;
       const rest = (asking.get(uid) ?? 1) - 1;
       if (rest > 0) asking.set(uid, rest);
       else asking.delete(uid);
+    };
+    try {
+      return await act(leased);
+    } finally {
+      leased();
     }
   }
 
   /** `holder` is undefined when there is nobody left to end. */
   function release(id: CloneId, pidfd: number | undefined): void {
+    const lease = held.get(id);
+    held.delete(id);
+    if (lease) {
+      leaseLog.ended(id, lease.end, lease.by);
+      observe.ended(lease.end, (clock() - (store.clone(id)?.lease?.since ?? clock())) / 1000);
+    }
     if (store.clone(id)?.state === "leased") keeper.release(id);
     if (pidfd !== undefined) endHolder(pidfd, holderGrace);
+  }
+
+  function hold(clone: CloneRecord, pidfd: number | undefined): Held {
+    const lease: Held = { pidfd, end: "ended", by: null };
+    held.set(clone.id, lease);
+    const { uid = 0, command = "", since = 0 } = clone.lease ?? {};
+    const { template, snapshot } = splitSnapshotName(clone.snapshot);
+    leaseLog.began({ lease: clone.id, kind: "run", template, snapshot, uid, command, since });
+    return lease;
   }
 
   /** Ordinarily the connection ends when the holder does; what makes it outlive the holder is given no longer than that. */
@@ -97,32 +138,43 @@ export function createLeases({ store, keeper, storage, namespaces, limit, onDema
     };
   }
 
-  async function grant(request: LeaseRequest): Promise<Granted> {
+  async function grant(request: LeaseRequest, leased: () => void): Promise<Granted> {
     const { template, lessee, command, wait, signal, onWait } = request;
     const namespace = await namespaces.for(lessee);
     signal.throwIfAborted();
-    const clone: CloneRecord = await keeper.take(template, {
+    const to = { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid };
+    const asked = performance.now();
+    const taken = keeper.take(template, {
+      to,
       wait,
       signal,
       onWait,
-      lease: (id) => ({
-        uid: lessee.uid,
-        pid: lessee.pid,
-        startTime: lessee.startTime,
-        command,
-        since: clock(),
-        view: join(namespace.directory, id),
-      }),
+      lease: (id) => {
+        leased();
+        return {
+          uid: lessee.uid,
+          pid: lessee.pid,
+          startTime: lessee.startTime,
+          command,
+          since: clock(),
+          view: join(namespace.directory, id),
+        };
+      },
     });
+    const clone: CloneRecord = await taken.finally(() => observe.waited((performance.now() - asked) / 1000));
     try {
       signal.throwIfAborted();
       const view = join(namespace.directory, clone.id);
       mkdirSync(view, { mode: 0o700 });
-      await storage.of(template).view(clone.id, { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid }, view);
+      await storage.of(template).view(clone.id, to, view);
       signal.throwIfAborted();
       const { id: lease, snapshot } = clone;
       const { userns, uid, gid } = namespace;
-      const stopWatching = watchHeirs(lessee.pidfd, () => request.cutOff(uid));
+      const record = hold(clone, lessee.pidfd);
+      const stopWatching = watchHeirs(lessee.pidfd, () => {
+        if (record.end === "ended") record.end = "cut-off";
+        request.cutOff(uid);
+      });
       return {
         grant: { lease, template, snapshot, view, userns, uid, gid, onDemand: onDemand() },
         release: () => {
@@ -141,7 +193,7 @@ export function createLeases({ store, keeper, storage, namespaces, limit, onDema
     /** Throws `limit-reached`, `draining`, and what `Keeper.take` and the storage throw. */
     async acquire(request: LeaseRequest): Promise<Granted> {
       if (draining) throw new IsolateError("draining", {});
-      return counted(request.lessee.uid, () => grant(request));
+      return counted(request.lessee.uid, (leased) => grant(request, leased));
     },
 
     /** Takes over the leases that an earlier daemon granted: their connections are gone, so their holders are watched. */
@@ -149,16 +201,31 @@ export function createLeases({ store, keeper, storage, namespaces, limit, onDema
       for (const clone of [...store.clones()]) {
         if (clone.state !== "leased" || !clone.lease) continue;
         const pidfd = clone.boot === boot ? openHolder(clone.lease) : undefined;
+        const lease = hold(clone, pidfd);
         if (pidfd === undefined) {
           log.info({ clone: clone.id }, "the holder of a lease is gone");
-          keeper.release(clone.id);
+          lease.end = "lost";
+          release(clone.id, undefined);
           continue;
         }
         holders.add(pidfd, () => {
           closeDescriptor(pidfd);
-          keeper.release(clone.id);
+          release(clone.id, undefined);
         });
       }
+      leaseLog.settle();
+    },
+
+    /**
+     * Ends the holder, as `kill -9` of it does: its connection ends with it, or is cut off. False when nobody holds that
+     * clone any more.
+     */
+    kill(id: CloneId, by: number): boolean {
+      const lease = held.get(id);
+      if (lease?.pidfd === undefined) return false;
+      Object.assign(lease, { end: "killed", by });
+      pidfdSignal(lease.pidfd, SIGKILL);
+      return true;
     },
 
     drain(): void {

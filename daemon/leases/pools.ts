@@ -5,13 +5,15 @@ import { IsolateError } from "../protocol/errors.ts";
 import { nearNames, parseTemplateName, type TemplateName } from "../protocol/names.ts";
 import type { Pool, PoolRequest, Template } from "../protocol/schema.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Keeper, PoolSettings } from "./keeper.ts";
+import type { Keeper, PoolSettings, PoolStatus } from "./keeper.ts";
 import type { Store } from "./store.ts";
+import type { Figures, Usage } from "./usage.ts";
 
 export interface PoolsOptions {
   readonly store: Store;
   readonly keeper: Keeper;
   readonly storage: Storage;
+  readonly usage: Usage;
   /** Asked each time, since it may be loaded again. */
   readonly config: () => Pick<Config, "pool" | "template">;
 }
@@ -20,7 +22,7 @@ const largestPool = 100;
 
 export type Pools = ReturnType<typeof createPools>;
 
-export function createPools({ store, keeper, storage, config }: PoolsOptions) {
+export function createPools({ store, keeper, storage, usage, config }: PoolsOptions) {
   function configuration(template: TemplateName) {
     const { pool, template: entries } = config();
     const entry = entries.find((one) => one.name === template);
@@ -43,6 +45,15 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
   async function existing(template: TemplateName): Promise<void> {
     const [found] = await storage.of(template).templates([template]);
     if (!found) throw unknown(template);
+  }
+
+  function withBytes(status: PoolStatus, figures: Figures): Pool {
+    const template = status.template as TemplateName;
+    const counted = figures.countedAt(template);
+    let written = 0;
+    for (const { id } of store.clonesOf(template)) written += figures.ofClone(template, id) ?? 0;
+    const bytes = figures.ofTemplate(template) ?? null;
+    return { ...status, bytes, written: counted === null ? null : written, counted };
   }
 
   function unknown(template: TemplateName, exists = false): IsolateError {
@@ -79,7 +90,10 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
       throw unknown(template, found.length > 0);
     },
 
-    list: (): Pool[] => keeper.describe(),
+    async list(): Promise<Pool[]> {
+      const figures = await usage.read();
+      return keeper.describe().map((status) => withBytes(status, figures));
+    },
 
     async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
       const template = parseTemplateName(name);
@@ -88,12 +102,13 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
       if (reclaimOnly) {
         const pool = await keeper.reclaim(template);
         if (!pool) throw unknown(template);
-        return pool;
+        return withBytes(pool, await usage.read());
       }
       // Before anything is remembered: a dataset without a snapshot is no template yet.
       await storage.of(template).latest(template, settings(template).snapshots);
       const keepsSize = size === undefined && keeper.has(template);
-      return keeper.setPool(keepsSize ? settings(template) : remember(template, size ?? null), fresh);
+      const pool = await keeper.setPool(keepsSize ? settings(template) : remember(template, size ?? null), fresh);
+      return withBytes(pool, await usage.read());
     },
 
     async templates(): Promise<Template[]> {
@@ -102,12 +117,13 @@ export function createPools({ store, keeper, storage, config }: PoolsOptions) {
         const own = names.filter((name) => storage.nameFor(name) === driver.name);
         return own.length === 0 ? [] : driver.templates(own);
       });
-      return (await Promise.all(lists)).flat().map(({ template, snapshot, created, bytes }) => ({
+      const [figures, ...found] = await Promise.all([usage.read(), ...lists]);
+      return found.flat().map(({ template, snapshot, created, bytes }) => ({
         template,
         driver: storage.nameFor(template),
         snapshot,
         created: created === null ? null : new Date(created).toISOString(),
-        bytes,
+        bytes: bytes ?? figures.ofTemplate(template) ?? null,
       }));
     },
 

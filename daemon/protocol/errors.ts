@@ -86,6 +86,26 @@ const table = {
     (d) => `cannot get a clone of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,
     "see 'isolate pool' for the last error, or wait longer with --wait SECONDS",
   ),
+  "unknown-lease": entry<{ lease: string }>(
+    404,
+    (d) => `cannot find the lease ${quoted(d.lease)}: no such lease`,
+    "see yours with 'isolate ps'",
+  ),
+  "ambiguous-lease": entry<{ lease: string; several: readonly string[] }>(
+    409,
+    (d) => `cannot tell which lease ${quoted(d.lease)} means: ${d.several.length} begin so`,
+    (d) => `write more of it: ${d.several.slice(0, 5).join(", ")}${d.several.length > 5 ? ", ..." : ""}`,
+  ),
+  "lease-held": entry<{ lease: string; cause: string }>(
+    409,
+    (d) => `cannot free the clone of the lease ${quoted(d.lease)}, which was ended: ${d.cause}`,
+    "it is tried again by itself; see 'isolate pool'",
+  ),
+  "unknown-user": entry<{ user: string }>(
+    404,
+    (d) => `cannot find the user ${quoted(d.user)}`,
+    "a user that is no more is found by number",
+  ),
   draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is up"),
   "template-exists": entry<{ template: string }>(
     409,
@@ -190,6 +210,26 @@ const table = {
     400,
     (d) => `cannot set ${quoted(d.variable)}: ${d.wrong}`,
     "write it as NAME:VALUE",
+  ),
+  "bad-limit": entry<{ what: string; value: string; wrong: string }>(
+    400,
+    (d) => `cannot limit the sandbox: ${d.what} ${quoted(d.value)} ${d.wrong}`,
+    "for example: --cpus 0.5 --memory 512M --pids 100",
+  ),
+  "cannot-limit": entry<{ wrong: string }>(
+    500,
+    (d) => `cannot limit the sandbox: ${d.wrong}`,
+    "log in through a session of systemd's (loginctl enable-linger USER keeps one), or leave the limits out",
+  ),
+  "cannot-boot": entry<{ wrong: string; mend: string }>(
+    500,
+    (d) => `cannot run with the engine 'lxc': ${d.wrong}`,
+    (d) => d.mend,
+  ),
+  "bad-filter": entry<{ file: string; wrong: string }>(
+    400,
+    (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,
+    "give a compiled one, an array of struct sock_filter as seccomp_export_bpf(3) writes it",
   ),
   "bad-source": entry<{ source: string; wrong: string }>(
     400,

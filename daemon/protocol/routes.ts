@@ -1,7 +1,22 @@
 /** Every request that the daemon answers: method, path, who may, and the shapes. Server and client are made from it. */
 import type { Static, TSchema } from "@sinclair/typebox";
 import { editPath, leasePath } from "./lease.ts";
-import { Empty, LeaseQuery, Leases, Pool, PoolRequest, Pools, Snapshot, TemplateQuery, Templates } from "./schema.ts";
+import {
+  Empty,
+  Health,
+  Killed,
+  KillQuery,
+  LeaseQuery,
+  Leases,
+  Log,
+  LogQuery,
+  Pool,
+  PoolRequest,
+  Pools,
+  Snapshot,
+  TemplateQuery,
+  Templates,
+} from "./schema.ts";
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
@@ -13,7 +28,7 @@ export interface Route {
   readonly query: TSchema;
   /** `tar`: the body is a stream of an archive. */
   readonly body?: TSchema | "tar";
-  readonly reply: TSchema;
+  readonly reply: TSchema | "metrics";
 }
 
 /** Those whose connection is upgraded and outlives the answer: see lease.ts. */
@@ -33,6 +48,24 @@ export const routes = {
     reply: Pool,
   },
   leases: { method: "GET", path: "/v1/leases", access: "member", verb: "list leases", query: Empty, reply: Leases },
+  kill: {
+    method: "DELETE",
+    path: "/v1/leases",
+    access: "member",
+    verb: "end a lease",
+    query: KillQuery,
+    reply: Killed,
+  },
+  log: { method: "GET", path: "/v1/log", access: "member", verb: "read the log", query: LogQuery, reply: Log },
+  metrics: {
+    method: "GET",
+    path: "/v1/metrics",
+    access: "member",
+    verb: "read metrics",
+    query: Empty,
+    reply: "metrics",
+  },
+  health: { method: "GET", path: "/v1/health", access: "member", verb: "ask for health", query: Empty, reply: Health },
   templates: {
     method: "GET",
     path: "/v1/templates",
@@ -71,7 +104,10 @@ export const routes = {
 export type Routes = typeof routes;
 export type RouteName = keyof Routes;
 export type QueryOf<Name extends RouteName> = Static<Routes[Name]["query"]>;
-export type ReplyOf<Name extends RouteName> = Static<Routes[Name]["reply"]>;
+/** Text in Prometheus' form where it is no JSON. */
+export type ReplyOf<Name extends RouteName> = Routes[Name]["reply"] extends TSchema
+  ? Static<Routes[Name]["reply"]>
+  : string;
 export type BodyOf<Name extends RouteName> = Routes[Name] extends { body: infer Body extends TSchema }
   ? Static<Body>
   : undefined;

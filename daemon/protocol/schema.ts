@@ -1,5 +1,6 @@
 /** The shapes that cross the socket. Nothing but the schema library is imported anywhere in `protocol/`. */
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
+import * as Type from "@sinclair/typebox";
 
 const strict = { additionalProperties: false } as const;
 const name = Type.String({ maxLength: 1000 });
@@ -53,23 +54,39 @@ export const Pool = Type.Object(
     /** Retired, and the last attempt to destroy them failed. */
     failed: Type.Integer(),
     lastError: Type.Union([Type.String(), Type.Null()]),
+    /** Bytes of the template with its snapshots; null where they are not counted yet. */
+    bytes: Type.Union([Type.Integer(), Type.Null()]),
+    /** Bytes that were written to its clones. */
+    written: Type.Union([Type.Integer(), Type.Null()]),
+    /** When the bytes were counted, ISO 8601: that goes on in the background and may be a while ago. */
+    counted: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );
 export type Pool = Static<typeof Pool>;
 export const Pools = Type.Array(Pool);
 
+/** `run`: of a clone. `edit`: root's, of a template's own state. */
+const kind = Type.Union([Type.Literal("run"), Type.Literal("edit")]);
+
 export const Lease = Type.Object(
   {
+    /** What `isolate kill` takes: the clone's name; of an edit the template's. */
     lease: Type.String(),
+    kind,
     template: Type.String(),
-    snapshot: Type.String(),
+    /** Of an edit there is none. */
+    snapshot: Type.Union([Type.String(), Type.Null()]),
     user: Type.String(),
     uid: Type.Integer(),
     pid: Type.Integer(),
     command: Type.String(),
     /** ISO 8601. */
     since: Type.String(),
+    /** Bytes written to the clone; null where they are not counted, as for an edit. */
+    written: Type.Union([Type.Integer(), Type.Null()]),
+    /** When they were counted, ISO 8601. */
+    counted: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );
@@ -94,3 +111,108 @@ export const Templates = Type.Array(Template);
 
 export const Snapshot = Type.Object({ snapshot: Type.String() }, strict);
 export type Snapshot = Static<typeof Snapshot>;
+
+/** A lease's whole name, or a part from its beginning that no other has. */
+export const KillQuery = Type.Object({ lease: name }, strict);
+export type KillQuery = Static<typeof KillQuery>;
+
+export const Killed = Type.Object({ lease: Type.String() }, strict);
+export type Killed = Static<typeof Killed>;
+
+/** How a lease ended, as far as the daemon can see; the command's exit code is known to its caller alone. */
+export const LeaseEnd = Type.Union([
+  /** The sandbox or its client ended. */
+  Type.Literal("ended"),
+  /** By `isolate kill`. */
+  Type.Literal("killed"),
+  /** Its client ended, and what had been left holding the lease was ended too. */
+  Type.Literal("cut-off"),
+  /** It ended while no daemon ran. */
+  Type.Literal("lost"),
+]);
+export type LeaseEnd = Static<typeof LeaseEnd>;
+
+const moment = Type.String({ maxLength: 40, pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$" });
+
+export const LogQuery = Type.Object(
+  {
+    /** A name or an id. */
+    user: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    template: Type.Optional(name),
+    end: Type.Optional(Type.Union([...LeaseEnd.anyOf, Type.Literal("running")])),
+    /** Begun at or after, and before: ISO 8601, UTC. */
+    since: Type.Optional(moment),
+    until: Type.Optional(moment),
+    limit: Type.String({ pattern: "^[0-9]{1,5}$" }),
+  },
+  strict,
+);
+export type LogQuery = Static<typeof LogQuery>;
+
+export const LogEntry = Type.Object(
+  {
+    lease: Type.String(),
+    kind,
+    template: Type.String(),
+    snapshot: Type.Union([Type.String(), Type.Null()]),
+    user: Type.String(),
+    uid: Type.Integer(),
+    /** What the caller said it would run, as much of it as the configuration lets be recorded. */
+    command: Type.String(),
+    /** ISO 8601. */
+    since: Type.String(),
+    /** null while it runs. */
+    until: Type.Union([Type.String(), Type.Null()]),
+    end: Type.Union([LeaseEnd, Type.Null()]),
+    /** Who killed it. */
+    by: Type.Union([Type.String(), Type.Null()]),
+  },
+  strict,
+);
+export type LogEntry = Static<typeof LogEntry>;
+
+export const Log = Type.Object(
+  {
+    /** The newest first. */
+    entries: Type.Array(LogEntry),
+    /** Entries that are not among these, since the disk has not taken them yet. */
+    unsaved: Type.Integer(),
+  },
+  strict,
+);
+export type Log = Static<typeof Log>;
+
+/** What `isolate doctor` cannot see by itself. */
+export const Health = Type.Object(
+  {
+    version: Type.String(),
+    /** What each storage said at the daemon's start. */
+    storage: Type.Array(
+      Type.Object(
+        {
+          driver: Type.String(),
+          /** Why it cannot serve here, and what mends that; null where it can. */
+          wrong: Type.Union([Type.String(), Type.Null()]),
+          mend: Type.Union([Type.String(), Type.Null()]),
+        },
+        strict,
+      ),
+    ),
+    /** Where clones are written, and the state directory. */
+    space: Type.Array(
+      Type.Object(
+        {
+          /** A dataset, or what the directory is for. */
+          place: Type.String(),
+          /** Bytes. With a quota, what is left of it. */
+          free: Type.Integer(),
+          total: Type.Integer(),
+        },
+        strict,
+      ),
+    ),
+    limits: Type.Object({ leasesPerUser: Type.Integer(), held: Type.Integer() }, strict),
+  },
+  strict,
+);
+export type Health = Static<typeof Health>;

@@ -17,6 +17,10 @@ export interface IdMap {
   readonly gid: number;
 }
 
+export function isSameMap(one: IdMap, other: IdMap): boolean {
+  return one.userns === other.userns && one.uid === other.uid && one.gid === other.gid;
+}
+
 export interface TemplateInfo {
   readonly template: TemplateName;
   /** What `latest` would say; null without a snapshot. */
@@ -30,8 +34,22 @@ export interface CloneInfo {
   readonly id: CloneId;
   readonly template: TemplateName;
   readonly snapshot: SnapshotName;
-  /** Bytes that the clone alone uses; null where the storage cannot tell cheaply. */
-  readonly bytes: number | null;
+}
+
+/** Bytes in use. What was not counted is missing. */
+export interface Usage {
+  /** Of a template and its snapshots. */
+  readonly templates: ReadonlyMap<TemplateName, number>;
+  /** Of what each clone alone has. */
+  readonly clones: ReadonlyMap<CloneId, number>;
+}
+
+/** Room for writing, in bytes. */
+export interface Space {
+  /** What is meant, for listings. */
+  readonly place: string;
+  readonly free: number;
+  readonly total: number;
 }
 
 export interface StorageDriver {
@@ -62,6 +80,11 @@ export interface StorageDriver {
   /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
   clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
   /**
+   * Does ahead what a `view` with the same map will need, so that it is not on the way of a lease. A `view` with another
+   * map undoes it. Synchronous, once for each clone, before its view; nothing appears at any path.
+   */
+  prepare(id: CloneId, to: IdMap): void;
+  /**
    * Mounts the clone at the existing empty directory `at`, `nosuid,nodev`, with its ids mapped. Synchronous work of
    * under a millisecond where the storage allows: it is on the way of a lease.
    */
@@ -75,6 +98,13 @@ export interface StorageDriver {
   destroy(id: CloneId): Promise<void>;
   /** Every clone that carries this daemon's mark, known to the caller or not. */
   list(): Promise<readonly CloneInfo[]>;
+  /**
+   * Counts the bytes of all clones and of these templates. Takes seconds where there is much to count: for the
+   * background only, and never twice at once.
+   */
+  usage(templates: readonly TemplateName[]): Promise<Usage>;
+  /** Where clones of these templates are written. */
+  space(templates: readonly TemplateName[]): Promise<readonly Space[]>;
   /** Takes away what only a running daemon needs. Synchronous, and safe at any time. */
   close(): void;
   /** Calls back when a template may have a new snapshot. Returns the way to stop. */

@@ -1,19 +1,22 @@
 /** Clones of the overlay store: an upper directory each, mounted only for a view. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { renameNew } from "../libc.ts";
+import { attachMount, closeDescriptor, closeInBackground, renameNew } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
-import type { CloneInfo, IdMap, StorageDriver } from "./driver.ts";
+import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { findClone, findTemplate, listClones } from "./overlay-find.ts";
 import { makeUpper, readLayers, stackUpTo, type WorkingLayer, workingLayer, writeMark } from "./overlay-layout.ts";
-import { isInUse, mountStack, unmountView } from "./overlay-mount.ts";
+import { isInUse, mountStack, mountStackDetached, type Stack, unmountView } from "./overlay-mount.ts";
 import type { OpenOverlay } from "./overlay-store.ts";
 
-type Clones = Pick<StorageDriver, "clone" | "view" | "unview" | "destroy" | "list">;
+type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
 
 export function createClones(store: () => OpenOverlay): Clones {
+  /** Mounts that are attached nowhere yet. */
+  const prepared = new Map<CloneId, { readonly mount: number; readonly to: IdMap }>();
+
   /** Undefined when there is none. Throws when there is something that we did not make. */
   function find(id: CloneId, doing: string): CloneInfo | undefined {
     const home = join(store().clones, id);
@@ -37,28 +40,54 @@ export function createClones(store: () => OpenOverlay): Clones {
       void trash.discard(made);
       throw error;
     }
-    return { id, template, snapshot: from, bytes: null };
+    return { id, template, snapshot: from };
   }
 
-  function show(id: CloneId, to: IdMap, at: string, doing: string): void {
+  function stackOf(id: CloneId, doing: string): Stack {
     const info = find(id, doing);
     if (!info) throw new IsolateError("storage-failed", { doing, cause: "there is no such clone" });
     const working = workingLayer(join(store().clones, id));
-    refuseInUse(id, working);
     const { layers } = findTemplate(store(), info.template);
     const lower = stackUpTo(readLayers(layers), splitSnapshotName(info.snapshot).snapshot);
-    mountStack({ layers, lower, working }, to, at, store().slotsNeeded);
+    return { layers, lower, working };
+  }
+
+  async function show(id: CloneId, to: IdMap, at: string, doing: string): Promise<void> {
+    const ready = prepared.get(id);
+    if (!ready || !isSameMap(ready.to, to)) {
+      await letGo(id);
+      const stack = stackOf(id, doing);
+      refuseInUse(id, stack.working);
+      mountStack(stack, to, at, store().slotsNeeded);
+      return;
+    }
+    attachMount(ready.mount, at);
+    closeDescriptor(ready.mount);
+    prepared.delete(id);
+  }
+
+  /** Resolves when the kernel has forgotten what was prepared: two superblocks of one clone must never be. */
+  async function letGo(id: CloneId): Promise<void> {
+    const ready = prepared.get(id);
+    prepared.delete(id);
+    if (ready) await closeInBackground(ready.mount);
   }
 
   /** A second superblock over the same upper directory corrupts it, and hides the first one's use of it. */
-  function refuseInUse(id: CloneId, working: WorkingLayer): void {
-    // overlayfs makes a directory in the work directory at its first mount: without it there was none.
-    if (!existsSync(join(working.work, "work")) || !isInUse(working, store().empty)) return;
+  function refuseInUse(id: CloneId, working: WorkingLayer, close?: (mount: number) => unknown): void {
+    if (!wasMounted(working) || !isInUse(working, store().empty, close)) return;
     throw new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
   }
 
   return {
     clone: (from, id) => storing(`make the clone '${id}'`, () => make(from, id)),
+    prepare(id, to) {
+      if (prepared.has(id)) return;
+      const stack = stackOf(id, `prepare the clone '${id}'`);
+      if (wasMounted(stack.working)) return;
+      const mount = mountStackDetached(stack, to, store().slotsNeeded);
+      if (mount !== undefined) prepared.set(id, { mount, to });
+    },
     view: (id, to, at) => {
       const doing = `mount the clone '${id}'`;
       return storing(doing, () => show(id, to, at, doing));
@@ -66,14 +95,20 @@ export function createClones(store: () => OpenOverlay): Clones {
     unview: (id, at) => storing(`unmount the clone '${id}'`, () => unmountView(at)),
     destroy(id) {
       const doing = `destroy the clone '${id}'`;
-      return storing(doing, () => {
+      return storing(doing, async () => {
+        await letGo(id);
         const { clones, trash } = store();
         // Between this question and the rename nothing else runs here, and nobody else mounts clones.
         if (!find(id, doing)) return;
-        refuseInUse(id, workingLayer(join(clones, id)));
+        refuseInUse(id, workingLayer(join(clones, id)), closeInBackground);
         trash.bury(join(clones, id));
       });
     },
     list: () => storing("list the clones", () => listClones(store())),
   };
+}
+
+/** overlayfs makes a directory in the work directory at its first mount. */
+function wasMounted(working: WorkingLayer): boolean {
+  return existsSync(join(working.work, "work"));
 }

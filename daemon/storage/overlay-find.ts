@@ -26,5 +26,5 @@ export function listClones(store: OverlayStore): CloneInfo[] {
 export function findClone(store: OverlayStore, name: string): CloneInfo | undefined {
   if (!isCloneId(name)) return undefined;
   const snapshot = markedSnapshot(readMark(join(store.clones, name), store.id) ?? "");
-  return snapshot && { id: name, template: splitSnapshotName(snapshot).template, snapshot, bytes: null };
+  return snapshot && { id: name, template: splitSnapshotName(snapshot).template, snapshot };
 }

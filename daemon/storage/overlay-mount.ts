@@ -2,8 +2,9 @@
 import { closeSync, openSync } from "node:fs";
 import { withIdMapped } from "../idmap/mount.ts";
 import {
-  closeInBackground,
+  closeDescriptor,
   hasErrno,
+  MOUNT_ATTR,
   MS,
   mount,
   mountDetached,
@@ -16,6 +17,13 @@ import type { WorkingLayer } from "./overlay-layout.ts";
 
 /** The kernel takes one page of options; a layer's name in it is 38 characters long. */
 export const mostLayers = 80;
+
+/** The kernel takes no more in one value of a detached mount, fsconfig(2). */
+const longestValue = 256;
+
+/** Where layers are attached on old kernels, see withIdMapped. */
+type Slots = readonly string[] | undefined;
+type Options = Readonly<Record<string, string>> & { readonly lowerdir: string };
 
 export interface Stack {
   /** The directory that holds the lower layers. */
@@ -30,11 +38,27 @@ export interface Stack {
  * with the file-system ids of the one who mounts: they must be ids of the map, with the capabilities kept. Otherwise the
  * mount is read-only without a word. redirect_dir lets directories of lower layers be renamed.
  */
-export function mountStack(stack: Stack, to: IdMap, at: string, slots: readonly string[] | undefined): void {
-  withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers, working]) => {
-    const lower = stack.lower.map((name) => `${layers}/${name}`).join(":");
-    const options = `lowerdir=${lower},upperdir=${working}/upper,workdir=${working}/work,redirect_dir=on,index=off,metacopy=off`;
-    withFileSystemIds(to.uid, to.gid, () => mount("overlay", at, "overlay", MS.nosuid | MS.nodev, options));
+export function mountStack(stack: Stack, to: IdMap, at: string, slots: Slots): void {
+  withOptions(stack, to, slots, (options) => {
+    const text = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+    mount("overlay", at, "overlay", MS.nosuid | MS.nodev, text.join(","));
+  });
+}
+
+/** The same at no path: a descriptor of the mount. Undefined where the stack is too high for fsconfig(2). */
+export function mountStackDetached(stack: Stack, to: IdMap, slots: Slots): number | undefined {
+  return withOptions(stack, to, slots, (options) => {
+    if (options.lowerdir.length >= longestValue) return undefined;
+    return mountDetached("overlay", options, MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev);
+  });
+}
+
+function withOptions<T>(stack: Stack, to: IdMap, slots: Slots, act: (options: Options) => T): T {
+  return withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers, working]) => {
+    const lowerdir = stack.lower.map((name) => `${layers}/${name}`).join(":");
+    const upper = { upperdir: `${working}/upper`, workdir: `${working}/work` };
+    const options = { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off" } as const;
+    return withFileSystemIds(to.uid, to.gid, () => act(options));
   });
 }
 
@@ -64,13 +88,20 @@ function isNotMounted(error: unknown): boolean {
  * Whether any mount of the layer is left: in another namespace, detached, or held by a file that is open. overlayfs
  * marks an upper directory for as long as its superblock lives, and with `index=on` refuses a second one (EBUSY). So we
  * try; a superblock that came to be is proof that no other is there. `empty` is any empty directory.
+ *
+ * `close` takes the trial away. Until it is gone a mount of the layer would find the directory in use, and go on without
+ * a word and without its own mark; so it is at once, unless nothing will be mounted afterwards.
  */
-export function isInUse(layer: WorkingLayer, empty: string): boolean {
+export function isInUse(
+  layer: WorkingLayer,
+  empty: string,
+  close: (mount: number) => unknown = closeDescriptor,
+): boolean {
   const [lower, home] = [openSync(empty, "r"), openSync(layer.home, "r")];
   try {
     const self = "/proc/self/fd";
     const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
-    closeInBackground(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
+    close(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
     return false;
   } catch (error) {
     if (hasErrno(error, "EBUSY")) return true;

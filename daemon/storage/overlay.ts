@@ -12,6 +12,7 @@ import { createClones } from "./overlay-clones.ts";
 import { unmountStack } from "./overlay-mount.ts";
 import { type OpenOverlay, type OverlayStore, openStore } from "./overlay-store.ts";
 import { createTemplates } from "./overlay-templates.ts";
+import { createUsage } from "./overlay-usage.ts";
 
 export interface OverlayOptions {
   /** The store's own, on a file system that takes id-mapped mounts. Made where it is missing. */
@@ -64,5 +65,6 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
     },
     ...createTemplates(store, now),
     ...createClones(store),
+    ...createUsage(store),
   };
 }

@@ -9,6 +9,8 @@ export interface Storage {
   nameFor(template: TemplateName): string;
   /** Those that work here. */
   drivers(): readonly StorageDriver[];
+  /** What each driver's check said, whether it works here or not. */
+  checks(): readonly { readonly driver: string; readonly failure: IsolateError | undefined }[];
   close(): void;
 }
 
@@ -34,6 +36,7 @@ export async function openStorage(zfs: StorageDriver, overlay: StorageDriver): P
     },
     nameFor: (template) => byName(template).name,
     drivers: () => working,
+    checks: () => [zfs, overlay].map((driver) => ({ driver: driver.name, failure: failures.get(driver) })),
     close() {
       for (const driver of working) driver.close();
     },

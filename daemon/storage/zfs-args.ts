@@ -39,6 +39,11 @@ export function listGuids(datasets: readonly string[]): string[] {
   return [...list, "-d", "1", "-t", "snapshot", "-o", "name,guid", ...datasets];
 }
 
+/** What can still be written below each dataset, quotas considered (zfsprops(7), `available`). */
+export function listSpace(datasets: readonly string[]): string[] {
+  return [...list, "-t", "filesystem", "-o", "name,available,used", ...datasets];
+}
+
 /** What would go, or stand in the way, if the dataset were destroyed. */
 export function listDependents(dataset: string): string[] {
   return [...list, "-d", "1", "-t", "filesystem,volume,snapshot", "-o", "name,mounted,clones", dataset];

@@ -3,10 +3,10 @@ import { closeDescriptor } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
 import { CommandError } from "../run.ts";
-import type { CloneInfo, IdMap, StorageDriver } from "./driver.ts";
+import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./zfs-args.ts";
 import type { Zfs } from "./zfs-command.ts";
-import { attach, detach, detachedMount } from "./zfs-mount.ts";
+import { attach, detach, detachedMount, mapIds } from "./zfs-mount.ts";
 import { clonesOf, type OwnClone, parseProperties } from "./zfs-parse.ts";
 import { causeOf, inTheWay, refusal, storageError } from "./zfs-refusal.ts";
 
@@ -21,9 +21,11 @@ interface Held {
   readonly dataset: string;
   /** The detached mount of a clone that nobody has leased yet. */
   mount?: number;
+  /** Whose ids it has already; they cannot be changed. */
+  to?: IdMap;
 }
 
-type Clones = Pick<StorageDriver, "clone" | "view" | "unview" | "destroy" | "list">;
+type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
 
 export function createClones({ zfs, store, mountDirectory, refquota }: Options): Clones {
   // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
@@ -48,7 +50,7 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
       await zfs(destroy(dataset)).catch(() => undefined);
       throw storageError(doing, error);
     }
-    return { id, template, snapshot: from, bytes: null };
+    return { id, template, snapshot: from };
   }
 
   /** zfs(8) says the same of a template that is gone and of a snapshot. */
@@ -75,8 +77,14 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
 
   /** A renamed dataset is the same clone, and its mount is as good. */
   function remember(id: CloneId, dataset: string): void {
-    const mount = known.get(id)?.mount;
-    known.set(id, mount === undefined ? { dataset } : { dataset, mount });
+    known.set(id, { ...known.get(id), dataset });
+  }
+
+  function prepare(id: CloneId, to: IdMap): void {
+    const held = known.get(id);
+    if (held?.mount === undefined || held.to) return;
+    mapIds(held.mount, to);
+    held.to = to;
   }
 
   async function view(id: CloneId, to: IdMap, at: string): Promise<void> {
@@ -85,9 +93,12 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
     const held = known.get(id);
     if (!held) throw new IsolateError("storage-failed", { doing, cause: "it does not exist" });
     try {
+      if (held.to && !isSameMap(held.to, to)) letGo(id);
       const mount = held.mount ?? detachedMount(held.dataset, mountDirectory);
+      const mapped = held.to !== undefined;
       delete held.mount;
-      attach(mount, at, to);
+      delete held.to;
+      attach(mount, at, mapped ? undefined : to);
     } catch (error) {
       throw storageError(doing, error);
     }
@@ -142,9 +153,10 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
     if (held?.mount === undefined) return;
     closeDescriptor(held.mount);
     delete held.mount;
+    delete held.to;
   }
 
-  return { clone, view, unview, destroy: destroyClone, list };
+  return { clone, prepare, view, unview, destroy: destroyClone, list };
 }
 
 function foreignDependents(error: unknown): string {

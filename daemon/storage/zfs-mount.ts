@@ -59,11 +59,16 @@ export function privateDirectory(parent: string): string {
 /** Maps the mount's ids if told, attaches it, and closes the descriptor: ids can be mapped once, and the mount stays. */
 export function attach(descriptor: number, at: string, to?: IdMap): void {
   try {
-    if (to) setMountAttributes(descriptor, MOUNT_ATTR.idmap, to.userns);
+    if (to) mapIds(descriptor, to);
     attachMount(descriptor, at);
   } finally {
     closeDescriptor(descriptor);
   }
+}
+
+/** Only once, and before it is attached: mount_setattr(2). */
+export function mapIds(descriptor: number, to: IdMap): void {
+  setMountAttributes(descriptor, MOUNT_ATTR.idmap, to.userns);
 }
 
 /** Already absent is success. */

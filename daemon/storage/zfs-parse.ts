@@ -1,6 +1,6 @@
 /** What zfs(8) prints with `-H -p`: one line for each thing, its columns separated by a tab, numbers exact. */
 import { isCloneId, type SnapshotName, type TemplateName } from "../protocol/names.ts";
-import type { CloneInfo } from "./driver.ts";
+import type { CloneInfo, Space } from "./driver.ts";
 import { mark } from "./zfs-args.ts";
 
 function rows(output: string): string[][] {
@@ -56,6 +56,14 @@ export function parseGuids(output: string, wanted: readonly string[]): Map<strin
   return found;
 }
 
+/** Of `listSpace`. */
+export function parseSpace(output: string): Space[] {
+  return rows(output).map(([place = "", available, used]) => {
+    const free = Number(available) || 0;
+    return { place, free, total: free + (Number(used) || 0) };
+  });
+}
+
 export interface Dependents {
   readonly mounted: boolean;
   readonly snapshots: number;
@@ -92,6 +100,8 @@ export function parseProperties(output: string): Map<string, Map<string, string>
 
 export interface OwnClone extends CloneInfo {
   readonly dataset: string;
+  /** zfsprops(7) `used`, where that was asked for. */
+  readonly bytes: number | null;
 }
 
 /** The clones of a store, by their own marks. */

@@ -9,6 +9,7 @@ import { createClones } from "./zfs-clones.ts";
 import { zfs as runZfs, type Zfs } from "./zfs-command.ts";
 import { checkHost } from "./zfs-host.ts";
 import { createTemplates } from "./zfs-templates.ts";
+import { createUsage } from "./zfs-usage.ts";
 import { createWatch } from "./zfs-watch.ts";
 
 export interface ZfsOptions {
@@ -36,6 +37,7 @@ export function createZfsDriver(options: ZfsOptions): StorageDriver {
     close: () => undefined, // held mounts go with the process
     ...createTemplates({ zfs, store, mountDirectory, now }),
     ...createClones({ zfs, store, mountDirectory, refquota }),
+    ...createUsage({ zfs, store }),
     watch: createWatch({ zfs, now, interval, warn }),
   };
 }

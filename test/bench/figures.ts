@@ -19,10 +19,12 @@ export interface Figure {
 const text = ({ value, unit }: Pick<Figure, "value" | "unit">): string =>
   unit === "times" ? `${value.toFixed(2)} x` : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
 
+const goal = ({ goal: value, unit }: Figure): string =>
+  Number.isFinite(value) ? `at most ${text({ value, unit })}` : "none";
+
 export function markdown(figures: readonly Figure[]): string {
   const rows = figures.map(
-    (figure) =>
-      `| ${figure.what} | ${text(figure)} | at most ${text({ ...figure, value: figure.goal })} | \`${figure.command}\` |`,
+    (figure) => `| ${figure.what} | ${text(figure)} | ${goal(figure)} | \`${figure.command}\` |`,
   );
   return ["| what | measured | goal | command |", "|---|---|---|---|", ...rows].join("\n");
 }

@@ -16,6 +16,8 @@ export interface Lessee {
   /** Everything of theirs is below. */
   readonly directory: string;
   readonly map: IdMap;
+  /** Of `other`. */
+  readonly others: IdMap;
   /** A new empty directory that a view can be mounted at, within reach of the owner alone. */
   place(): string;
   /** A shell script on the host, in that directory. */
@@ -59,10 +61,12 @@ export async function createLessee(): Promise<Lessee> {
   await must(["sh", "-c", `echo ${owner.uid}:${rangeStart}:65536 > ${subuid}`]);
   const namespaces = openNamespaces(join(directory, "run"), subuid);
   const pinned = await namespaces.for(owner);
+  const others = await namespaces.for(other);
   let places = 0;
   return {
     directory,
     map: { userns: pinned.fd, uid: pinned.uid, gid: pinned.gid },
+    others: { userns: others.fd, uid: others.uid, gid: others.gid },
     place() {
       const at = join(pinned.directory, `view-${places++}`);
       mkdirSync(at);

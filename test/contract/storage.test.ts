@@ -232,6 +232,34 @@ describe.each(kinds)("$name", ({ open }) => {
       expect(await storage.driver.list()).toMatchObject([{ id: two }]);
     });
 
+    test("are counted in bytes, what is written to them and no more, and their templates too", async () => {
+      const [one, two] = [await clone(), await clone()];
+      const outside = makeDirectory();
+      try {
+        writeFileSync(join(outside, "big"), Buffer.alloc(30_000_000, 1));
+        const at = await show(one);
+        await lessee.inside(at, `head -c 3000000 /dev/urandom > big; ln -s ${outside} etc/link; sync`);
+        const counted = await eventually("everything is counted", async () => {
+          const { clones, templates } = await storage.driver.usage([template, storage.templateName("absent")]);
+          return (clones.get(one) ?? 0) >= 3_000_000 && templates.has(template) ? { clones, templates } : null;
+        });
+        expect(counted.clones.get(one)).toBeLessThan(6_000_000);
+        expect(counted.clones.get(two)).toBeLessThan(500_000);
+        expect([...counted.templates.keys()]).toEqual([template]);
+        expect(counted.templates.get(template)).toBeGreaterThan(20_000);
+      } finally {
+        await removeDirectory(outside);
+      }
+    });
+
+    test("have room that can be told", async () => {
+      const spaces = await storage.driver.space([template, storage.templateName("absent")]);
+      expect(spaces).toHaveLength(1);
+      expect(spaces[0]?.free).toBeGreaterThan(1_000_000);
+      expect(spaces[0]?.total).toBeGreaterThanOrEqual(spaces[0]?.free ?? 0);
+      expect(await storage.driver.space([])).toEqual([]);
+    });
+
     test("are mounted nowhere until they are viewed, and then once", async () => {
       const lines = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n");
       // Other tests mount too, elsewhere.
@@ -240,6 +268,8 @@ describe.each(kinds)("$name", ({ open }) => {
       const id = newId();
       const before = mounts();
       await storage.driver.clone(snapshot, id);
+      expect(mounts()).toBe(before);
+      storage.driver.prepare(id, lessee.map);
       expect(mounts()).toBe(before);
       const at = await show(id);
       expect(mounts()).toBe(before + 1);
@@ -265,8 +295,13 @@ describe.each(kinds)("$name", ({ open }) => {
   });
 
   describe("views", () => {
-    test("ids are canonical on disk and the lessee's on the host", async () => {
+    test.each([
+      ["", (_: CloneId) => undefined],
+      [", prepared for them", (id: CloneId) => storage.driver.prepare(id, lessee.map)],
+      [", prepared for another", (id: CloneId) => storage.driver.prepare(id, lessee.others)],
+    ])("ids are canonical on disk and the lessee's on the host%s", async (_, prepare) => {
       const id = await clone();
+      prepare(id);
       const at = await show(id);
       expect(await lessee.inside(at, "stat -c %u:%g . etc/daemons etc/nobody")).toBe("0:0\n33:33\n65535:65535\n");
       const onHost = (path: string) => [lstatSync(join(at, path)).uid, lstatSync(join(at, path)).gid];
@@ -283,12 +318,17 @@ describe.each(kinds)("$name", ({ open }) => {
       expect(onHost("etc/kept")).toEqual([rangeStart + 32, owner.gid]);
     });
 
-    test("a set-user-id file means nothing, a device node opens nothing", async () => {
-      const at = await show(await clone());
-      expect(lstatSync(join(at, "suid-id")).mode & 0o7777).toBe(0o4755);
-      expect((await lessee.outside(at, "./suid-id -u")).stdout).toBe(`${owner.uid}\n`);
-      expect((await lessee.outside(at, "echo x > null")).stderr).toMatch(/Permission denied/);
-    });
+    test.each([false, true])(
+      "a set-user-id file means nothing, a device node opens nothing (prepared: %s)",
+      async (ahead) => {
+        const id = await clone();
+        if (ahead) storage.driver.prepare(id, lessee.map);
+        const at = await show(id);
+        expect(lstatSync(join(at, "suid-id")).mode & 0o7777).toBe(0o4755);
+        expect((await lessee.outside(at, "./suid-id -u")).stdout).toBe(`${owner.uid}\n`);
+        expect((await lessee.outside(at, "echo x > null")).stderr).toMatch(/Permission denied/);
+      },
+    );
 
     test("nobody else reaches it, and nobody at all the raw clone", async () => {
       const at = await show(await clone());
@@ -308,11 +348,20 @@ describe.each(kinds)("$name", ({ open }) => {
 
   describe("destroying", () => {
     test.each([
-      ["a mount namespace that copied the view", (_: string) => ["unshare", "-m", "sleep", "600"]],
-      ["a working directory in the view", (at: string) => ["sh", "-c", 'cd "$0"; exec sleep 600', at]],
-      ["a file that is open", (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at]],
-    ])("is refused for as long as there is %s", async (_, command) => {
+      ["a mount namespace that copied the view", (_: string) => ["unshare", "-m", "sleep", "600"], () => lessee.map],
+      [
+        "a working directory in the view",
+        (at: string) => ["sh", "-c", 'cd "$0"; exec sleep 600', at],
+        () => lessee.map,
+      ],
+      [
+        "a file that is open",
+        (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at],
+        () => lessee.others,
+      ],
+    ])("is refused for as long as there is %s", async (_, command, prepared) => {
       const id = await clone();
+      storage.driver.prepare(id, prepared());
       const at = await show(id);
       const user = start(command(at));
       const ended = finished(user, { patience: 250_000 });
@@ -330,6 +379,13 @@ describe.each(kinds)("$name", ({ open }) => {
         await ended;
       }
       await eventually("the clone can be destroyed", () => gone(id), 5_000);
+      expect(await storage.driver.list()).toEqual([]);
+    });
+
+    test("of one that was prepared leaves nothing of it", async () => {
+      const id = await clone();
+      storage.driver.prepare(id, lessee.others);
+      await storage.driver.destroy(id);
       expect(await storage.driver.list()).toEqual([]);
     });
 

@@ -147,7 +147,7 @@ describe("exit code", () => {
 });
 
 describe("refuses, with 125 and one sentence,", () => {
-  const expected = "expected [--lease-fd N] [--foreground] -- COMMAND [ARG...]";
+  const expected = "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([
@@ -160,6 +160,9 @@ describe("refuses, with 125 and one sentence,", () => {
     [["--lease-fd", "2", "--", "true"], `${needsNumber} "2"`],
     [["--lease-fd", "3x", "--", "true"], `${needsNumber} "3x"`],
     [["--lease-fd", "4294967299", "--", "true"], `${needsNumber} "4294967299"`],
+    [["--seccomp", "most", "--", "true"], '--seccomp needs default, tty or none, not "most"'],
+    [["--seccomp"], '--seccomp needs default, tty or none, not ""'],
+    [["--seccomp-fd", "x", "--", "true"], '--seccomp-fd needs the number of a descriptor above 2, not "x"'],
     [["--lease-fd", "3", "--", "true"], "cannot keep the lease's descriptor 3: Bad file descriptor"],
     [["--lease-fd", "9", "--", "true"], "cannot keep the lease's descriptor 9: Bad file descriptor"],
   ])("%j", (args, sentence) => {

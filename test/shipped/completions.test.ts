@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type CommandDefinition, commands, options } from "../../client/cli.ts";
+import { type CommandDefinition, commands, shownOptions } from "../../client/cli.ts";
 import { must, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
@@ -76,7 +76,7 @@ describe.each(Object.keys(shells))("%s", (name) => {
 
   test("options: every long one", async () => {
     const text = await complete("isolate --");
-    for (const { long } of options) expect(text).toContain(`--${long}`);
+    for (const { long } of shownOptions) expect(text).toContain(`--${long}`);
   });
 
   test("a second word, where the first needs one", async () => {

@@ -7,7 +7,8 @@ import { must } from "./process.ts";
 
 const suite = "bookworm";
 const variant = "apt";
-const include = "passwd";
+/** systemd: for the engine that boots a root's own init. */
+const include = "passwd,systemd-sysv";
 
 /** Path of the archive. `ISOLATE_TEST_ROOT_TAR` names one that is brought along. */
 export async function debianTar(): Promise<string> {

@@ -20,6 +20,9 @@ export const bob = member(61102);
 /** Of no group at all. */
 export const mallory: User = { uid: 61103, gid: 61103, groups: [] };
 
+/** Without the bytes, which change by themselves. */
+type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
+
 export interface WorldOptions {
   /** More lines of isolated.toml. */
   readonly config?: string;
@@ -64,10 +67,10 @@ export async function createWorld(options: WorldOptions = {}) {
   const isolate = (args: readonly string[], run_: RunOptions = {}): Promise<Outcome> =>
     run([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } });
 
-  async function pools(): Promise<Pool[]> {
+  async function pools(): Promise<PoolStatus[]> {
     const { stdout, code, stderr } = await isolate(["pool", "--json"], { as: root });
     if (code !== 0) throw new Error(`isolate pool: ${stderr}`);
-    return JSON.parse(stdout) as Pool[];
+    return (JSON.parse(stdout) as Pool[]).map(({ bytes, written, counted, ...status }) => status);
   }
 
   const world = {
@@ -119,14 +122,14 @@ export async function createWorld(options: WorldOptions = {}) {
       return JSON.parse((await isolate(["ps", "--json"], { as: root })).stdout) as Lease[];
     },
 
-    async pool(): Promise<Pool> {
+    async pool(): Promise<PoolStatus> {
       const found = (await pools()).find((one) => one.template === template);
       if (!found) throw new Error(`no pool of ${template}`);
       return found;
     },
 
     /** Nothing leased or retired, and as many ready as wanted. */
-    settled: (): Promise<Pool> =>
+    settled: (): Promise<PoolStatus> =>
       eventually("the pool is full and nothing is in use", async () => {
         const now = await world.pool();
         return now.ready === now.size && now.leased + now.retired + now.creating === 0 ? now : null;

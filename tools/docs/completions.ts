@@ -1,6 +1,6 @@
 /** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
 import type { OptionDefinition } from "../../client/arguments.ts";
-import { type CommandDefinition, commands, everywhere, options } from "../../client/cli.ts";
+import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/cli.ts";
 import { engineNames } from "../../engines/capabilities.ts";
 
 const all: readonly CommandDefinition[] = commands;
@@ -78,7 +78,9 @@ const takesValue = (definitions: readonly OptionDefinition[]): string =>
     .join("|");
 
 export function bashCompletion(): string {
-  const every = [...new Map([...options, ...all.flatMap((one) => one.options)].map((one) => [one.long, one])).values()];
+  const every = [
+    ...new Map([...shownOptions, ...all.flatMap((one) => one.options)].map((one) => [one.long, one])).values(),
+  ];
   return `# bash completion for isolate
 _isolate() {
     local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
@@ -127,10 +129,10 @@ ${firstWords
     *) return ;;
     esac
     case "$previous" in
-            ${bashValues(options)}
+            ${bashValues(shownOptions)}
     esac
     if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "${options.flatMap(spellings).join(" ")}" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "${shownOptions.flatMap(spellings).join(" ")}" -- "$current")
     elif [[ -n $rooted ]]; then
         ${bashReply.commands}
     else
@@ -232,7 +234,7 @@ _isolate() {
     local curcontext=$curcontext state line
     typeset -A opt_args
     _arguments -C -s -S -A '-*' \\
-        ${options.map(zshOption).join(" \\\n        ")} \\
+        ${shownOptions.map(zshOption).join(" \\\n        ")} \\
         '1:command:_isolate_word' \\
         '*::argument:->rest'
     [[ $state == rest ]] || return
@@ -291,7 +293,7 @@ export function fishCompletion(): string {
   const seconds = all
     .filter(({ words }) => words[1] !== undefined)
     .map(({ words, about }) => `complete -c isolate -n '__isolate_in ${words[0]}' -a ${words[1]} -d ${quoted(about)}`);
-  const valued = takesValue([...options, ...all.flatMap((one) => one.options)]).split("|");
+  const valued = takesValue([...shownOptions, ...all.flatMap((one) => one.options)]).split("|");
   return `# fish completion for isolate
 function __isolate_list
     isolate -q $argv 2>/dev/null | string replace -r ' .*' '' | tail -n +2
@@ -352,7 +354,7 @@ end
 complete -c isolate -n 'not __isolate_rooted' -f
 complete -c isolate -n '__isolate_program' -f -a '(__fish_complete_command)'
 ${[...firsts, ...seconds].join("\n")}
-${options.map((option) => fishOption(option, "__isolate_options")).join("\n")}
+${shownOptions.map((option) => fishOption(option, "__isolate_options")).join("\n")}
 ${all.flatMap(fishCommand).join("\n")}
 `;
 }

@@ -11,6 +11,10 @@ const request: RunRequest = {
   variables: {},
   workingDirectory: "/",
   network: "none",
+  seccomp: { kind: "default" },
+  limits: { cpu: undefined, memory: undefined, pids: undefined },
+  scope: undefined,
+  boot: undefined,
   wait: undefined,
   command: ["true"],
 };
@@ -26,7 +30,7 @@ const facts: HostFacts = {
   sources: [],
   directory: undefined,
 };
-const root: Root = { path: "/view", name: "debian_1", userns: 5, lease: 4 };
+const root: Root = { path: "/view", name: "debian_1", userns: 5, lease: 4, filter: undefined };
 const plainRoot = {
   "/view": "d",
   "/view/etc": "d",
@@ -102,7 +106,13 @@ describe("plan", () => {
       network: "none",
       userns: 5,
       capabilities,
-      init: { path: "/usr/lib/isolate/isolate-init", leaseDescriptor: 4, foreground: false },
+      init: {
+        path: "/usr/lib/isolate/isolate-init",
+        leaseDescriptor: 4,
+        foreground: false,
+        filter: "default",
+        filterDescriptor: undefined,
+      },
       command: ["true"],
     });
   });
@@ -161,7 +171,7 @@ describe("binds", () => {
     expect(planned(bound("/home/me/src", { entries: { "/view/home/me": "-> /etc" } })).mounts).toEqual([
       ...tmpfs,
       { kind: "directory", to: "/home/me" },
-      { kind: "bind", from: "/src", to: "/home/me/src", readOnly: false },
+      { kind: "bind", from: "/src", source: "directory", to: "/home/me/src", readOnly: false },
     ]);
   });
 
@@ -213,8 +223,8 @@ describe("binds", () => {
       entries,
     });
     expect(mounts.slice(tmpfs.length)).toEqual([
-      { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
-      { kind: "bind", from: "/src", to: "/etc/x", readOnly: true },
+      { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
+      { kind: "bind", from: "/src", source: "directory", to: "/etc/x", readOnly: true },
     ]);
   });
 });
@@ -225,8 +235,14 @@ describe("resolv.conf", () => {
     expect(planned(bound("/mnt", { entries, network: "host" })).mounts).toEqual([
       ...tmpfs,
       { kind: "directory", to: "/run/systemd/resolve" },
-      { kind: "bind", from: "/run/resolv.conf", to: "/run/systemd/resolve/stub-resolv.conf", readOnly: true },
-      { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
+      {
+        kind: "bind",
+        from: "/run/resolv.conf",
+        source: "file",
+        to: "/run/systemd/resolve/stub-resolv.conf",
+        readOnly: true,
+      },
+      { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
     ]);
     expect(planned({ entries }).mounts).toEqual(tmpfs);
     expect(planned({ request: { network: "host" }, facts: { resolvConf: undefined } }).mounts).toEqual(tmpfs);

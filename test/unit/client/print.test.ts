@@ -86,6 +86,14 @@ describe("results", () => {
     expect(written[1]).toBe("A  B\n");
   });
 
+  test("as JSON cannot steer the terminal, and are still what they were", () => {
+    const { print, written } = printer();
+    const value = { text: "a\x9b31m\u202eb\x1b\x7f\u{e0001}\nc" };
+    print.json(value);
+    expect(/(?!\n)[\p{Cc}\p{Cf}]/u.exec(written[1])).toBeNull();
+    expect(JSON.parse(written[1])).toEqual(value);
+  });
+
   test("are printed however quiet it is", () => {
     const { print, written } = printer({ verbosity: "quiet" });
     print.json([{ a: 1 }]);

@@ -7,8 +7,8 @@ const spec: LaunchSpec = {
   root: "/view",
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
-    { kind: "bind", from: "/etc/resolv.conf", to: "/etc/resolv.conf", readOnly: true },
-    { kind: "bind", from: "/src", to: "/mnt", readOnly: false },
+    { kind: "bind", from: "/etc/resolv.conf", source: "directory", to: "/etc/resolv.conf", readOnly: true },
+    { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
   ],
   environment: {},
   workingDirectory: "/",
@@ -16,25 +16,31 @@ const spec: LaunchSpec = {
   network: "host",
   userns: 5,
   capabilities: [],
-  init: { path: "/lib/isolate-init", leaseDescriptor: 4, foreground: false },
+  init: {
+    path: "/lib/isolate-init",
+    leaseDescriptor: 4,
+    foreground: false,
+    filter: "default",
+    filterDescriptor: undefined,
+  },
   command: ["true"],
 };
 
 test("every host path is staged, and the ids of the caller's own are mapped", () => {
   const staged = stage(spec, new Set(["/src"]));
   expect(staged.trees).toEqual([
-    { from: "/view", mapped: false },
-    { from: "/etc/resolv.conf", mapped: false },
-    { from: "/src", mapped: true },
-    { from: "/lib/isolate-init", mapped: false },
+    { from: "/view", mapped: false, readOnly: false },
+    { from: "/etc/resolv.conf", mapped: false, readOnly: true },
+    { from: "/src", mapped: true, readOnly: false },
+    { from: "/lib/isolate-init", mapped: false, readOnly: false },
   ]);
   expect(staged.spec).toEqual({
     ...spec,
     root: "/tmp/0",
     mounts: [
       { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
-      { kind: "bind", from: "/tmp/1", to: "/etc/resolv.conf", readOnly: true },
-      { kind: "bind", from: "/tmp/2", to: "/mnt", readOnly: false },
+      { kind: "bind", from: "/tmp/1", source: "directory", to: "/etc/resolv.conf", readOnly: true },
+      { kind: "bind", from: "/tmp/2", source: "directory", to: "/mnt", readOnly: false },
     ],
     init: { ...spec.init, path: "/tmp/3" },
   });

@@ -18,6 +18,7 @@ test("an empty file is every default", () => {
     runtime_dir: "/run/isolate",
     log_level: "info",
     on_demand: false,
+    lease_log: { days: 90, entries: 100_000, commands: "program" },
     limits: { leases_per_user: 64 },
     pool: { size: 5, refill_concurrency: 4 },
     ids: { subuid: "/etc/subuid", subgid: "/etc/subgid", base: 0x70000000 },

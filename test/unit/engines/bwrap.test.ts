@@ -7,8 +7,8 @@ const leased: LaunchSpec = {
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "tmpfs", to: "/home", mode: 0o755 },
-    { kind: "bind", from: "/src", to: "/mnt/a b", readOnly: false },
-    { kind: "bind", from: "/data", to: "/data", readOnly: true },
+    { kind: "bind", from: "/src", source: "directory", to: "/mnt/a b", readOnly: false },
+    { kind: "bind", from: "/data", source: "directory", to: "/data", readOnly: true },
   ],
   environment: { PATH: "/bin", A: "b c" },
   workingDirectory: "/etc",
@@ -16,7 +16,13 @@ const leased: LaunchSpec = {
   network: "none",
   userns: 5,
   capabilities: ["CAP_CHOWN", "CAP_KILL"],
-  init: { path: "/usr/lib/isolate/isolate-init", leaseDescriptor: 4, foreground: true },
+  init: {
+    path: "/usr/lib/isolate/isolate-init",
+    leaseDescriptor: 4,
+    foreground: true,
+    filter: "default",
+    filterDescriptor: undefined,
+  },
   command: ["sh", "-c", "exit 42"],
 };
 
@@ -63,7 +69,13 @@ describe("bwrap", () => {
       mounts: [],
       environment: {},
       capabilities: [],
-      init: { path: "/init", leaseDescriptor: undefined, foreground: false },
+      init: {
+        path: "/init",
+        leaseDescriptor: undefined,
+        foreground: false,
+        filter: "default",
+        filterDescriptor: undefined,
+      },
     });
     // biome-ignore format: one option with its values on each line
     expect(argv).toEqual([

@@ -1,22 +1,28 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "@jest/globals";
+import { spelling } from "../../../client/arguments.ts";
 import { options } from "../../../client/cli.ts";
-import { capabilities, engineNames, engines, firstLacking, isEngineName } from "../../../engines/capabilities.ts";
-import { engineOf } from "../../../engines/index.ts";
+import {
+  type CapabilityName,
+  capabilities,
+  engineNames,
+  engines,
+  firstLacking,
+  isEngineName,
+} from "../../../engines/capabilities.ts";
+import { projectRoot } from "../../support/project.ts";
 
 test("what each engine can", () => {
   expect(Object.fromEntries(engineNames.map((name) => [name, engines[name].can]))).toEqual({
-    bwrap: ["command", "environment", "directories", "workingDirectory", "network"],
-    lxc: ["command", "environment", "directories", "workingDirectory", "network"],
-    chroot: ["command", "network"],
+    bwrap: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    lxc: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    chroot: ["command", "network", "seccomp", "limits"],
   });
 });
 
-test("an engine is there exactly when the table says so", () => {
-  for (const name of engineNames) expect(engineOf(name) !== undefined).toBe(engines[name].available);
-});
-
 test("each capability's options exist", () => {
-  const letters = options.map(({ short }) => `-${short}`);
+  const letters = options.map(spelling);
   for (const { options: needed } of Object.values(capabilities))
     for (const option of needed) expect(letters).toContain(option);
 });
@@ -32,4 +38,23 @@ test("names are exact", () => {
     "lxc",
     "chroot",
   ]);
+});
+
+test("the README's table is this one", () => {
+  const rows = readFileSync(join(projectRoot, "README.md"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("|"))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  const names = Object.keys(capabilities) as CapabilityName[];
+  const expected = names.map((name) => {
+    const { title, options: needed } = capabilities[name];
+    const shown = needed.length === 0 ? title : `${title} (${needed.map((option) => `\`${option}\``).join(", ")})`;
+    return [shown, ...engineNames.map((engine) => (engines[engine].can.includes(name) ? "yes" : "no"))];
+  });
+  expect(rows).toEqual([["", ...engineNames], expect.anything(), ...expected]);
 });

@@ -28,6 +28,11 @@ test("a clone can do nothing to the host, mounts nowhere by itself, and says who
   ]);
 });
 
+test("space is asked for once for all", () => {
+  const names = ["list", "-H", "-p", "-t", "filesystem", "-o", "name,available,used", "p/a", "p/b"];
+  expect(args.listSpace(["p/a", "p/b"])).toEqual(names);
+});
+
 test("a template's own properties cannot undo what protects the host", () => {
   const properties = { setuid: "on", devices: "on", mountpoint: "/" };
   const made = args.cloneSnapshot({ from, id, dataset: "p/x", store: "s1", template, refquota: "none", properties });

@@ -35,6 +35,10 @@ const marked = [
   `p/${id} isolate:snapshot p/debian@one local`,
 ];
 
+test("space is what is left, and what there is with it", () => {
+  expect(parse.parseSpace(lines("p/a 1000 24"))).toEqual([{ place: "p/a", free: 1000, total: 1024 }]);
+});
+
 test("a clone is what its own marks say", () => {
   const output = lines("p used 90112 -", "p isolate:store - -", ...marked);
   expect(parse.clonesOf("s1", parse.parseProperties(output))).toEqual([

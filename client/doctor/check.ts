@@ -1,0 +1,31 @@
+/** One line of the doctor, and the words that all judgements share. Pure. */
+import type { Facts } from "./facts.ts";
+
+/**
+ * `fail`: a run will not work. `note`: it works, and somebody should know. `unchecked`: it cannot be seen from here.
+ */
+export type State = "ok" | "note" | "fail" | "unchecked";
+
+export interface Check {
+  readonly name: string;
+  readonly state: State;
+  readonly says: string;
+  /** The command that mends it. */
+  readonly mend?: string;
+}
+
+export type Judge = (facts: Facts) => readonly Check[];
+
+export const check = (name: string) => {
+  const say =
+    (state: State) =>
+    (says: string, mend?: string): Check =>
+      mend === undefined ? { name, state, says } : { name, state, says, mend };
+  return { ok: say("ok"), note: say("note"), fail: say("fail"), unchecked: say("unchecked") };
+};
+
+/** Of versions such as `6.12.48-amd64`. */
+export function atLeast(version: string, major: number, minor: number): boolean {
+  const [, first, second] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  return Number(first) > major || (Number(first) === major && Number(second) >= minor);
+}

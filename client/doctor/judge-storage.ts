@@ -1,0 +1,92 @@
+/** Where clones come from: ZFS, the overlay store, templates, and room for them. Pure. */
+import { atLeast, check, type Judge } from "./check.ts";
+import { asRoot, install } from "./mend.ts";
+
+export const zfs: Judge = (facts) => {
+  const { ok, note, fail, unchecked } = check("zfs");
+  const { daemon: found, zfs: host, caller, distribution } = facts;
+  const said = found.answers ? found.health.storage.find(({ driver }) => driver === "zfs") : undefined;
+  const templates = found.answers
+    ? found.pools.filter(({ driver }) => driver === "zfs").map(({ template }) => template)
+    : [];
+  if (!host.commands || host.module === undefined) {
+    const loaded = host.commands ? "its kernel module is not loaded" : "it is not installed";
+    const command = host.commands ? "modprobe zfs" : install("zfs", distribution);
+    const mend = command && asRoot(command, caller.uid);
+    if (templates.length > 0) return [fail(`${loaded}, and ${templates.join(", ")} need it`, mend)];
+    return [note(`${loaded}: templates are in the overlay store`, mend)];
+  }
+  if (!atLeast(host.module, 2, 2))
+    return [note(`OpenZFS ${host.module} cannot map the ids of a mount, which needs 2.2`)];
+  if (said?.wrong) {
+    return [
+      note(
+        `it works now, but did not when the daemon started (${said.wrong})`,
+        asRoot("systemctl restart isolated.service", caller.uid),
+      ),
+    ];
+  }
+  if (host.pools === undefined) return [unchecked("not checked: needs root", asRoot("isolate doctor", caller.uid))];
+  const used = new Set(templates.map((template) => template.split("/")[0]));
+  const ill = host.pools.filter(({ name, health }) => used.has(name) && health !== "ONLINE");
+  return [
+    ok(`OpenZFS ${host.module.trim()}`),
+    ...ill.map(({ name, health }) =>
+      health === "DEGRADED"
+        ? note(`the pool ${name} is degraded and goes on; see`, `zpool status -v ${name}`)
+        : fail(`the pool ${name} is ${health.toLowerCase()}; see`, `zpool status -v ${name}`),
+    ),
+    ...host.pools
+      .filter(({ name, capacity }) => used.has(name) && capacity >= 90)
+      .map(({ name, capacity }) =>
+        note(`the pool ${name} is ${capacity} % full, where ZFS becomes slow; see`, `zfs list -o space -r ${name}`),
+      ),
+  ];
+};
+
+/** Those of Linux that have FS_ALLOW_IDMAP, mount_setattr(2). */
+const mappable = ["ext4", "xfs", "btrfs", "f2fs", "tmpfs", "bcachefs", "zfs"];
+
+export const overlay: Judge = ({ daemon: found, overlayKnown, stateFileSystem, caller }) => {
+  const { ok, note, fail, unchecked } = check("overlay store");
+  const said = found.answers ? found.health.storage.find(({ driver }) => driver === "overlay") : undefined;
+  if (found.answers && said) {
+    if (said.wrong === null) return [ok("the daemon has tried it: id-mapped overlays work")];
+    const says = said.mend ? `${said.wrong}; ${said.mend}` : said.wrong;
+    return [found.pools.some(({ driver }) => driver === "overlay") ? fail(says) : note(says)];
+  }
+  if (!overlayKnown) return [note("the kernel does not know overlayfs", asRoot("modprobe overlay", caller.uid))];
+  if (stateFileSystem && !mappable.includes(stateFileSystem.type)) {
+    const { path, type } = stateFileSystem;
+    return [note(`${path} is on ${type}, which may not take id-mapped mounts: give state_dir another file system`)];
+  }
+  return [unchecked("not checked: the daemon tries it when it starts")];
+};
+
+export const templates: Judge = ({ daemon: found }) => {
+  const { ok, note, fail, unchecked } = check("templates");
+  if (!found.answers) return [unchecked("not checked: the daemon knows them")];
+  if (found.pools.length === 0) return [fail("there is none", "sudo isolate template create debian --debian trixie")];
+  return found.pools.map(({ template, snapshot, lastError, ready, size }) => {
+    if (snapshot === null && lastError === null) return note(`${template}: its snapshots are being looked up`);
+    if (snapshot === null) return fail(`${template}: ${lastError}`, `sudo isolate template snapshot ${template}`);
+    if (lastError !== null && ready === 0 && size > 0)
+      return fail(`${template}: ${lastError}`, `sudo isolate -r ${template} ${size}`);
+    if (lastError !== null) return note(`${template}: ${lastError}`);
+    return ok(`${template}: ${ready} of ${size} ready, of ${snapshot}`);
+  });
+};
+
+const mebibyte = 2 ** 20;
+
+export const space: Judge = ({ daemon: found }) => {
+  const { ok, note, fail, unchecked } = check("space");
+  if (!found.answers) return [unchecked("not checked: the daemon knows where it writes")];
+  return found.health.space.map(({ place, free, total }) => {
+    const says = `${place}: ${Math.floor(free / mebibyte)} MiB free of ${Math.floor(total / mebibyte)}`;
+    const see = place.includes("/") ? `zfs list -o space -r ${place}` : "isolate pool";
+    if (free < 16 * mebibyte) return fail(`${says}; what uses it:`, see);
+    if (free < 1024 * mebibyte || free < total / 50) return note(`${says}; what uses it:`, see);
+    return ok(says);
+  });
+};

@@ -1,0 +1,44 @@
+/** What files and programs of a host say, as facts. Pure. */
+import type { Facts, Unit } from "./facts.ts";
+
+/** `ID` and `ID_LIKE`, os-release(5). */
+export function readDistribution(text: string): string[] {
+  const value = (key: string): string => new RegExp(`^${key}=["']?([^"'\n]*)`, "m").exec(text)?.[1] ?? "";
+  return `${value("ID")} ${value("ID_LIKE")}`.split(" ").filter((word) => word !== "");
+}
+
+/** Counts of a user's ranges, subuid(5). */
+export function rangesOf(text: string, name: string, uid: number): number[] {
+  return text.split("\n").flatMap((line) => {
+    const [who, , count] = line.split(":");
+    return (who === name || who === String(uid)) && count !== undefined ? [Number(count) || 0] : [];
+  });
+}
+
+/** Of `systemctl show`: a paragraph for each unit. */
+export function readUnits(text: string): Unit[] {
+  return text
+    .trim()
+    .split(/\n\n+/)
+    .map((paragraph) => {
+      const value = (key: string): string => new RegExp(`^${key}=(.*)$`, "m").exec(paragraph)?.[1] ?? "";
+      return {
+        name: value("Id"),
+        load: value("LoadState"),
+        active: value("ActiveState"),
+        file: value("UnitFileState"),
+        needsReload: value("NeedDaemonReload") === "yes",
+      };
+    });
+}
+
+/** Of `zpool list -H -p`. */
+export function readPools(text: string): NonNullable<Facts["zfs"]["pools"]> {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [name = "", health = "", capacity = ""] = line.split("\t");
+      return { name, health, capacity: Number(capacity) || 0 };
+    });
+}

@@ -1,0 +1,35 @@
+/** What a caller may read of the log of leases, from what they ask for. */
+import type { Accounts } from "../accounts.ts";
+import type { Filter } from "../leases/lease-log.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import type { LogQuery } from "../protocol/schema.ts";
+
+/** Entries of one answer. */
+const most = 10_000;
+
+/** Members read what is their own. Throws `not-root` where one asks for another's, and `unknown-user`. */
+export async function readLogQuery(query: LogQuery, caller: number, accounts: Accounts): Promise<Filter> {
+  const { user, template, end, since, until, limit } = query;
+  const uid = caller === 0 ? await userOf(user, accounts) : await ownUid(user, caller, accounts);
+  return {
+    ...(uid === undefined ? {} : { uid }),
+    ...(template === undefined ? {} : { template }),
+    ...(end === undefined ? {} : { end }),
+    ...(since === undefined ? {} : { since: Date.parse(since) }),
+    ...(until === undefined ? {} : { until: Date.parse(until) }),
+    limit: Math.min(most, Number(limit)),
+  };
+}
+
+async function userOf(user: string | undefined, accounts: Accounts): Promise<number | undefined> {
+  if (user === undefined) return undefined;
+  const uid = await accounts.uid(user);
+  if (uid === undefined) throw new IsolateError("unknown-user", { user });
+  return uid;
+}
+
+/** Members start no process of root's with names of their choice: theirs is compared. */
+async function ownUid(user: string | undefined, caller: number, accounts: Accounts): Promise<number> {
+  if (user === undefined || user === String(caller) || user === (await accounts.userName(caller))) return caller;
+  throw new IsolateError("not-root", { what: "read what others have leased" });
+}

@@ -1,0 +1,101 @@
+/** What runs now, leases of clones and edits of templates alike: for `isolate ps` and `isolate kill`. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { IsolateError } from "../protocol/errors.ts";
+import { type CloneId, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import type { Edits } from "./edits.ts";
+import { holderOf, type NamedProcess, usersOf } from "./holder.ts";
+import type { Leases } from "./leases.ts";
+import type { CloneRecord } from "./store.ts";
+
+export interface Sandbox {
+  /** What it is called by. */
+  readonly lease: string;
+  readonly kind: "run" | "edit";
+  readonly template: TemplateName;
+  /** Of an edit there is none. */
+  readonly snapshot: string | null;
+  /** Its clone; of an edit there is none. */
+  readonly clone: CloneId | null;
+  readonly uid: number;
+  readonly pid: number;
+  readonly command: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+export interface SandboxesOptions {
+  readonly leases: Pick<Leases, "list" | "kill">;
+  readonly edits: Pick<Edits, "list" | "kill">;
+  /** The clone's row, until it is gone. */
+  readonly clone: (id: CloneId) => CloneRecord | undefined;
+}
+
+/** Milliseconds from the holder's end to a clone that is gone; a command that ignores SIGTERM takes two seconds. */
+const patience = 10_000;
+const lookEvery = 20;
+
+export type Sandboxes = ReturnType<typeof createSandboxes>;
+
+export function createSandboxes({ leases, edits, clone }: SandboxesOptions) {
+  /** The user's own; root's are all. */
+  function visibleTo(uid: number): Sandbox[] {
+    const runs = leases.list().map(({ id, template, snapshot, lease }): Sandbox => {
+      const { uid: owner = 0, pid = 0, command = "", since = 0 } = lease ?? {};
+      const name = splitSnapshotName(snapshot).snapshot;
+      return { lease: id, kind: "run", clone: id, template, snapshot: name, uid: owner, pid, command, since };
+    });
+    const editing = edits
+      .list()
+      .map((edit): Sandbox => ({ ...edit, lease: edit.template, kind: "edit", clone: null, snapshot: null }));
+    return [...runs, ...editing].filter((sandbox) => uid === 0 || sandbox.uid === uid);
+  }
+
+  /** Others' are as if they were not there. Throws `unknown-lease` and `ambiguous-lease`. */
+  function find(name: string, uid: number): Sandbox {
+    const beginning = visibleTo(uid).filter(({ lease }) => lease.startsWith(name));
+    const found = beginning.find(({ lease }) => lease === name) ?? beginning[0];
+    if (!found || name === "") throw new IsolateError("unknown-lease", { lease: name });
+    if (found.lease !== name && beginning.length > 1) {
+      throw new IsolateError("ambiguous-lease", { lease: name, several: beginning.map(({ lease }) => lease) });
+    }
+    return found;
+  }
+
+  /** Undefined when nothing of it is left. */
+  function whatIsLeft({ clone: id, template, since }: Sandbox, users: readonly NamedProcess[]): string | undefined {
+    if (id === null) {
+      const same = edits.list().some((edit) => edit.template === template && edit.since === since);
+      return same ? "a process still uses it" : undefined;
+    }
+    const record = clone(id);
+    if (!record) return undefined;
+    const left = users.filter(({ pid, startTime }) => holderOf(pid)?.startTime === startTime);
+    if (left.length > 0)
+      return `${left.map(({ pid, name }) => `process ${pid} (${name})`).join(" and ")} still uses it`;
+    return record.state === "leased" ? "its connection is still held" : (record.error ?? "it is still being destroyed");
+  }
+
+  return {
+    visibleTo,
+
+    /**
+     * Ends the sandbox whose lease begins with that, and resolves with the lease's name when its clone is gone. Throws
+     * `unknown-lease`, `ambiguous-lease`, and `lease-held` where the clone cannot be freed within some seconds.
+     */
+    async kill(name: string, uid: number): Promise<string> {
+      const sandbox = find(name, uid);
+      const { lease, clone: id, template, since } = sandbox;
+      const view = id === null ? undefined : clone(id)?.lease?.view;
+      // Looked for now: once it is unmounted nothing leads to a process of the host's that went into the view.
+      const users = view === undefined ? [] : usersOf(view, sandbox.uid);
+      const end = (): boolean => (id === null ? edits.kill(template, since, uid) : leases.kill(id, uid));
+      let killed = false;
+      for (let waited = 0; waited <= patience; waited += lookEvery) {
+        if (whatIsLeft(sandbox, users) === undefined) return lease;
+        if (!killed) killed = end(); // not while it is still being granted
+        await sleep(lookEvery);
+      }
+      throw new IsolateError("lease-held", { lease, cause: whatIsLeft(sandbox, users) ?? "it took long" });
+    },
+  };
+}

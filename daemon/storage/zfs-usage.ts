@@ -1,0 +1,37 @@
+/** What the datasets use, by one zfs(8) command however many there are. */
+import type { StorageDriver } from "./driver.ts";
+import { getAllMarks, listSpace } from "./zfs-args.ts";
+import { ofThoseThere, type Zfs } from "./zfs-command.ts";
+import { clonesOf, parseProperties, parseSpace } from "./zfs-parse.ts";
+import { storageError } from "./zfs-refusal.ts";
+
+export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<StorageDriver, "usage" | "space"> {
+  return {
+    async usage(templates) {
+      try {
+        const properties = parseProperties(await zfs(getAllMarks()));
+        const clones = clonesOf(store, properties);
+        return {
+          clones: new Map(clones.flatMap(({ id, bytes }) => (bytes === null ? [] : [[id, bytes]]))),
+          templates: new Map(
+            templates.flatMap((template) => {
+              const used = properties.get(template)?.get("used");
+              return used === undefined ? [] : [[template, Number(used)]];
+            }),
+          ),
+        };
+      } catch (error) {
+        throw storageError("count the bytes in use", error);
+      }
+    },
+    async space(templates) {
+      // A clone is a dataset beside its template.
+      const parents = new Set(templates.map((template) => template.slice(0, template.lastIndexOf("/"))));
+      try {
+        return parseSpace(await ofThoseThere(zfs, listSpace, [...parents]));
+      } catch (error) {
+        throw storageError("ask for the space", error);
+      }
+    },
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * A launch spec in lxc.container.conf(5)'s words, and the programs around it. LXC 5 and 6 understand all of them.
+ *
+ * Only paths, numbers and names of ours stand in the configuration; what the caller wrote (environment, command) goes
+ * through argv, which needs no escaping.
+ */
+import type { LaunchSpec, Limits, Mount } from "./spec.ts";
+
+export interface ContainerHost {
+  /** Unique on the host. */
+  readonly name: string;
+  /** LXC's directory of containers, for this one alone. */
+  readonly directory: string;
+  /** Path of the user namespace to join, and the map that it has, as in /proc/PID/uid_map and gid_map. */
+  readonly userns: string;
+  readonly uidMap: string;
+  readonly gidMap: string;
+  /** The bridge for `network: "host"`. */
+  readonly bridge: string;
+  readonly tun: boolean;
+  /** The kernel accounts swap, so that it can be forbidden. */
+  readonly swap: boolean;
+  readonly limits: Limits;
+  /** Microseconds in which `limits.cpu` is counted. */
+  readonly cpuPeriod: number;
+  /** In front of every program that starts something inside: a scope of the caller's own in the cgroups, if needed. */
+  readonly scope: readonly string[];
+  /** A compiled filter of the caller's, by a path. */
+  readonly filterFile: string | undefined;
+  readonly logFile: string;
+  readonly logLevel: "ERROR" | "TRACE";
+}
+
+/** Each a whole command line; the first word is looked up by whoever runs it. */
+export interface Container {
+  readonly config: string;
+  /** Stays, and ends with the container. Dies with whoever started it, and the container with it. */
+  readonly start: readonly string[];
+  /** Prints the state, and the pid of init once there is one. */
+  readonly info: readonly string[];
+  /** Asks init to end, and ends it two seconds later. */
+  readonly stop: readonly string[];
+  readonly kill: readonly string[];
+  /** Runs a program of the root in it, beside the one that the spec wants. */
+  readonly probe: (command: readonly string[]) => readonly string[];
+  readonly attach: readonly string[];
+}
+
+/**
+ * The wrapper seen from inside, in LXC's own /dev. Init is started by it, since LXC itself needs calls that the filter
+ * refuses (bpf(2)). Attached commands have it in front of lxc-attach already: whoever is root inside could have put
+ * something else at this place by then, so there it only changes the directory.
+ */
+const starter = "/dev/isolate-seccomp";
+const filterInside = "/dev/isolate-filter";
+
+export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
+  const named = ["-P", host.directory, "-n", host.name];
+  // Nothing of the caller's: LXC would read a configuration of theirs, and keep its locks elsewhere.
+  const clean = ["env", "-i", "PATH=/usr/bin:/bin", `HOME=${host.directory}`, `XDG_RUNTIME_DIR=${host.directory}`];
+  const filter = filterWords(spec.init.path, spec, host.filterFile);
+  const attachTo = (environment: readonly string[], command: readonly string[]): string[] => [
+    ...host.scope,
+    ...clean,
+    ...filter,
+    "lxc-attach",
+    ...named,
+    "--clear-env",
+    ...environment,
+    "--",
+    ...command,
+  ];
+  return {
+    config: config(spec, host),
+    start: [
+      ...host.scope,
+      ...clean,
+      "setpriv",
+      "--pdeathsig",
+      "KILL",
+      "lxc-start",
+      ...named,
+      "-F",
+      "-f",
+      `${host.directory}/${host.name}/config`,
+      "-l",
+      host.logLevel,
+      "-o",
+      host.logFile,
+    ],
+    info: [...clean, "lxc-info", ...named, "-s", "-p", "-H"],
+    stop: [...clean, "lxc-stop", ...named, "-t", "2"],
+    kill: [...clean, "lxc-stop", ...named, "-k"],
+    probe: (command) => attachTo(["-v", `PATH=${spec.environment.PATH ?? ""}`], command),
+    attach: attachTo(
+      Object.entries(spec.environment).flatMap(([name, value]) => ["-v", `${name}=${value}`]),
+      [starter, "--seccomp=none", `--chdir=${spec.workingDirectory}`, "--", ...spec.command],
+    ),
+  };
+}
+
+function filterWords(wrapper: string, { init }: LaunchSpec, file: string | undefined): string[] {
+  return init.filter === "none" ? [] : [wrapper, `--seccomp=${file ?? init.filter}`, "--"];
+}
+
+function config(spec: LaunchSpec, host: ContainerHost): string {
+  const lines: (readonly [key: string, value: string])[] = [
+    ["lxc.uts.name", spec.hostname],
+    ["lxc.rootfs.path", `dir:${plain(spec.root)}`],
+    ["lxc.namespace.share.user", host.userns],
+    ...idMap("u", host.uidMap),
+    ...idMap("g", host.gidMap),
+    ["lxc.init.cmd", [...filterWords(starter, spec, host.filterFile && filterInside), "/sbin/init"].join(" ")],
+    ["lxc.console.path", "none"],
+    ["lxc.tty.max", "0"],
+    ["lxc.pty.max", "1024"],
+    ["lxc.autodev", "1"],
+    ["lxc.mount.auto", "proc:mixed sys:mixed cgroup:rw:force"],
+    ["lxc.cap.drop", "mac_admin mac_override sys_time sys_module sys_rawio"],
+    ["lxc.apparmor.profile", "unconfined"],
+    ["lxc.keyring.session", "0"],
+    ...network(spec, host),
+    ...limits(host),
+    ...spec.mounts.flatMap((mount) => (mount.kind === "directory" ? [] : [["lxc.mount.entry", entry(mount)] as const])),
+    ["lxc.mount.entry", `${escaped(spec.init.path)} ${relative(starter)} none bind,ro,create=file 0 0`],
+    ...(host.filterFile === undefined
+      ? []
+      : [
+          [
+            "lxc.mount.entry",
+            `${escaped(host.filterFile)} ${relative(filterInside)} none bind,ro,create=file 0 0`,
+          ] as const,
+        ]),
+    ...(host.tun ? [["lxc.mount.entry", "/dev/net/tun dev/net/tun none bind,create=file 0 0"] as const] : []),
+  ];
+  return `${lines.map(([key, value]) => `${key} = ${value}`).join("\n")}\n`;
+}
+
+function idMap(kind: "u" | "g", map: string): (readonly [string, string])[] {
+  return map
+    .trim()
+    .split("\n")
+    .map((line) => ["lxc.idmap", `${kind} ${line.trim().split(/\s+/).join(" ")}`]);
+}
+
+function network({ network: wanted }: LaunchSpec, { bridge }: ContainerHost): (readonly [string, string])[] {
+  if (wanted === "none") return [["lxc.net.0.type", "empty"]];
+  return [
+    ["lxc.net.0.type", "veth"],
+    ["lxc.net.0.link", bridge],
+    ["lxc.net.0.flags", "up"],
+    ["lxc.net.0.name", "eth0"],
+  ];
+}
+
+function limits({ limits: { cpu, memory, pids }, cpuPeriod, swap }: ContainerHost): (readonly [string, string])[] {
+  return [
+    ...(cpu === undefined ? [] : [["lxc.cgroup2.cpu.max", `${cpu} ${cpuPeriod}`] as const]),
+    ...(memory === undefined ? [] : [["lxc.cgroup2.memory.max", String(memory)] as const]),
+    ...(memory === undefined || !swap ? [] : [["lxc.cgroup2.memory.swap.max", "0"] as const]),
+    ...(pids === undefined ? [] : [["lxc.cgroup2.pids.max", String(pids)] as const]),
+  ];
+}
+
+/** A line of fstab(5). LXC makes the directories above a target, open to all ids. */
+function entry(mount: Exclude<Mount, { kind: "directory" }>): string {
+  const to = relative(mount.to);
+  if (mount.kind === "tmpfs") {
+    const mode = (mount.mode ?? 0o755).toString(8);
+    return `tmpfs ${to} tmpfs nosuid,nodev,size=256m,mode=${mode},create=dir 0 0`;
+  }
+  const create = mount.source === "file" ? "file" : "dir";
+  return `${escaped(mount.from)} ${to} none ${mount.source === "file" ? "bind" : "rbind"}${mount.readOnly ? ",ro" : ""},create=${create} 0 0`;
+}
+
+/** LXC takes the target as one of the root's when it does not begin with a slash. */
+function relative(path: string): string {
+  return escaped(path.slice(1));
+}
+
+/** getmntent(3) reads blanks, line ends and backslashes as octal numbers. */
+function escaped(path: string): string {
+  return path.replace(/[ \t\n\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
+}
+
+/** A line's value is taken as it is, up to the line's end; no path of ours has one, and this sees to it. */
+function plain(path: string): string {
+  if (/[\n\r]/.test(path)) throw new Error(`a path with a line end cannot stand in LXC's configuration: ${path}`);
+  return path;
+}

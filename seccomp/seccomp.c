@@ -1,0 +1,92 @@
+/*
+ * isolate-seccomp [--seccomp=default|tty|none|FILE] [--chdir=DIR] [--] COMMAND [ARG...]
+ *
+ * Runs COMMAND behind a filter of system calls (filter.c), which everything that it starts inherits: it stands on the
+ * host, in front of an engine, and nothing of it is looked for in a root. FILE: the default filter, and a compiled one on
+ * top (program.h); a file whose name is one of the words is written with a slash. --chdir: COMMAND starts in DIR.
+ *
+ * Says nothing of its own unless it fails. Exit code: COMMAND's, since it becomes COMMAND; 126 or 127 if that cannot run
+ * (command.h), 125 if this program failed.
+ */
+
+#include "command.h"
+#include "filter.h"
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WHICH "--seccomp="
+#define WHERE "--chdir="
+
+enum { EXIT_OURS = 125 };
+
+static const char usage[] = "usage: isolate-seccomp [--seccomp=default|tty|none|FILE] [--chdir=DIR] [--] COMMAND [ARG...]\n";
+
+__attribute__((noreturn)) static void fail(const char *what, const char *why)
+{
+    dprintf(STDERR_FILENO, "isolate-seccomp: cannot %s: %s\n", what, why);
+    _exit(EXIT_OURS);
+}
+
+static void load_program(const char *path)
+{
+    struct sock_fprog program;
+    const char *wrong;
+    int error;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        fail("open the filter", strerror(errno));
+    wrong = read_program(fd, &program);
+    close(fd);
+    if (wrong)
+        fail("use the filter", wrong);
+    error = install_program(&program);
+    if (error)
+        fail("use the filter", strerror(-error));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct speaker speaker = {"isolate-seccomp", " on this machine"};
+    enum filter_kind kind = FILTER_DEFAULT;
+    const char *file = NULL;
+    const char *directory = NULL;
+    char **word = argv;
+    int error;
+
+    if (argc < 1)
+        return EXIT_OURS;
+    while (*++word && **word == '-' && strcmp(*word, "--") != 0) {
+        if (strncmp(*word, WHERE, strlen(WHERE)) == 0) {
+            directory = *word + strlen(WHERE);
+        } else if (strncmp(*word, WHICH, strlen(WHICH)) == 0) {
+            file = *word + strlen(WHICH);
+            kind = FILTER_DEFAULT;
+            if (parse_filter(file, &kind))
+                file = NULL;
+        } else
+            break;
+    }
+    if (*word && strcmp(*word, "--") == 0)
+        word++;
+    else if (*word && **word == '-')
+        *word = NULL; /* an unknown option */
+    if (!*word) {
+        dprintf(STDERR_FILENO, "%s", usage);
+        return EXIT_OURS;
+    }
+    error = install_filter(kind);
+    if (error)
+        fail("install the seccomp filter", strerror(-error));
+    if (file)
+        load_program(file);
+    if (directory && chdir(directory) < 0)
+        fail("start in the directory", strerror(errno));
+    run_command(&speaker, word);
+}

@@ -1,0 +1,51 @@
+/** How long listings take when there is much to list. */
+import { existsSync } from "node:fs";
+import { program } from "../support/project.ts";
+import { leaseRequest, openRaw, type Raw } from "../support/raw.ts";
+import { alice, createWorld } from "../support/world.ts";
+import { type Figure, median } from "./figures.ts";
+import { timeRuns } from "./timing.ts";
+
+const clones = 1000;
+const batch = 100;
+const rounds = 30;
+/** Milliseconds. */
+const goal = 100;
+
+/** Of a daemon of its own with that many leased clones, beside the ready ones. `runtimeParent` as for every world. */
+export async function listings(runtimeParent: string, say: (line: string) => void): Promise<Figure[]> {
+  const world = await createWorld({
+    size: 20,
+    config: `[limits]\nleases_per_user = ${clones + 100}\n[pool]\nrefill_concurrency = 16`,
+    ...(existsSync(runtimeParent) ? { runtimeParent } : {}),
+  });
+  try {
+    say(`leasing ${clones} clones`);
+    const held: Raw[] = [];
+    try {
+      // In batches: the kernel queues some hundred connections.
+      for (let count = 0; count < clones; count += batch) {
+        const batchOf = openRaw(world.socket, alice, Array(batch).fill([leaseRequest(world.template, "&wait=600")]));
+        held.push(batchOf);
+        await batchOf.until("all are leased", ({ text }) => text.includes('"view"'));
+      }
+      const commands = [["ps"], ["pool"], ["ps", "--json"]];
+      const words = commands.map((command) => [program("isolate"), ...command]);
+      say(`${rounds} rounds of: ${commands.map((command) => command.join(" ")).join(", ")}`);
+      const times = await timeRuns(words, rounds, { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+      return commands.map((command, index) => ({
+        what: `isolate ${command.join(" ")}, ${clones} clones leased`,
+        value: median(times[index] ?? []),
+        unit: "ms",
+        goal,
+        command: `isolate ${command.join(" ")}`,
+      }));
+    } finally {
+      await Promise.all(held.map((one) => one.close()));
+      say("waiting for the clones to go");
+      await world.settled();
+    }
+  } finally {
+    await world.close();
+  }
+}

@@ -1,0 +1,346 @@
+/** `-e lxc` with cgroup v2, LXC 6 and a real systemd inside: as root, and as a user with a user manager. */
+import type { ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { eventually, must, type Outcome, type RunOptions, root, run, type User } from "../support/process.ts";
+import { createWorld, group, type World } from "../support/world.ts";
+
+/** The guest's own, with a user manager of systemd's that stays. */
+const alice: User = { uid: 1001, gid: 1001, groups: [group] };
+const bob: User = { uid: 1002, gid: 1002, groups: [group] };
+const callers = [
+  ["root", root],
+  ["a user", alice],
+] as const;
+const bridge = "isobr0";
+
+let world: World;
+let scratch: string;
+
+beforeAll(async () => {
+  world = await createWorld();
+  scratch = mkdtempSync(join(tmpdir(), "isolate-lxc-test-"));
+  await must(["chown", "1001:1001", scratch]);
+  await must(["loginctl", "enable-linger", "alice"]);
+  await must(["ip", "link", "add", bridge, "type", "bridge"]);
+  await eventually("alice's manager runs", () => existsSync("/run/user/1001/systemd/private"));
+}, 1_800_000);
+afterAll(async () => {
+  await run(["ip", "link", "del", bridge]);
+  await run(["loginctl", "disable-linger", "alice"]);
+  rmSync(scratch, { recursive: true, force: true });
+  await world.close();
+}, 300_000);
+
+/** A whole emulated processor: with the usual fifth of one a systemd boots for a minute. */
+const patient = { LXC_CPU_QUOTA: "100" };
+
+const lxc = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
+  world.isolate(["-e", "lxc", "-z", world.template, ...args], {
+    as: root,
+    patience: 120_000,
+    ...options,
+    env: { ...patient, ...options.env },
+  });
+
+/** Whatever a container leaves on a host: processes, cgroups, directories, locks, mounts, network devices. */
+async function leftovers(): Promise<string[]> {
+  const processes = await must(["sh", "-c", "pgrep -a lxc-; pgrep -af [-]-keep-container; true"]);
+  const cgroups = await must(["find", "/sys/fs/cgroup", "-name", "*isolate-*-*-*", "-type", "d"]);
+  const directories = ["/run/user/1001", "/tmp"].flatMap((parent) =>
+    readdirSync(parent).filter((name) => name.startsWith("isolate-lxc-1") || name === "lxc"),
+  );
+  const locks = existsSync("/run/lxc/lock") ? readdirSync("/run/lxc/lock") : [];
+  const mounts = readFileSync("/proc/1/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes("lxc"));
+  const veths = readdirSync("/sys/class/net").filter((name) => name.startsWith("veth"));
+  return [...processes.split("\n"), ...cgroups.split("\n"), ...directories, ...locks, ...mounts, ...veths].filter(
+    (line) => line !== "",
+  );
+}
+
+const nothingLeft = (): Promise<boolean> =>
+  eventually("nothing is left of the container", async () => (await leftovers()).length === 0);
+
+async function begin(script: string, as: User): Promise<ChildProcess> {
+  const child = world.begin(["-e", "lxc", "-z", world.template, "sh", "-c", `echo up; ${script}`], {
+    as,
+    env: patient,
+  });
+  let stderr = "";
+  child.stderr?.on("data", (data: Buffer) => {
+    stderr += data;
+  });
+  await Promise.race([
+    new Promise((resolve) => child.stdout?.once("data", resolve)),
+    new Promise((_, reject) => child.once("exit", () => reject(new Error(`it ended: ${stderr}`)))),
+  ]);
+  return child;
+}
+
+const ended = (child: ChildProcess): Promise<number | null> =>
+  child.exitCode !== null ? Promise.resolve(child.exitCode) : new Promise((resolve) => child.once("exit", resolve));
+
+describe.each(callers)("as %s", (_who, as) => {
+  test("boots the root's init, waits for it, and gives the command's code", async () => {
+    const { code, stdout, stderr } = await lxc(["sh", "-c", "cat /proc/1/comm; systemctl is-system-running; exit 42"], {
+      as,
+    });
+    expect({ code, stderr }).toEqual({ code: 42, stderr: "" });
+    expect(stdout).toMatch(/^systemd\n(running|degraded)\n$/);
+    await nothingLeft();
+    await world.settled();
+  });
+
+  test("maps 65536 ids, and none of them is the host's root", async () => {
+    const { stdout } = await lxc(
+      ["sh", "-c", "id -u; touch /m; chown 33:65535 /m; stat -c %u:%g /m; cat /proc/self/uid_map"],
+      {
+        as,
+      },
+    );
+    const [id, owner, ...map] = stdout.trim().split("\n");
+    expect([id, owner]).toEqual(["0", "33:65535"]);
+    const extents = map.map((line) => line.trim().split(/\s+/).map(Number));
+    expect(extents.reduce((sum, extent) => sum + (extent[2] ?? 0), 0)).toBe(65536);
+    for (const [, host] of extents) expect(host).toBeGreaterThan(0);
+    if (as !== root) expect(extents[0]?.[1]).toBe(as.uid);
+  });
+
+  test("holds to the limits exactly", async () => {
+    const files = "cd /sys/fs/cgroup; cat cpu.max memory.max memory.swap.max pids.max";
+    const env = { LXC_CPU_QUOTA: "34", LXC_MEM_MB_QUOTA: "300" };
+    expect((await lxc(["sh", "-c", files], { as, env })).stdout).toBe(`34000 100000\n${300 * 2 ** 20}\n0\n4096\n`);
+    const options = ["--cpus", "1.5", "--memory", "256M", "--pids", "300"];
+    expect((await lxc([...options, "sh", "-c", files], { as, env })).stdout).toBe(
+      `150000 100000\n${256 * 2 ** 20}\n0\n300\n`,
+    );
+  });
+
+  test("-d, -v and -p, with everything in them that a configuration could take amiss", async () => {
+    const odd = join(scratch, "a b\nlxc.cap.keep = none #\\040");
+    await must(["install", "-d", "-o", String(as.uid), odd]);
+    const value = "x y\nlxc.environment = EVIL=1:";
+    const { code, stdout } = await lxc(
+      [
+        "-d",
+        `${odd}:/mnt/new dir`,
+        "-v",
+        `V:${value}`,
+        "-p",
+        "/mnt/new dir",
+        "sh",
+        "-c",
+        'pwd; touch f; echo "$V|$EVIL"',
+      ],
+      { as },
+    );
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `/mnt/new dir\n${value}|\n` });
+    expect(await must(["stat", "-c", "%u", join(odd, "f")])).toBe(`${as.uid}\n`);
+  });
+
+  test("is filtered, has no way up, and no descriptor of the host", async () => {
+    const script = "grep -E 'NoNewPrivs|^Seccomp:' /proc/self/status /proc/1/status; ls /proc/self/fd; ls /oldroot";
+    const { stdout } = await lxc(["sh", "-c", script], { as });
+    const filtered = (of: string): string => `/proc/${of}/status:NoNewPrivs:\t1\n/proc/${of}/status:Seccomp:\t2\n`;
+    expect(stdout).toBe(`${filtered("self")}${filtered("1")}0\n1\n2\n3\n`);
+  });
+
+  test("takes a compiled filter of the caller's, for its init as well", async () => {
+    // linkat(2) gives EPERM: struct sock_filter, four times.
+    const words = [0x20, 0, 0, 0, 0x15, 0, 0x01, 265, 0x06, 0, 0, 0x00050001, 0x06, 0, 0, 0x7fff0000];
+    const bytes = Buffer.alloc(32);
+    for (let at = 0; at < 4; at++) {
+      bytes.writeUInt16LE(words[4 * at] ?? 0, 8 * at);
+      bytes.writeUInt8(words[4 * at + 1] ?? 0, 8 * at + 2);
+      bytes.writeUInt8(words[4 * at + 2] ?? 0, 8 * at + 3);
+      bytes.writeUInt32LE(words[4 * at + 3] ?? 0, 8 * at + 4);
+    }
+    const file = join(scratch, "no-linkat");
+    writeFileSync(file, bytes);
+    const script =
+      "cd /root; touch a; ln a b 2>/dev/null || echo refused; grep -h filters /proc/1/status /proc/self/status";
+    expect((await lxc([`--seccomp=${file}`, "sh", "-c", script], { as })).stdout).toBe(
+      "refused\nSeccomp_filters:\t2\nSeccomp_filters:\t2\n",
+    );
+  });
+
+  test.each([
+    ["127", ["no-such-command"], 127],
+    ["126", ["/etc/passwd"], 126],
+    ["128+n", ["sh", "-c", "kill -KILL $$"], 137],
+  ] as const)("gives %s", async (_code, command, code) => {
+    expect((await lxc(command, { as })).code).toBe(code);
+  });
+
+  test.each(["SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM"] as const)(
+    "hands %s on to the command",
+    async (signal) => {
+      const child = await begin(`trap 'echo got; exit 9' ${signal.slice(3)}; while :; do sleep 0.1; done`, as);
+      child.kill(signal);
+      expect(await ended(child)).toBe(9);
+      await nothingLeft();
+    },
+  );
+
+  test("ends with a command that ignores TERM", async () => {
+    const child = await begin("trap '' TERM; while :; do sleep 0.1; done", as);
+    child.kill("SIGTERM");
+    expect(await ended(child)).toBe(137);
+    await nothingLeft();
+    await world.settled();
+  });
+
+  test("kill -9 of the client leaves nothing", async () => {
+    const child = await begin("while :; do sleep 0.1; done", as);
+    child.kill("SIGKILL");
+    await ended(child);
+    await nothingLeft();
+    await world.settled();
+  });
+
+  test("two runs of one template at once do not meet", async () => {
+    const children = await Promise.all([begin("read line; exit 4", as), begin("read line; exit 5", as)]);
+    for (const child of children) child.stdin?.end("\n");
+    expect(await Promise.all(children.map(ended))).toEqual([4, 5]);
+    await nothingLeft();
+  });
+
+  test("attaches to the caller's terminal", async () => {
+    const words = ["isolate", "-e", "lxc", "-z", world.template, "sh", "-c", "test -t 0 && test -t 1 && echo terminal"];
+    const env = { ...patient, ISOLATE_SOCKET: world.socket, PATH: `${process.cwd()}/dist/bin:/usr/bin:/bin` };
+    const { stdout } = await run(["script", "-qec", words.map((word) => `'${word}'`).join(" "), "/dev/null"], {
+      as,
+      env,
+    });
+    expect(stdout).toContain("terminal");
+  });
+});
+
+describe("root", () => {
+  test("-n is a device on the bridge", async () => {
+    const { stdout } = await lxc(["-n", "sh", "-c", "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' ' | sort"], {
+      env: { LXC_NET_BR: bridge },
+    });
+    expect(stdout).toBe("eth0\nlo\n");
+    expect((await lxc(["sh", "-c", "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '"])).stdout).toBe("lo\n");
+    await nothingLeft();
+  });
+
+  test(":ro cannot be made writable by root of the container", async () => {
+    const script = "mount -o remount,bind,rw /mnt; umount -l /mnt; touch /mnt/y";
+    expect((await lxc(["-d", `${scratch}:/mnt:ro`, "sh", "-c", `${script}; test -e /mnt/y`])).code).not.toBe(2);
+    expect(existsSync(join(scratch, "y"))).toBe(false);
+  });
+
+  test("DEBUG_LXC_SPAWN keeps a log with a name that nobody could prepare", async () => {
+    const { stderr } = await lxc(["true"], { env: { DEBUG_LXC_SPAWN: "1" } });
+    const file = /LXC's log goes to (\/tmp\/isolate_lxc_log\.\S+)/.exec(stderr)?.[1] ?? "";
+    expect(readFileSync(file, "utf8")).toContain("lxc-start");
+    rmSync(file);
+  });
+
+  test("LXC_MAP_TUN shows /dev/net/tun", async () => {
+    await must(["modprobe", "tun"]);
+    expect((await lxc(["test", "-c", "/dev/net/tun"], { env: { LXC_MAP_TUN: "1" } })).code).toBe(0);
+    expect((await lxc(["test", "-c", "/dev/net/tun"])).code).toBe(1);
+  });
+
+  test("-t: what is changed in a directory stays", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "isolate-lxc-root-"));
+    try {
+      await must(["tar", "-C", directory, "-xpf", process.env.ISOLATE_TEST_ROOT_TAR ?? ""], { patience: 900_000 });
+      const { code } = await world.isolate(["-e", "lxc", "-t", directory, "touch", "/m"], {
+        as: root,
+        env: patient,
+      });
+      expect(code).toBe(0);
+      expect(await must(["stat", "-c", "%u", join(directory, "m")])).toBe("0\n");
+      rmSync(join(directory, "sbin/init"), { force: true });
+      rmSync(join(directory, "usr/sbin/init"), { force: true });
+      const without = await world.isolate(["-e", "lxc", "-t", directory, "true"], { as: root });
+      expect(without).toMatchObject({ code: 125, stdout: "" });
+      expect(without.stderr).toContain("the root has no /sbin/init to boot");
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+describe("refuses with one sentence and 125, and spends no clone:", () => {
+  const mark = "/tmp/isolate-lxc-evil";
+  test.each([
+    ["a quota that is a program", {}, { LXC_CPU_QUOTA: `20; touch ${mark}` }, "is not a whole number from 1 to 100"],
+    ["no quota", {}, { LXC_CPU_QUOTA: "0" }, "is not a whole number from 1 to 100"],
+    ["too much", {}, { LXC_CPU_QUOTA: "101" }, "is not a whole number from 1 to 100"],
+    ["a quota in another notation", {}, { LXC_MEM_MB_QUOTA: "9e9" }, "is not a whole number"],
+    ["a missing bridge", { args: ["-n"] }, { LXC_NET_BR: "nosuch0" }, "there is no bridge 'nosuch0'"],
+    ["a bridge with more in its name", { args: ["-n"] }, { LXC_NET_BR: "a\nlxc.x = 1" }, "no name of a network device"],
+    [
+      "a bridge for a user",
+      { args: ["-n"], as: alice },
+      { LXC_NET_BR: bridge },
+      "only root may put a container on a bridge",
+    ],
+    ["a user's :ro", { args: ["-d", "/srv:/mnt:ro"], as: alice }, {}, "could make '/srv:/mnt:ro' writable"],
+    ["a user without a manager", { as: bob }, {}, "user 1002 has no user manager of systemd's"],
+  ] as const)("%s", async (_what, how, env, sentence) => {
+    const { args = [], as = root } = how as { args?: readonly string[]; as?: User };
+    const outcome = await lxc([...args, "echo", "ran"], { as, env });
+    expect(outcome).toMatchObject({ code: 125, stdout: "" });
+    expect(outcome.stderr).toContain(sentence);
+    expect(existsSync(mark)).toBe(false);
+    expect(await world.pool()).toMatchObject({ leased: 0, retired: 0 });
+  });
+});
+
+describe("--cpus, --memory and --pids for bwrap and chroot", () => {
+  test.each([
+    ["bwrap", "root", root],
+    ["bwrap", "a user", alice],
+    ["chroot", "root", root],
+  ] as const)("%s as %s", async (engine, _who, as) => {
+    const child = world.begin(
+      [
+        "-e",
+        engine,
+        "--cpus=0.5",
+        "--memory=200M",
+        "--pids=50",
+        "-z",
+        world.template,
+        "sh",
+        "-c",
+        "echo up; read line; exit 6",
+      ],
+      { as },
+    );
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    const own = `/sys/fs/cgroup${readFileSync(`/proc/${child.pid}/cgroup`, "utf8").trim().slice("0::".length)}`;
+    const read = (file: string): string => readFileSync(join(own, file), "utf8").trim();
+    expect([read("cpu.max"), read("memory.max"), read("memory.swap.max"), read("pids.max")]).toEqual([
+      "50000 100000",
+      String(200 * 2 ** 20),
+      "0",
+      "50",
+    ]);
+    child.stdin?.end("\n");
+    expect(await ended(child)).toBe(6);
+    await eventually("the scope is gone", () => !existsSync(own));
+  });
+
+  test("a user without a manager is told so, and nothing runs", async () => {
+    const outcome = await world.isolate(["--pids=50", "-z", world.template, "echo", "ran"], { as: bob });
+    expect(outcome).toMatchObject({ code: 125, stdout: "" });
+    expect(outcome.stderr).toContain("user 1002 has no user manager of systemd's");
+  });
+
+  test("a fork bomb stops at the limit", async () => {
+    const script = "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; wait";
+    const { stderr } = await world.isolate(["--pids=20", "-z", world.template, "sh", "-c", script], { as: alice });
+    expect(stderr).toMatch(/Cannot fork|Resource temporarily unavailable/i);
+  });
+});

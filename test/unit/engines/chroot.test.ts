@@ -1,0 +1,38 @@
+import { expect, test } from "@jest/globals";
+import { chroot } from "../../../engines/chroot.ts";
+
+test("mounts and processes of its own, everything else the host's, and nothing of the root covered", () => {
+  const { program, argv } = chroot({
+    root: "/tmp/0",
+    mounts: [{ kind: "bind", from: "/tmp/1", source: "file", to: "/etc/resolv.conf", readOnly: true }],
+    environment: { PATH: "/bin" },
+    workingDirectory: "/",
+    hostname: "h",
+    network: "host",
+    userns: 5,
+    capabilities: ["CAP_CHOWN"],
+    init: { path: "/tmp/2", leaseDescriptor: 4, foreground: false, filter: "tty", filterDescriptor: 6 },
+    command: ["--bind", "/"],
+  });
+  expect(program).toBe("bwrap");
+  // biome-ignore format: one option with its values on each line
+  expect(argv).toEqual([
+    "--userns", "5",
+    "--unshare-pid",
+    "--bind", "/tmp/0", "/",
+    "--proc", "/proc",
+    "--dev", "/dev",
+    "--ro-bind", "/sys", "/sys",
+    "--ro-bind", "/tmp/1", "/etc/resolv.conf",
+    "--ro-bind", "/tmp/2", "/dev/isolate-init",
+    "--chdir", "/",
+    "--clearenv",
+    "--setenv", "PATH", "/bin",
+    "--cap-drop", "ALL",
+    "--cap-add", "CAP_CHOWN",
+    "--as-pid-1",
+    "--",
+    "/dev/isolate-init", "--lease-fd", "4", "--seccomp", "tty", "--seccomp-fd", "6", "--",
+    "--bind", "/",
+  ]);
+});
