@@ -71,16 +71,15 @@ function bashCommand(command: CommandDefinition): string {
 }
 
 /** Option words that take a value, so that the value is not taken for an operand. */
-const takesValue = (definitions: readonly OptionDefinition[]): string =>
-  definitions
-    .filter(({ values }) => values.length > 0)
-    .flatMap(spellings)
-    .join("|");
+const valued = [
+  ...new Set(
+    [...shownOptions, ...all.flatMap((one) => one.options)]
+      .filter(({ values }) => values.length > 0)
+      .flatMap(spellings),
+  ),
+];
 
 export function bashCompletion(): string {
-  const every = [
-    ...new Map([...shownOptions, ...all.flatMap((one) => one.options)].map((one) => [one.long, one])).values(),
-  ];
   return `# bash completion for isolate
 _isolate() {
     local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
@@ -90,7 +89,7 @@ _isolate() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=\${COMP_WORDS[index]}
         case $word in
-        ${takesValue(every)})
+        ${valued.join("|")})
             case $command$word in -z | --template | -t | --directory | -r | --refill) rooted=1 ;; esac
             ((index += 1)) ;;
         -*) ;;
@@ -293,7 +292,6 @@ export function fishCompletion(): string {
   const seconds = all
     .filter(({ words }) => words[1] !== undefined)
     .map(({ words, about }) => `complete -c isolate -n '__isolate_in ${words[0]}' -a ${words[1]} -d ${quoted(about)}`);
-  const valued = takesValue([...shownOptions, ...all.flatMap((one) => one.options)]).split("|");
   return `# fish completion for isolate
 function __isolate_list
     isolate -q $argv 2>/dev/null | string replace -r ' .*' '' | tail -n +2
@@ -305,7 +303,7 @@ function __isolate_words
     for word in (commandline -opc)[2..-1]
         if test $skip -gt 0
             set skip 0
-        else if contains -- $word ${[...new Set(valued)].join(" ")}
+        else if contains -- $word ${valued.join(" ")}
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -334,7 +332,7 @@ function __isolate_rooted
             set skip 0
         else if string match -qr -- '^(-[a-z]*[zt]|--template|--directory)' $word
             return 0
-        else if contains -- $word ${[...new Set(valued)].join(" ")}
+        else if contains -- $word ${valued.join(" ")}
             set skip 1
         else if not string match -q -- '-*' $word
             return 1
