@@ -72,14 +72,15 @@ export const inScope: OptionDefinition = { long: "in-scope", values: ["UNIT"], a
 
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
 
-export const options: readonly OptionDefinition[] = [
+/** What may stand before a command, as the help and the completions have it. */
+export const shownOptions: readonly OptionDefinition[] = [
   ...rootOptions,
   ...runOptions,
   ...poolOptions,
   ...everywhere,
   version,
-  inScope,
 ];
+export const options: readonly OptionDefinition[] = [...shownOptions, inScope];
 
 export interface CommandDefinition {
   readonly words: readonly [string, string?];

@@ -10,13 +10,15 @@ import { wakeWord } from "./wake-word.ts";
 /** Milliseconds; a signal ends a look early. */
 const look = 60_000;
 
-/** Starts the one that stays, in a session of its own, so that neither Ctrl-C nor the terminal's end reaches it. */
-export async function leaveWaker(socket: string): Promise<void> {
+/**
+ * Starts the one that stays, in a session of its own, so that neither Ctrl-C nor the terminal's end reaches it. `self` is how
+ * this program is started.
+ */
+export async function leaveWaker(socket: string, self: readonly string[]): Promise<void> {
   const { spawn } = await import("node:child_process");
-  // The compiled executable is its own program; a runtime has to be given the script.
-  const script = process.versions.bun === undefined ? [process.argv[1] ?? ""] : [];
+  const [program = "", ...script] = self;
   const words = [...script, wakeWord, String(process.pid), socket];
-  spawn(process.execPath, words, { detached: true, stdio: "ignore", cwd: "/", env: {} }).unref();
+  spawn(program, words, { detached: true, stdio: "ignore", cwd: "/", env: {} }).unref();
 }
 
 /** Waits for the end of the process, which is our parent and the engine by now, and connects once. */

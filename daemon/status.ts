@@ -1,5 +1,7 @@
 /** The line that `systemctl status isolated` shows. Pure. */
-import type { PoolStatus } from "./leases/keeper.ts";
+import type { Pool } from "./protocol/schema.ts";
+
+export type PoolStatus = Pick<Pool, "template" | "size" | "ready" | "leased" | "failed">;
 
 /** `problem`: why the configuration could not be loaded again. */
 export function describeStatus(pools: readonly PoolStatus[], problem: string | undefined): string {

@@ -88,6 +88,7 @@ function stager(stage) {
 function putPrograms(put, native) {
   const own = "usr/lib/isolate";
   put.copy(`${own}/isolate`, at("dist/bin/isolate"), 0o755);
+  put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
   // Not to be read: see tools/build.mjs.
   put.copy(`${own}/isolate-init`, at("dist/bin/isolate-init"), 0o711);
   put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);

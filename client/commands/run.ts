@@ -118,9 +118,9 @@ function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk
   return "directory" in root ? undefined : { socket, ...root, wait, command };
 }
 
-async function leasedRoot({ descriptor, grant }: Lease, { socket, libc, print }: RunContext): Promise<Taken> {
+async function leasedRoot({ descriptor, grant }: Lease, { socket, self, libc, print }: RunContext): Promise<Taken> {
   // While we are still who the daemon's socket lets in.
-  if (grant.onDemand) await (await import("../wake.ts")).leaveWaker(socket);
+  if (grant.onDemand) await (await import("../wake.ts")).leaveWaker(socket, self);
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };

@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type CommandDefinition, commands, options } from "../../client/cli.ts";
+import { type CommandDefinition, commands, shownOptions } from "../../client/cli.ts";
 import { must, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
@@ -30,11 +30,14 @@ const plain = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it is made of
   text.replace(/\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>]|\][^\x07\x1b]*(\x07|\x1b\\))/g, "").replace(/\r/g, "");
 
-async function typed(prepare: string, line: string, shell: readonly string[]): Promise<string> {
-  const { stdout } = await run(["python3", join(projectRoot, "test/shipped/typed.py"), prepare, line, ...shell], {
-    env: environment(),
-    cwd: directory,
-  });
+async function typed(prepare: string, line: string, awaited: string, shell: readonly string[]): Promise<string> {
+  const { stdout } = await run(
+    ["python3", join(projectRoot, "test/shipped/typed.py"), prepare, line, awaited, ...shell],
+    {
+      env: environment(),
+      cwd: directory,
+    },
+  );
   return plain(stdout);
 }
 
@@ -46,13 +49,18 @@ const environment = (): Record<string, string> => ({
   XDG_DATA_HOME: directory,
 });
 
-const shells: Record<string, (line: string) => Promise<string>> = {
-  bash: (line) =>
-    typed(`source ${at("completion.bash")}; bind 'set bell-style none'`, `${line}\\t\\t`, ["bash", "--norc", "-i"]),
-  zsh: (line) =>
+const shells: Record<string, (line: string, awaited: string) => Promise<string>> = {
+  bash: (line, awaited) =>
+    typed(`source ${at("completion.bash")}; bind 'set bell-style none'`, `${line}\\t\\t`, awaited, [
+      "bash",
+      "--norc",
+      "-i",
+    ]),
+  zsh: (line, awaited) =>
     typed(
       `fpath=(${at("zsh")} $fpath); autoload -Uz compinit; compinit -u -D; setopt no_beep no_menu_complete`,
       `${line}\\t\\t`,
+      awaited,
       ["zsh", "-f", "-i"],
     ),
   fish: async (line) => {
@@ -66,26 +74,28 @@ const secondOf = (first: string): string[] =>
   all.flatMap((command) => (command.words[0] === first && command.words[1] ? [command.words[1]] : []));
 
 describe.each(Object.keys(shells))("%s", (name) => {
-  const complete = (line: string): Promise<string> => shells[name]?.(line) ?? Promise.reject(new Error(name));
+  /** `awaited`: something that is to come. */
+  const complete = (line: string, awaited = ""): Promise<string> =>
+    shells[name]?.(line, awaited) ?? Promise.reject(new Error(name));
   const first = (template: string): string => template.slice(0, 3);
 
   test("the first word: every command", async () => {
-    const text = await complete("isolate ");
+    const text = await complete("isolate ", "template");
     for (const word of words) expect(text).toMatch(new RegExp(`\\b${word}\\b`));
   });
 
   test("options: every long one", async () => {
-    const text = await complete("isolate --");
-    for (const { long } of options) expect(text).toContain(`--${long}`);
+    const text = await complete("isolate --", "--template");
+    for (const { long } of shownOptions) expect(text).toContain(`--${long}`);
   });
 
   test("a second word, where the first needs one", async () => {
-    const text = await complete("isolate template ");
+    const text = await complete("isolate template ", "snapshot");
     for (const word of secondOf("template")) expect(text).toMatch(new RegExp(`\\b${word}\\b`));
   });
 
   test("a command's own options", async () => {
-    const text = await complete("isolate template create --");
+    const text = await complete("isolate template create --", "--debian");
     for (const option of ["--dir", "--tar", "--debian"]) expect(text).toContain(option);
     expect(text).not.toContain("--refill");
   });
@@ -97,24 +107,20 @@ describe.each(Object.keys(shells))("%s", (name) => {
     "isolate template rm ",
     "isolate template snapshot ",
   ])("'%s': the daemon's templates", async (line) => {
-    expect(await complete(`${line}${first(world.template)}`)).toContain(world.template);
+    expect(await complete(`${line}${first(world.template)}`, world.template)).toContain(world.template);
   });
 
   test("engines", async () => {
-    const text = await complete("isolate -e ");
+    const text = await complete("isolate -e ", "chroot");
     for (const engine of ["bwrap", "chroot", "lxc"]) expect(text).toContain(engine);
   });
 
   test("with a root given, the next word is a program and no command of ours", async () => {
-    const text = await complete("isolate -z x base6");
+    const text = await complete("isolate -z x base6", "base64");
     expect(text).toContain("base64");
   });
 
   test("a daemon that does not answer is no message in the middle of the line", async () => {
-    const socket = world.socket;
-    const before = { ...process.env };
-    expect(before.ISOLATE_SOCKET).toBeUndefined();
-    const quiet = await shells[name]?.(`isolate --socket ${socket}x -z `);
-    expect(quiet).not.toContain("cannot");
+    expect(await complete(`isolate --socket ${world.socket}x -z `)).not.toContain("cannot");
   });
 });

@@ -1,6 +1,6 @@
 /** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
 import type { OptionDefinition } from "../../client/arguments.ts";
-import { type CommandDefinition, commands, everywhere, options } from "../../client/cli.ts";
+import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/cli.ts";
 import { engineNames } from "../../engines/capabilities.ts";
 
 const all: readonly CommandDefinition[] = commands;
@@ -71,14 +71,15 @@ function bashCommand(command: CommandDefinition): string {
 }
 
 /** Option words that take a value, so that the value is not taken for an operand. */
-const takesValue = (definitions: readonly OptionDefinition[]): string =>
-  definitions
-    .filter(({ values }) => values.length > 0)
-    .flatMap(spellings)
-    .join("|");
+const valued = [
+  ...new Set(
+    [...shownOptions, ...all.flatMap((one) => one.options)]
+      .filter(({ values }) => values.length > 0)
+      .flatMap(spellings),
+  ),
+];
 
 export function bashCompletion(): string {
-  const every = [...new Map([...options, ...all.flatMap((one) => one.options)].map((one) => [one.long, one])).values()];
   return `# bash completion for isolate
 _isolate() {
     local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
@@ -88,7 +89,7 @@ _isolate() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=\${COMP_WORDS[index]}
         case $word in
-        ${takesValue(every)})
+        ${valued.join("|")})
             case $command$word in -z | --template | -t | --directory | -r | --refill) rooted=1 ;; esac
             ((index += 1)) ;;
         -*) ;;
@@ -127,10 +128,10 @@ ${firstWords
     *) return ;;
     esac
     case "$previous" in
-            ${bashValues(options)}
+            ${bashValues(shownOptions)}
     esac
     if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "${options.flatMap(spellings).join(" ")}" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "${shownOptions.flatMap(spellings).join(" ")}" -- "$current")
     elif [[ -n $rooted ]]; then
         ${bashReply.commands}
     else
@@ -232,7 +233,7 @@ _isolate() {
     local curcontext=$curcontext state line
     typeset -A opt_args
     _arguments -C -s -S -A '-*' \\
-        ${options.map(zshOption).join(" \\\n        ")} \\
+        ${shownOptions.map(zshOption).join(" \\\n        ")} \\
         '1:command:_isolate_word' \\
         '*::argument:->rest'
     [[ $state == rest ]] || return
@@ -291,7 +292,6 @@ export function fishCompletion(): string {
   const seconds = all
     .filter(({ words }) => words[1] !== undefined)
     .map(({ words, about }) => `complete -c isolate -n '__isolate_in ${words[0]}' -a ${words[1]} -d ${quoted(about)}`);
-  const valued = takesValue([...options, ...all.flatMap((one) => one.options)]).split("|");
   return `# fish completion for isolate
 function __isolate_list
     isolate -q $argv 2>/dev/null | string replace -r ' .*' '' | tail -n +2
@@ -303,7 +303,7 @@ function __isolate_words
     for word in (commandline -opc)[2..-1]
         if test $skip -gt 0
             set skip 0
-        else if contains -- $word ${[...new Set(valued)].join(" ")}
+        else if contains -- $word ${valued.join(" ")}
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -332,7 +332,7 @@ function __isolate_rooted
             set skip 0
         else if string match -qr -- '^(-[a-z]*[zt]|--template|--directory)' $word
             return 0
-        else if contains -- $word ${[...new Set(valued)].join(" ")}
+        else if contains -- $word ${valued.join(" ")}
             set skip 1
         else if not string match -q -- '-*' $word
             return 1
@@ -352,7 +352,7 @@ end
 complete -c isolate -n 'not __isolate_rooted' -f
 complete -c isolate -n '__isolate_program' -f -a '(__fish_complete_command)'
 ${[...firsts, ...seconds].join("\n")}
-${options.map((option) => fishOption(option, "__isolate_options")).join("\n")}
+${shownOptions.map((option) => fishOption(option, "__isolate_options")).join("\n")}
 ${all.flatMap(fishCommand).join("\n")}
 `;
 }

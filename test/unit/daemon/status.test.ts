@@ -1,18 +1,12 @@
 import { expect, test } from "@jest/globals";
-import type { PoolStatus } from "../../../daemon/leases/keeper.ts";
-import { describeStatus } from "../../../daemon/status.ts";
+import { describeStatus, type PoolStatus } from "../../../daemon/status.ts";
 
 const pool = (template: string, change: Partial<PoolStatus> = {}): PoolStatus => ({
   template,
-  driver: "zfs",
-  snapshot: null,
   size: 5,
-  creating: 0,
   ready: 5,
   leased: 0,
-  retired: 0,
   failed: 0,
-  lastError: null,
   ...change,
 });
 
