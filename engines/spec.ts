@@ -43,7 +43,7 @@ export interface Init {
   readonly filterDescriptor: number | undefined;
 }
 
-/** Which system calls are refused: see seccomp/filter.c. `none`: all are let through. */
+/** Which system calls are refused: see seccomp/make-filter.c. `none`: all are let through. */
 export type Filter = "default" | "tty" | "none";
 
 /** Undefined: no limit but the host's own. */
