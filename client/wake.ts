@@ -5,14 +5,15 @@
  */
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
-
-/** The word that makes a client this second one. The process id follows, and the socket. */
-export const wakeWord = "--wake-after";
+import { wakeWord } from "./wake-word.ts";
 
 /** Milliseconds; a signal ends a look early. */
 const look = 60_000;
 
-/** Starts the one that stays (`self` is how this program is started), in a session of its own, so that neither Ctrl-C nor the terminal's end reaches it. */
+/**
+ * Starts the one that stays, in a session of its own, so that neither Ctrl-C nor the terminal's end reaches it. `self` is how
+ * this program is started.
+ */
 export async function leaveWaker(socket: string, self: readonly string[]): Promise<void> {
   const { spawn } = await import("node:child_process");
   const [program = "", ...script] = self;

@@ -100,20 +100,20 @@ export const Config = Type.Object(
           minimum: 1,
           maximum: 36500,
           default: 90,
-          description: "Entries that are older than so many days are removed.",
+          description: "Entries older than this are removed.",
         }),
         entries: Type.Integer({
           minimum: 0,
           maximum: 10_000_000,
           default: 100_000,
-          description: "More entries than these are removed, the oldest first. 0: nothing is recorded.",
+          description: "More than these are removed, the oldest first; with 0 nothing is recorded.",
         }),
         commands: Type.Union(
           (["none", "program", "full"] as const).map((one) => Type.Literal(one)),
-          { default: "program", description: "What of a command is recorded. Its arguments may hold secrets." },
+          { default: "program", description: "What of a command is recorded. Arguments may hold secrets." },
         ),
       },
-      { ...strict, default: {}, description: "The log of leases, for isolate log." },
+      { ...strict, default: {}, description: "The log of ended leases, for 'isolate log'." },
     ),
     ids: Type.Object(
       {

@@ -176,7 +176,6 @@ export function peerInode(inode: number): number | undefined {
 // --- Unix sockets that node:net has no call for: unix(7).
 
 const getsockname = func("getsockname", "int", ["int", "void *", "void *"]);
-const sendtoCall = func("sendto", "long", ["int", "void *", "size_t", "int", "void *", "uint"]);
 const AF_UNIX = 1;
 const pathOffset = 2;
 
@@ -188,22 +187,6 @@ export function listeningPath(fd: number): string | undefined {
   checked("getsockname", getsockname(fd, address, length));
   const path = address.toString("utf8", pathOffset, length.readUInt32LE()).replace(/\0.*$/s, "");
   return address.readUInt16LE() === AF_UNIX && path !== "" ? path : undefined;
-}
-
-/** One datagram to the Unix socket at `path`; a path that begins with `@` is in the abstract namespace. */
-export function sendDatagram(path: string, text: string): void {
-  const name = Buffer.from(path.replace(/^@/, "\0"));
-  const address = Buffer.alloc(pathOffset + name.length);
-  address.writeUInt16LE(AF_UNIX);
-  name.copy(address, pathOffset);
-  const fd = checked("socket", socketCall(AF_UNIX, 2 | 0o2000000, 0)); // SOCK_DGRAM | SOCK_CLOEXEC
-  try {
-    const bytes = Buffer.from(text);
-    const MSG_NOSIGNAL = 0x4000;
-    checked("sendto", Number(sendtoCall(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length)), path);
-  } finally {
-    closeDescriptor(fd);
-  }
 }
 
 // --- Locks: flock(2).

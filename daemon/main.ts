@@ -223,7 +223,7 @@ async function main(): Promise<void> {
   const flags = readFlags(process.argv, isolateFailed);
   const config = configure(flags);
   const log = createLog(config.log_level);
-  const manager = createServiceManager(process.env, log);
+  const manager = createServiceManager(process.env);
   let problem: string | undefined;
 
   async function reload(service: Service): Promise<void> {

@@ -65,6 +65,8 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
     ...filter,
     "lxc-attach",
     ...named,
+    "-l",
+    "FATAL", // it complains of an ordinary user who cannot drop groups, and goes on
     "--clear-env",
     ...environment,
     "--",
@@ -180,7 +182,7 @@ function relative(path: string): string {
 
 /** getmntent(3) reads blanks, line ends and backslashes as octal numbers. */
 function escaped(path: string): string {
-  return path.replace(/[ \t\n\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  return path.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 
 /** A line's value is taken as it is, up to the line's end; no path of ours has one, and this sees to it. */

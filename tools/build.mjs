@@ -67,7 +67,7 @@ copyFileSync(at("dist/bin/isolate.new"), at("dist/bin/isolate.copy"));
 rmSync(at("dist/bin/isolate.new"));
 renameSync(at("dist/bin/isolate.copy"), at("dist/bin/isolate"));
 
-run("make", ["-C", "seccomp", `OUT=${at("dist/bin")}`]);
+run("make", ["-C", "seccomp", `OUT=${at("dist/bin")}`, `OBJ=${at("dist/obj")}`]);
 // Not to be read: the kernel then lets nobody trace it, whatever they are inside (ptrace(2), PR_SET_DUMPABLE).
 chmodSync(at("dist/bin/isolate-init"), 0o711);
 run("make", ["-C", "seccomp", `OUT=${at("dist/test")}`, "check-tools"]);

@@ -65,9 +65,9 @@ function makePlace() {
   made.directory = directory;
   chmodSync(directory, 0o711);
   const at = (name) => join(directory, name);
-  // The checkout may be out of the user's reach; isolate-init is looked for beside the client.
+  // The checkout may be out of the user's reach; its helpers are looked for beside the client.
   mkdirSync(at("bin"), { mode: 0o755 });
-  for (const name of ["isolate", "isolate-init"]) {
+  for (const name of ["isolate", "isolate-init", "isolate-seccomp"]) {
     copyFileSync(join(root, "dist/bin", name), at(`bin/${name}`));
     chmodSync(at(`bin/${name}`), name === "isolate-init" ? 0o711 : 0o755);
   }

@@ -1,6 +1,6 @@
-// better-sqlite3 is compiled for one ABI of Node (process.versions.modules), which changes with each of Node's major
+// Some modules are compiled for one ABI of Node (process.versions.modules), which changes with each of Node's major
 // versions. A package that is to outlive its distribution's Node holds one build for each line with long-term support;
-// `bindings`, by which better-sqlite3 finds its own, takes the one that fits from lib/binding.
+// `bindings`, by which they find their own, takes the one that fits from lib/binding.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { quietly } from "./prepare.mjs";
@@ -24,48 +24,64 @@ export function nodeRelation() {
   return parts.join(", ");
 }
 
+const modules = [
+  {
+    name: "better-sqlite3",
+    parts: ["package.json", "binding.gyp", "deps", "src", "lib"],
+    script: "build-release",
+    object: "better_sqlite3.node",
+    use: "new (require('better-sqlite3'))(':memory:')",
+  },
+  {
+    name: "sd-notify",
+    parts: ["package.json", "binding.gyp", "index.js", "notify.cc", "noop.cc"],
+    script: "install",
+    object: "notify.node",
+    use: "require('sd-notify').sendState('')",
+  },
+];
+
 /**
- * Builds better-sqlite3 of `root`/node_modules for every line, in `cache`, and gives ABI -> file. The headers come with
- * the npm package of that Node; each build is tried by that very Node.
+ * Builds these modules of `root`/node_modules for every line, in `cache`, and gives a list of { name, abi, object, file }.
+ * The headers come with the npm package of that Node; each build is tried by that very Node.
  */
-export async function buildSqlite(root, cache, arch) {
-  const source = join(root, "node_modules/better-sqlite3");
-  const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
-  const built = new Map();
-  const missing = [];
-  for (const [major, abi] of nodeLines) {
-    const file = join(cache, `better-sqlite3-${version}-abi${abi}-${arch}.node`);
-    built.set(abi, file);
-    if (!existsSync(file)) missing.push({ major, abi, file });
-  }
+export async function buildNative(root, cache, arch) {
+  const wanted = modules.flatMap((module) => {
+    const source = join(root, "node_modules", module.name);
+    const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
+    return [...nodeLines].map(([major, abi]) => {
+      const file = join(cache, `${module.name}-${version}-abi${abi}-${arch}.node`);
+      return { ...module, source, major, abi, file };
+    });
+  });
   mkdirSync(cache, { recursive: true });
-  // Two at a time: each is one large C file, which make cannot divide.
+  const missing = wanted.filter(({ file }) => !existsSync(file));
+  // Two at a time: the largest is one C file, which make cannot divide.
   const next = async () => {
-    for (let one = missing.shift(); one; one = missing.shift()) await build(source, cache, arch, one);
+    for (let one = missing.shift(); one; one = missing.shift()) await build(cache, arch, one);
   };
   await Promise.all([next(), next()]);
-  return built;
+  return wanted.map(({ name, abi, object, file }) => ({ name, abi, object, file }));
 }
 
-async function build(source, cache, arch, { major, abi, file }) {
+async function build(cache, arch, { name, parts, script, object, use, source, major, abi, file }) {
   const work = mkdtempSync(join(cache, `node${major}-`));
   try {
-    console.log(`compiling better-sqlite3 for Node ${major}`);
+    console.log(`compiling ${name} for Node ${major}`);
     await quietly("npm", ["pack", "--silent", "--pack-destination", work, `node-linux-${arch}@${major}`]);
     const [archive] = readdirSync(work);
     await quietly("tar", ["-C", work, "-xzf", join(work, archive), "package/include", "package/bin/node"]);
-    const module = join(work, "node_modules/better-sqlite3");
-    for (const part of ["package.json", "binding.gyp", "deps", "src", "lib"])
-      cpSync(join(source, part), join(module, part), { recursive: true });
-    for (const name of ["bindings", "file-uri-to-path"])
-      cpSync(join(source, "..", name), join(work, "node_modules", name), { recursive: true });
+    const module = join(work, "node_modules", name);
+    for (const part of parts) cpSync(join(source, part), join(module, part), { recursive: true });
+    for (const helper of ["bindings", "file-uri-to-path"])
+      cpSync(join(source, "..", helper), join(work, "node_modules", helper), { recursive: true });
     const env = { ...process.env, npm_config_nodedir: join(work, "package"), npm_config_target: targetOf(work) };
-    await quietly("npm", ["--prefix", module, "run", "build-release"], { env });
-    const script =
+    await quietly("npm", ["--prefix", module, "run", script], { env });
+    const trial =
       "if (process.versions.modules !== process.argv[1]) throw new Error('another ABI: ' + process.versions.modules);" +
-      "new (require('better-sqlite3'))(':memory:')";
-    await quietly(join(work, "package/bin/node"), ["-e", script, abi], { cwd: work });
-    renameSync(join(module, "build/Release/better_sqlite3.node"), file);
+      use;
+    await quietly(join(work, "package/bin/node"), ["-e", trial, abi], { cwd: work });
+    renameSync(join(module, "build/Release", object), file);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

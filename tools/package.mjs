@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { buildSqlite, nodeRelation } from "./native.mjs";
+import { buildNative, nodeRelation } from "./native.mjs";
 import { nativeModules, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
 
@@ -36,12 +36,12 @@ async function main() {
   await quietly(process.execPath, [at("dist/js/tools/docs/main.js"), at("dist/docs")]);
   await quietly("mandoc", ["-T", "lint", "-W", "warning", ...pages.map((page) => at("dist/docs", page))]);
   const architecture = output("dpkg", ["--print-architecture"]);
-  const sqlite = await buildSqlite(root, at("dist/native"), process.arch);
+  const native = await buildNative(root, at("dist/native"), process.arch);
 
   const stage = at("dist/package");
   rmSync(stage, { recursive: true, force: true });
   const put = stager(stage);
-  putPrograms(put, sqlite);
+  putPrograms(put, native);
   putDocuments(put);
   putUnits(put);
   // Not the client: what Bun has put behind the executable's own sections is the program.
@@ -85,12 +85,13 @@ function stager(stage) {
   };
 }
 
-function putPrograms(put, sqlite) {
+function putPrograms(put, native) {
   const own = "usr/lib/isolate";
   put.copy(`${own}/isolate`, at("dist/bin/isolate"), 0o755);
   put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
   // Not to be read: see tools/build.mjs.
   put.copy(`${own}/isolate-init`, at("dist/bin/isolate-init"), 0o711);
+  put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
   // The distribution's Node, whatever stands before it in somebody's PATH.
   const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
     /^#!\/usr\/bin\/env -S node /,
@@ -113,8 +114,9 @@ function putPrograms(put, sqlite) {
   copyModule("koffi", (path) => isScript(path) && !/^vendor\/|^cnoke\.|trampolines/.test(path)); // not its build's
   const koffi = `@koromix/koffi-linux-${process.arch}`;
   copyModule(koffi, (path) => isScript(path) || path === `linux_${process.arch}/koffi.node`);
-  for (const [abi, file] of sqlite)
-    put.copy(`${modules}/better-sqlite3/lib/binding/node-v${abi}-linux-${process.arch}/better_sqlite3.node`, file);
+  copyModule("sd-notify", (path) => path === "package.json" || path === "index.js");
+  for (const { name, abi, object, file } of native)
+    put.copy(`${modules}/${name}/lib/binding/node-v${abi}-linux-${process.arch}/${object}`, file);
 }
 
 function putDocuments(put) {
@@ -152,8 +154,8 @@ function copyright() {
   const parts = [
     `isolate: ${license}\n\n${own}`,
     "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. isolate-init holds libseccomp, of the LGPL-2.1\n" +
-      "(/usr/share/common-licenses/LGPL-2.1); its source is Debian's libseccomp.",
+      "listed at https://bun.sh/docs/project/license. isolate-init and isolate-seccomp hold parts of\n" +
+      "the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
     ...modules,
   ];
   return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;

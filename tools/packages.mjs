@@ -3,8 +3,18 @@
 
 /** Debian 12, Debian 13 and Ubuntu 24.04 use the same names. */
 export const packages = {
-  /** For `npm ci`, which compiles better-sqlite3, and for `npm run build`. */
-  build: ["ca-certificates", "gcc", "g++", "libc6-dev", "libseccomp-dev", "make", "pkg-config", "python3"],
+  /** For `npm ci`, which compiles better-sqlite3 and sd-notify, and for `npm run build`. */
+  build: [
+    "ca-certificates",
+    "gcc",
+    "g++",
+    "libc6-dev",
+    "libseccomp-dev",
+    "libsystemd-dev",
+    "make",
+    "pkg-config",
+    "python3",
+  ],
   /** What the client and the daemon start. */
   run: ["bubblewrap", "mount", "tar", "util-linux"],
   /** For `isolate template create`, whatever its source. */
@@ -16,6 +26,6 @@ export const packages = {
 };
 
 /** Node modules that hold compiled code, which no bundle can take in. */
-export const nativeModules = ["better-sqlite3", "koffi"];
+export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 
 export const groupNames = Object.keys(packages);

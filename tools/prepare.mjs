@@ -81,7 +81,7 @@ async function installModules() {
   await quietly("npm", ["ci", "--no-audit", "--no-fund"], { env: { ...process.env, ...nodeHeaders() } });
   if (!modulesLoad()) {
     throw new NotPrepared(
-      "cannot use the node modules that npm ci installed: better-sqlite3, koffi or bun does not start\n" +
+      "cannot use the node modules that npm ci installed: better-sqlite3, sd-notify, koffi or bun does not start\n" +
         "If npm is told to run no install scripts (npm config get ignore-scripts), allow them here",
     );
   }
@@ -109,7 +109,7 @@ function lockedPackages(file) {
 
 /** False too where they were compiled for another version of Node. */
 function modulesLoad() {
-  const script = "new (require('better-sqlite3'))(':memory:'); require('koffi')";
+  const script = "new (require('better-sqlite3'))(':memory:'); require('sd-notify'); require('koffi')";
   try {
     execFileSync(process.execPath, ["-e", script], { cwd: root, stdio: "ignore" });
     execFileSync(join(root, "node_modules/.bin/bun"), ["--version"], { cwd: "/", stdio: "ignore" });

@@ -107,8 +107,8 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       // Before anything is remembered: a dataset without a snapshot is no template yet.
       await storage.of(template).latest(template, settings(template).snapshots);
       const keepsSize = size === undefined && keeper.has(template);
-      const pool = await keeper.setPool(keepsSize ? settings(template) : remember(template, size ?? null), fresh);
-      return withBytes(pool, await usage.read());
+      const kept = keepsSize ? settings(template) : remember(template, size ?? null);
+      return withBytes(await keeper.setPool(kept, fresh), await usage.read());
     },
 
     async templates(): Promise<Template[]> {

@@ -121,8 +121,8 @@ describe.each(callers)("as %s", (_who, as) => {
   });
 
   test("-d, -v and -p, with everything in them that a configuration could take amiss", async () => {
-    const odd = join(scratch, "a b\nlxc.cap.keep = none #\\040");
-    await must(["install", "-d", "-o", String(as.uid), odd]);
+    const odd = join(scratch, `of ${as.uid}`, "a b\nlxc.cap.keep = none #\\040");
+    await must(["install", "-d", "-o", String(as.uid), join(odd, ".."), odd]);
     const value = "x y\nlxc.environment = EVIL=1:";
     const { code, stdout } = await lxc(
       [

@@ -71,7 +71,7 @@ test("the configuration", () => {
     "lxc.cgroup2.pids.max = 10",
     "lxc.mount.entry = tmpfs tmp tmpfs nosuid,nodev,size=256m,mode=1777,create=dir 0 0",
     "lxc.mount.entry = /src mnt/a\\040b none rbind,create=dir 0 0",
-    "lxc.mount.entry = /x\\012\\011\\134y etc/x\\0431 none bind,ro,create=file 0 0",
+    "lxc.mount.entry = /x\\012\\011\\134y etc/x#1 none bind,ro,create=file 0 0",
     "lxc.mount.entry = /lib/isolate-seccomp dev/isolate-seccomp none bind,ro,create=file 0 0",
   ]);
 });
@@ -94,6 +94,8 @@ describe("what the caller wrote", () => {
       "/dir",
       "-n",
       "isolate-1",
+      "-l",
+      "FATAL",
       "--clear-env",
       "-v",
       "PATH=/bin",

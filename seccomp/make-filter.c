@@ -1,0 +1,181 @@
+/*
+ * make-filter x86_64|aarch64 > filter-programs.h
+ *
+ * The system calls that a sandbox is refused, and seccomp filters out of them, as C: a run then has nothing to compute
+ * and needs no library. The kernel's instructions are libseccomp's, a binary tree, so that an allowed call passes a
+ * handful of them and not one for each rule.
+ */
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The call is refused with `refusal` when argument number `arg`, under `mask`, equals `value`; without a mask, always. */
+struct rule {
+    int syscall;
+    unsigned arg;
+    uint64_t mask;
+    uint64_t value;
+    int refusal;
+};
+
+/*
+ * ioctl's request is an unsigned int to the kernel: bits above 32 are thrown away there, so they must not count here
+ * (CVE-2019-10063: TIOCSTI | 1<<32 passed a comparison of the whole argument).
+ */
+#define IOCTL(request) {SCMP_SYS(ioctl), 1, UINT32_MAX, (request), EPERM}
+
+/* To its callers the kernel has no such call: programs take their other way. */
+#define ABSENT(name) {SCMP_SYS(name), 0, 0, 0, ENOSYS}
+#define FORBIDDEN(name) {SCMP_SYS(name), 0, 0, 0, EPERM}
+
+static const struct rule terminal_rules[] = {
+    IOCTL(TIOCSTI),   /* types into the caller's terminal (CVE-2019-10063) */
+    IOCTL(TIOCLINUX), /* pastes into it, on a virtual console (CVE-2023-28100) */
+    IOCTL(TIOCSETD),  /* loads line disciplines, most of them old kernel code */
+};
+
+/*
+ * What both flatpak and Docker keep from their sandboxes, or one of them for a reason that holds here. Nothing of it is
+ * needed by programs that do not administer the host. Calls that make and enter namespaces, and mount(2) in them, are
+ * not here: a sandbox may have user namespaces of its own.
+ */
+static const struct rule blocklist[] = {
+    /* Keys belong to host ids, not to namespaces: by its number a sandbox could link the caller's user keyring into its
+     * own, and read what is in there. */
+    ABSENT(add_key),
+    ABSENT(request_key),
+    ABSENT(keyctl),
+    /* Much kernel code within the reach of anybody, and many holes in it. */
+    FORBIDDEN(perf_event_open),
+    FORBIDDEN(bpf),
+    FORBIDDEN(userfaultfd),
+    FORBIDDEN(lookup_dcookie),
+    ABSENT(io_uring_setup),
+    ABSENT(io_uring_enter),
+    ABSENT(io_uring_register),
+    /* The memory policy of other processes and of the machine. */
+    FORBIDDEN(mbind),
+    FORBIDDEN(get_mempolicy),
+    FORBIDDEN(set_mempolicy),
+    FORBIDDEN(migrate_pages),
+    FORBIDDEN(move_pages),
+    /* Files by their number, whatever the path to them (Docker's "Shocker" of 2014). */
+    FORBIDDEN(open_by_handle_at),
+    /* The host's own: its kernel, log, clock, swap, quotas, ports. */
+    FORBIDDEN(kexec_load),
+    FORBIDDEN(kexec_file_load),
+    FORBIDDEN(init_module),
+    FORBIDDEN(finit_module),
+    FORBIDDEN(delete_module),
+    FORBIDDEN(syslog),
+    FORBIDDEN(settimeofday),
+    FORBIDDEN(clock_settime),
+    FORBIDDEN(acct),
+    FORBIDDEN(swapon),
+    FORBIDDEN(swapoff),
+    FORBIDDEN(quotactl),
+    FORBIDDEN(iopl),
+    FORBIDDEN(ioperm),
+    /* Obsolete: gone from newer kernels, or of no use but to attack older ones. */
+    ABSENT(uselib),
+    ABSENT(ustat),
+    ABSENT(sysfs),
+    ABSENT(_sysctl),
+    ABSENT(nfsservctl),
+    ABSENT(create_module),
+    ABSENT(query_module),
+    ABSENT(get_kernel_syms),
+    ABSENT(stime),
+    ABSENT(vm86),
+    ABSENT(vm86old),
+    ABSENT(bdflush),
+};
+
+/* Unless its siblings are added, their programs are killed; once they are, the rules hold for their numbers as well. */
+static const struct target {
+    const char *name;
+    uint32_t architectures[4]; /* a zero ends the list */
+} targets[] = {
+    {"x86_64", {SCMP_ARCH_X86_64, SCMP_ARCH_X86, SCMP_ARCH_X32}},
+    {"aarch64", {SCMP_ARCH_AARCH64, SCMP_ARCH_ARM}},
+};
+
+static void check(int result, const char *what)
+{
+    if (result >= 0)
+        return;
+    fprintf(stderr, "make-filter: cannot %s: %s\n", what, strerror(-result));
+    exit(1);
+}
+
+/* A call that one of the architectures does not have is left out there. */
+static void add_rules(scmp_filter_ctx filter, const struct rule *rules, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct rule *r = &rules[i];
+
+        check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(r->refusal), r->syscall, r->mask ? 1 : 0,
+                               SCMP_CMP64(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value)),
+              "add a rule");
+    }
+}
+
+static scmp_filter_ctx new_filter(const struct target *target)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+    if (!filter)
+        check(-ENOMEM, "make a filter");
+    check(seccomp_arch_remove(filter, SCMP_ARCH_NATIVE), "leave this machine's architecture out");
+    for (const uint32_t *arch = target->architectures; *arch; arch++)
+        check(seccomp_arch_add(filter, *arch), "add an architecture");
+    check(seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "refuse other architectures");
+    check(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2), "make a tree");
+    return filter;
+}
+
+static void print_filter(const char *name, scmp_filter_ctx filter)
+{
+    struct sock_filter instruction;
+    int fd = memfd_create(name, 0);
+
+    check(fd < 0 ? -errno : 0, "make room for a filter");
+    check(seccomp_export_bpf(filter, fd), "compile a filter");
+    check(lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0, "read a filter");
+    printf("static const struct sock_filter %s[] = {\n", name);
+    while (read(fd, &instruction, sizeof instruction) == (ssize_t)sizeof instruction)
+        printf("    {0x%x, %u, %u, 0x%x},\n", instruction.code, instruction.jt, instruction.jf, instruction.k);
+    printf("};\n");
+    close(fd);
+    seccomp_release(filter);
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc == 2 && i < sizeof targets / sizeof *targets; i++) {
+        scmp_filter_ctx terminal, whole;
+
+        if (strcmp(argv[1], targets[i].name) != 0)
+            continue;
+        printf("/* Made by make-filter.c for %s. */\n", argv[1]);
+        terminal = new_filter(&targets[i]);
+        add_rules(terminal, terminal_rules, sizeof terminal_rules / sizeof *terminal_rules);
+        print_filter("terminal_filter", terminal);
+        whole = new_filter(&targets[i]);
+        add_rules(whole, terminal_rules, sizeof terminal_rules / sizeof *terminal_rules);
+        add_rules(whole, blocklist, sizeof blocklist / sizeof *blocklist);
+        print_filter("default_filter", whole);
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
+    fprintf(stderr, "usage: make-filter x86_64|aarch64 > filter-programs.h\n");
+    return 1;
+}
