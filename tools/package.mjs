@@ -14,6 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -27,6 +28,8 @@ const { version, description, author, license } = JSON.parse(readFileSync(at("pa
 const maintainer = `${author} <isolate@example.org>`;
 const built = new Date(process.env.SOURCE_DATE_EPOCH ? Number(process.env.SOURCE_DATE_EPOCH) * 1000 : Date.now());
 
+/** Compiled modules are kept between builds and checkouts, named after all that they depend on; losing them costs minutes. */
+const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-build");
 const pages = ["isolate.1", "isolated.8", "isolated.toml.5"];
 
 async function main() {
@@ -36,7 +39,7 @@ async function main() {
   await quietly(process.execPath, [at("dist/js/tools/docs/main.js"), at("dist/docs")]);
   await quietly("mandoc", ["-T", "lint", "-W", "warning", ...pages.map((page) => at("dist/docs", page))]);
   const architecture = output("dpkg", ["--print-architecture"]);
-  const native = await buildNative(root, at("dist/native"), process.arch);
+  const native = await buildNative(root, cache, process.arch);
 
   const stage = at("dist/package");
   rmSync(stage, { recursive: true, force: true });
