@@ -48,7 +48,7 @@ export const runOptions: readonly OptionDefinition[] = [
     long: "seccomp",
     values: ["WHICH"],
     about:
-      "filter of system calls: default; tty, what protects the terminal alone; FILE, a compiled filter on top of default; or none",
+      "filter of system calls: default, tty (for the terminal alone), FILE (a compiled one on top of default) or none",
   },
   { long: "cpus", values: ["N"], about: "no more processor time than N processors give, such as 0.5" },
   { long: "memory", values: ["SIZE"], about: "no more memory than SIZE, such as 512M or 2G" },

@@ -1,5 +1,5 @@
 /** `--help` out of the definitions. Pure. */
-import { type CapabilityName, capabilities, type EngineName, engineNames, engines } from "../engines/capabilities.ts";
+import { type CapabilityName, capabilities, engineNames, engines } from "../engines/capabilities.ts";
 import type { OptionDefinition } from "./arguments.ts";
 import {
   type CommandDefinition,
@@ -48,6 +48,7 @@ export const sections = (): readonly Section[] => [
   { title: "Always", rows: optionRows([...everywhere, version]) },
   { title: "Commands", rows: commands.flatMap(commandRows) },
   { title: "Engines", rows: engineRows() },
+  { title: "What engines can", rows: capabilityRows() },
   { title: "Examples", rows: examples },
 ];
 
@@ -112,12 +113,13 @@ function commandRows({ words, operands, options, about }: CommandDefinition): (r
 }
 
 function engineRows(): (readonly [string, string])[] {
-  return engineNames.map((name: EngineName) => {
-    const { about, can, rootOnly } = engines[name];
-    const abilities = can.map((capability: CapabilityName) => {
-      const { title, options } = capabilities[capability];
-      return options.length === 0 ? title : `${title} (${options.join(" ")})`;
-    });
-    return [name, `${about}${rootOnly ? " (root)" : ""}: ${abilities.join(", ")}`];
+  return engineNames.map((name) => [name, `${engines[name].about}${engines[name].rootOnly ? " (root)" : ""}`]);
+}
+
+function capabilityRows(): (readonly [string, string])[] {
+  return (Object.keys(capabilities) as CapabilityName[]).map((capability) => {
+    const { title, options } = capabilities[capability];
+    const able = engineNames.filter((name) => engines[name].can.includes(capability));
+    return [options.length === 0 ? title : `${title} (${options.join(" ")})`, able.join(", ")];
   });
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { spelling } from "../../../client/arguments.ts";
 import { options } from "../../../client/cli.ts";
+import { help } from "../../../client/help.ts";
 import {
   type CapabilityName,
   capabilities,
@@ -38,6 +39,15 @@ test("names are exact", () => {
     "lxc",
     "chroot",
   ]);
+});
+
+test("--help prints the table", () => {
+  const lines = help().split("\n");
+  for (const name of Object.keys(capabilities) as CapabilityName[]) {
+    const able = engineNames.filter((engine) => engines[engine].can.includes(name)).join(", ");
+    const line = lines.find((one) => one.startsWith(`  ${capabilities[name].title} `));
+    expect(line?.endsWith(`  ${able}`)).toBe(true);
+  }
 });
 
 test("the README's table is this one", () => {
