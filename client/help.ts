@@ -64,7 +64,7 @@ export const notes: readonly { readonly title: string; readonly text: string }[]
     text:
       "Inside, the command is root (id 0) of 65536 ids and has 14 capabilities; on the host it is you. /tmp and /home are\n" +
       "empty, the network is absent without -n, and of your environment there are TERM, COLORTERM, LANG, LANGUAGE, LC_*, TZ\n" +
-      "and NO_COLOR, besides what -v sets.\n",
+      "and NO_COLOR, besides what -v sets. The soft limit of descriptors is that of the process that started isolate.\n",
   },
   {
     title: "Environment",
