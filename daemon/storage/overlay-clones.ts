@@ -8,7 +8,7 @@ import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./dri
 import { storing } from "./failure.ts";
 import { findClone, findTemplate, listClones } from "./overlay-find.ts";
 import { makeUpper, readLayers, stackUpTo, type WorkingLayer, workingLayer, writeMark } from "./overlay-layout.ts";
-import { isInUse, mountStack, mountStackDetached, type Stack, unmountView } from "./overlay-mount.ts";
+import { isInUse, mountStack, mountStackDetached, type Stack, unmountView, wasMounted } from "./overlay-mount.ts";
 import type { OpenOverlay } from "./overlay-store.ts";
 
 type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
@@ -75,7 +75,7 @@ export function createClones(store: () => OpenOverlay): Clones {
 
   /** A second superblock over the same upper directory corrupts it, and hides the first one's use of it. */
   function refuseInUse(id: CloneId, working: WorkingLayer, close?: (mount: number) => unknown): void {
-    if (!wasMounted(working) || !isInUse(working, store().empty, close)) return;
+    if (!isInUse(working, store().empty, close)) return;
     throw new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
   }
 
@@ -106,9 +106,4 @@ export function createClones(store: () => OpenOverlay): Clones {
     },
     list: () => storing("list the clones", () => listClones(store())),
   };
-}
-
-/** overlayfs makes a directory in the work directory at its first mount. */
-function wasMounted(working: WorkingLayer): boolean {
-  return existsSync(join(working.work, "work"));
 }

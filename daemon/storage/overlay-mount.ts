@@ -1,5 +1,6 @@
 /** Mounts of overlayfs with id-mapped layers, and the question whether one is still in use. */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { join } from "node:path";
 import { withIdMapped } from "../idmap/mount.ts";
 import {
   closeDescriptor,
@@ -84,6 +85,11 @@ function isNotMounted(error: unknown): boolean {
   return hasErrno(error, "EINVAL", "ENOENT");
 }
 
+/** Whether it ever was: overlayfs makes a directory in the work directory at its first mount. */
+export function wasMounted(layer: WorkingLayer): boolean {
+  return existsSync(join(layer.work, "work"));
+}
+
 /**
  * Whether any mount of the layer is left: in another namespace, detached, or held by a file that is open. overlayfs
  * marks an upper directory for as long as its superblock lives, and with `index=on` refuses a second one (EBUSY). So we
@@ -97,6 +103,7 @@ export function isInUse(
   empty: string,
   close: (mount: number) => unknown = closeDescriptor,
 ): boolean {
+  if (!wasMounted(layer)) return false;
   const [lower, home] = [openSync(empty, "r"), openSync(layer.home, "r")];
   try {
     const self = "/proc/self/fd";

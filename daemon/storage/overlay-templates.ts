@@ -151,10 +151,7 @@ function settled(store: OpenOverlay, template: TemplateName): { paths: TemplateP
   const paths = findTemplate(store, template);
   const layers = readLayers(paths.layers);
   completeWorking(store, paths, layers);
-  // overlayfs makes a directory in the work directory at its first mount: without it there was none.
-  if (existsSync(join(paths.working.work, "work")) && isInUse(paths.working, store.empty)) {
-    throw new IsolateError("template-edited", { template });
-  }
+  if (isInUse(paths.working, store.empty)) throw new IsolateError("template-edited", { template });
   return { paths, layers };
 }
 
