@@ -109,10 +109,10 @@ export function pidfdOpen(pid: number): number {
   return checked("pidfd_open", Number(syscallInts(nr.pidfdOpen, pid, 0, 0, 0, 0)), `pid ${pid}`);
 }
 
-/** False when the process is gone. Signal 0 only asks. */
-export function pidfdSignal(pidfd: number, signal: number): boolean {
+/** SIGKILL. False when the process is gone. */
+export function pidfdKill(pidfd: number): boolean {
   try {
-    checked("pidfd_send_signal", Number(syscallInts(nr.pidfdSendSignal, pidfd, signal, 0, 0, 0)));
+    checked("pidfd_send_signal", Number(syscallInts(nr.pidfdSendSignal, pidfd, 9, 0, 0, 0)));
     return true;
   } catch (error) {
     if (hasErrno(error, "ESRCH")) return false;

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { UserNamespaces } from "../idmap/userns.ts";
-import { hasErrno, pidfdSignal, unmountLazily } from "../libc.ts";
+import { hasErrno, pidfdKill, unmountLazily } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import type { Grant } from "../protocol/lease.ts";
 import type { TemplateName } from "../protocol/names.ts";
@@ -34,8 +34,6 @@ interface Editing extends Edit {
   pidfd: number | undefined;
   killedBy: number | null;
 }
-
-const SIGKILL = 9;
 
 export type Edits = ReturnType<typeof createEdits>;
 
@@ -96,7 +94,7 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
       const editing = edited.get(template);
       if (editing?.pidfd === undefined || editing.since !== since) return false;
       editing.killedBy = by;
-      return pidfdSignal(editing.pidfd, SIGKILL);
+      return pidfdKill(editing.pidfd);
     },
   };
 }

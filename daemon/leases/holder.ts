@@ -1,9 +1,8 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
 import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdOpen, pidfdSignal, pidfdsEnded } from "../libc.ts";
+import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../libc.ts";
 import type { Holder } from "./store.ts";
 
-const SIGKILL = 9;
 const ending = createHolderWatch(20);
 
 /** Kernel's id of this boot, random(4). */
@@ -85,7 +84,7 @@ export function endHolder(pidfd: number, grace: number): void {
   });
   const timer = setTimeout(() => {
     stop();
-    pidfdSignal(pidfd, SIGKILL);
+    pidfdKill(pidfd);
     closeDescriptor(pidfd);
   }, grace);
 }
@@ -102,7 +101,7 @@ export function killOtherEnd(socket: number, uid: number): number {
     if (!/^[0-9]+$/.test(name) || !holds(name, uid, link)) continue;
     const pidfd = openOtherEnd(socket, Number(name), uid);
     if (pidfd === undefined) continue;
-    pidfdSignal(pidfd, SIGKILL);
+    pidfdKill(pidfd);
     closeDescriptor(pidfd);
     ended++;
   }

@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { UserNamespaces } from "../idmap/userns.ts";
-import { closeDescriptor, pidfdSignal } from "../libc.ts";
+import { closeDescriptor, pidfdKill } from "../libc.ts";
 import type { Metrics } from "../metrics.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import type { Grant } from "../protocol/lease.ts";
@@ -71,8 +71,6 @@ export const holderGrace = 1000;
 const holderPoll = 250;
 /** Milliseconds from a holder's death to the end of whatever holds its descriptor: isolate-init needs 2 s at most. */
 const heirGrace = 3000;
-const SIGKILL = 9;
-
 export type Leases = ReturnType<typeof createLeases>;
 
 export function createLeases(options: LeasesOptions) {
@@ -224,7 +222,7 @@ export function createLeases(options: LeasesOptions) {
       const lease = held.get(id);
       if (lease?.pidfd === undefined) return false;
       Object.assign(lease, { end: "killed", by });
-      pidfdSignal(lease.pidfd, SIGKILL);
+      pidfdKill(lease.pidfd);
       return true;
     },
 
