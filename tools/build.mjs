@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // `npm run build`: everything into dist/. dist/js is the TypeScript as modules (the tests run there), dist/bin the
-// three programs. Needs what tools/prepare.mjs installs.
+// programs. Needs what tools/prepare.mjs installs.
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { nativeModules } from "./packages.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -21,53 +22,74 @@ function run(program, args) {
   }
 }
 
+/** For another architecture, as tools/cross.mjs says: the compiled programs alone, with the environment's CC. */
+const { values: cross } = parseArgs({
+  options: { out: { type: "string" }, target: { type: "string" }, runtime: { type: "string" } },
+});
 const bun = at("node_modules/.bin/bun");
 const define = ["--define", `ISOLATE_VERSION=${JSON.stringify(version)}`];
-mkdirSync(at("dist/bin"), { recursive: true });
 
-run(at("node_modules/.bin/tsc"), []);
+if (cross.out === undefined) {
+  mkdirSync(at("dist/bin"), { recursive: true });
+  run(at("node_modules/.bin/tsc"), []);
+  buildDaemon();
+  buildClient(at("dist/bin"), []);
+  buildStatic(at("dist/bin"));
+  run("make", ["-C", "seccomp", `OUT=${at("dist/test")}`, "check-tools"]);
+} else {
+  mkdirSync(cross.out, { recursive: true });
+  buildClient(cross.out, [`--target=${cross.target}`, `--compile-executable-path=${cross.runtime}`]);
+  buildStatic(cross.out);
+}
 
-// A small young generation: the daemon keeps little, and 17 MB stay free.
-const shebang = "#!/usr/bin/env -S node --max-semi-space-size=1";
+/** One module. Only what is native stays in node_modules. */
+function buildDaemon() {
+  // A small young generation: the daemon keeps little, and 17 MB stay free.
+  const shebang = "#!/usr/bin/env -S node --max-semi-space-size=1";
+  const external = nativeModules.flatMap((name) => ["--external", name]);
+  run(bun, [
+    "build",
+    "daemon/main.ts",
+    "--target=node",
+    "--format=esm",
+    ...external,
+    ...define,
+    `--banner=${shebang}`,
+    "--outfile=dist/bin/isolated.new",
+  ]);
+  chmodSync(at("dist/bin/isolated.new"), 0o755);
+  renameSync(at("dist/bin/isolated.new"), at("dist/bin/isolated"));
+}
 
-// The daemon: one module. Only what is native stays in node_modules.
-const external = nativeModules.flatMap((name) => ["--external", name]);
-run(bun, [
-  "build",
-  "daemon/main.ts",
-  "--target=node",
-  "--format=esm",
-  ...external,
-  ...define,
-  `--banner=${shebang}`,
-  "--outfile=dist/bin/isolated.new",
-]);
-chmodSync(at("dist/bin/isolated.new"), 0o755);
-renameSync(at("dist/bin/isolated.new"), at("dist/bin/isolated"));
+/**
+ * One executable that obeys no file of the directory it is started in. Bun writes its temporary files into the working
+ * directory and names the executable's mode itself.
+ */
+function buildClient(out, runtime) {
+  run(bun, [
+    "build",
+    "--compile",
+    "--minify",
+    "--bytecode",
+    "--format=esm",
+    "--splitting", // what a run does not need is not even looked at: 1 ms
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
+    ...runtime,
+    ...define,
+    "client/main.ts",
+    "--external",
+    "koffi",
+    `--outfile=${join(out, "isolate.new")}`,
+  ]);
+  // A file written in one go lies in the page cache in large pieces, and is mapped 2 ms faster than what Bun wrote.
+  copyFileSync(join(out, "isolate.new"), join(out, "isolate.copy"));
+  rmSync(join(out, "isolate.new"));
+  renameSync(join(out, "isolate.copy"), join(out, "isolate"));
+}
 
-// The client: one executable that obeys no file of the directory it is started in. Bun writes its temporary files into
-// the working directory and names the executable's mode itself.
-run(bun, [
-  "build",
-  "--compile",
-  "--minify",
-  "--bytecode",
-  "--format=esm",
-  "--splitting", // what a run does not need is not even looked at: 1 ms
-  "--no-compile-autoload-dotenv",
-  "--no-compile-autoload-bunfig",
-  ...define,
-  "client/main.ts",
-  "--external",
-  "koffi",
-  "--outfile=dist/bin/isolate.new",
-]);
-// A file written in one go lies in the page cache in large pieces, and is mapped 2 ms faster than what Bun wrote.
-copyFileSync(at("dist/bin/isolate.new"), at("dist/bin/isolate.copy"));
-rmSync(at("dist/bin/isolate.new"));
-renameSync(at("dist/bin/isolate.copy"), at("dist/bin/isolate"));
-
-run("make", ["-C", "seccomp", `OUT=${at("dist/bin")}`, `OBJ=${at("dist/obj")}`]);
-// Not to be read: the kernel then lets nobody trace it, whatever they are inside (ptrace(2), PR_SET_DUMPABLE).
-chmodSync(at("dist/bin/isolate-init"), 0o711);
-run("make", ["-C", "seccomp", `OUT=${at("dist/test")}`, "check-tools"]);
+function buildStatic(out) {
+  run("make", ["-C", "seccomp", `OUT=${out}`, `OBJ=${join(dirname(out), "obj")}`]);
+  // Not to be read: the kernel then lets nobody trace it, whatever they are inside (ptrace(2), PR_SET_DUMPABLE).
+  chmodSync(join(out, "isolate-init"), 0o711);
+}

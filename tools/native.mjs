@@ -43,14 +43,14 @@ const modules = [
 
 /**
  * Builds these modules of `root`/node_modules for every line, in `cache`, and gives a list of { name, abi, object, file }.
- * The headers come with the npm package of that Node; each build is tried by that very Node.
+ * The headers come with the npm package of that Node; each build is tried by that very Node, if need be in an emulator.
  */
-export async function buildNative(root, cache, arch) {
+export async function buildNative(root, cache, target) {
   const wanted = modules.flatMap((module) => {
     const source = join(root, "node_modules", module.name);
     const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
     return [...nodeLines].map(([major, abi]) => {
-      const file = join(cache, `${module.name}-${version}-abi${abi}-${arch}.node`);
+      const file = join(cache, `${module.name}-${version}-abi${abi}-${target.node}.node`);
       return { ...module, source, major, abi, file };
     });
   });
@@ -58,29 +58,32 @@ export async function buildNative(root, cache, arch) {
   const missing = wanted.filter(({ file }) => !existsSync(file));
   // Two at a time: the largest is one C file, which make cannot divide.
   const next = async () => {
-    for (let one = missing.shift(); one; one = missing.shift()) await build(cache, arch, one);
+    for (let one = missing.shift(); one; one = missing.shift()) await build(cache, target, one);
   };
   await Promise.all([next(), next()]);
   return wanted.map(({ name, abi, object, file }) => ({ name, abi, object, file }));
 }
 
-async function build(cache, arch, { name, parts, script, object, use, source, major, abi, file }) {
+async function build(cache, target, { name, parts, script, object, use, source, major, abi, file }) {
   const work = mkdtempSync(join(cache, `node${major}-`));
   try {
-    console.log(`compiling ${name} for Node ${major}`);
-    await quietly("npm", ["pack", "--silent", "--pack-destination", work, `node-linux-${arch}@${major}`]);
+    console.log(`compiling ${name} for Node ${major}, ${target.node}`);
+    await quietly("npm", ["pack", "--silent", "--pack-destination", work, `node-linux-${target.node}@${major}`]);
     const [archive] = readdirSync(work);
     await quietly("tar", ["-C", work, "-xzf", join(work, archive), "package/include", "package/bin/node"]);
     const module = join(work, "node_modules", name);
     for (const part of parts) cpSync(join(source, part), join(module, part), { recursive: true });
     for (const helper of ["bindings", "file-uri-to-path"])
       cpSync(join(source, "..", helper), join(work, "node_modules", helper), { recursive: true });
-    const env = { ...process.env, npm_config_nodedir: join(work, "package"), npm_config_target: targetOf(work) };
+    const node = { nodedir: join(work, "package"), target: versionIn(work), arch: target.node };
+    const settings = Object.fromEntries(Object.entries(node).map(([key, value]) => [`npm_config_${key}`, value]));
+    const env = { ...process.env, ...target.env, ...settings };
     await quietly("npm", ["--prefix", module, "run", script], { env });
     const trial =
       "if (process.versions.modules !== process.argv[1]) throw new Error('another ABI: ' + process.versions.modules);" +
       use;
-    await quietly(join(work, "package/bin/node"), ["-e", trial, abi], { cwd: work });
+    const [program, ...words] = [...target.emulator, join(work, "package/bin/node"), "-e", trial, abi];
+    await quietly(program, words, { cwd: work });
     renameSync(join(module, "build/Release", object), file);
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -88,7 +91,7 @@ async function build(cache, arch, { name, parts, script, object, use, source, ma
 }
 
 /** The exact version of the Node whose headers these are. */
-function targetOf(work) {
+function versionIn(work) {
   const text = readFileSync(join(work, "package/include/node/node_version.h"), "utf8");
   const number = (part) => new RegExp(`^#define NODE_${part}_VERSION (\\d+)$`, "m").exec(text)?.[1];
   return [number("MAJOR"), number("MINOR"), number("PATCH")].join(".");

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm run package`: dist/isolate_VERSION_ARCH.deb for the architecture of this machine. Made with dpkg's own programs:
-// there is nothing to configure or compile that `npm run build` has not made, so debhelper would have nothing to do.
+// `npm run package [-- --arch ARCH]`: dist/isolate_VERSION_ARCH.deb, for this machine's architecture or for another. Made
+// with dpkg's own programs: debhelper would have nothing to configure or compile.
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -17,9 +17,11 @@ import {
 import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
+import { crossArchitectures, crossTarget } from "./cross.mjs";
 import { buildNative, nodeRelation } from "./native.mjs";
-import { nativeModules, packages } from "./packages.mjs";
+import { crossPackages, nativeModules, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -33,27 +35,29 @@ const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "iso
 const pages = ["isolate.1", "isolated.8", "isolated.toml.5"];
 
 async function main() {
-  await prepare({ groups: ["build", "package"] });
+  const here = output("dpkg", ["--print-architecture"]);
+  const arch = wantedArchitecture(here);
+  await prepare({ groups: ["build", "package"], more: arch === here ? [] : crossPackages[arch] });
   console.log("building");
   await quietly(process.execPath, [at("tools/build.mjs")]);
   await quietly(process.execPath, [at("dist/js/tools/docs/main.js"), at("dist/docs")]);
   await quietly("mandoc", ["-T", "lint", "-W", "warning", ...pages.map((page) => at("dist/docs", page))]);
-  const architecture = output("dpkg", ["--print-architecture"]);
-  const native = await buildNative(root, cache, process.arch);
+  const target = arch === here ? nativeTarget(here) : await crossTarget(root, arch);
+  const native = await buildNative(root, cache, target);
 
   const stage = at("dist/package");
   rmSync(stage, { recursive: true, force: true });
   const put = stager(stage);
-  putPrograms(put, native);
+  putPrograms(put, target, native);
   putDocuments(put);
   putUnits(put);
   // Not the client: what Bun has put behind the executable's own sections is the program.
   const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|seccomp)$/.test(path));
-  await quietly("strip", ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
-  putControl(put, stage, architecture);
+  await quietly(target.strip, ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
+  putControl(put, stage, target);
 
   // Under its name only when it is whole and lintian has nothing against it.
-  const name = `isolate_${version}_${architecture}.deb`;
+  const name = `isolate_${version}_${arch}.deb`;
   const file = at("dist", name);
   const unchecked = at("dist/unchecked", name);
   mkdirSync(dirname(unchecked), { recursive: true });
@@ -63,6 +67,30 @@ async function main() {
   renameSync(unchecked, file);
   console.log(`${relative(process.cwd(), file)}, ${Math.round(statSync(file).size / 1e6)} MB`);
 }
+
+function wantedArchitecture(here) {
+  const { values, positionals } = parseArgs({ options: { arch: { type: "string" } }, strict: false });
+  const strange = [...positionals, ...Object.keys(values).filter((name) => name !== "arch")];
+  if (strange.length > 0 || values.arch === true)
+    throw new NotPrepared(`cannot make the package: usage: npm run package [-- --arch ${crossArchitectures}]`);
+  const { arch = here } = values;
+  if (arch === here || (here === "amd64" && crossArchitectures.includes(arch))) return arch;
+  throw new NotPrepared(
+    `cannot make a package for '${arch}' on ${here}: make it on such a machine; amd64 can make one for ${crossArchitectures}`,
+  );
+}
+
+/** With what `npm run build` made, and this machine's own tools; see tools/cross.mjs. */
+const nativeTarget = (debian) => ({
+  debian,
+  node: process.arch,
+  bin: at("dist/bin"),
+  modules: at("node_modules"),
+  libraries: [],
+  emulator: [],
+  strip: "strip",
+  env: {},
+});
 
 /** Each puts one thing at a path of the target's. */
 function stager(stage) {
@@ -88,13 +116,12 @@ function stager(stage) {
   };
 }
 
-function putPrograms(put, native) {
+function putPrograms(put, { node, bin, modules: compiled }, native) {
   const own = "usr/lib/isolate";
-  put.copy(`${own}/isolate`, at("dist/bin/isolate"), 0o755);
-  put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
+  put.copy(`${own}/isolate`, join(bin, "isolate"), 0o755);
   // Not to be read: see tools/build.mjs.
-  put.copy(`${own}/isolate-init`, at("dist/bin/isolate-init"), 0o711);
-  put.copy(`${own}/isolate-seccomp`, at("dist/bin/isolate-seccomp"), 0o755);
+  put.copy(`${own}/isolate-init`, join(bin, "isolate-init"), 0o711);
+  put.copy(`${own}/isolate-seccomp`, join(bin, "isolate-seccomp"), 0o755);
   // The distribution's Node, whatever stands before it in somebody's PATH.
   const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
     /^#!\/usr\/bin\/env -S node /,
@@ -106,20 +133,20 @@ function putPrograms(put, native) {
   put.link("usr/sbin/isolated", "../lib/isolate/isolated");
 
   const modules = `${own}/node_modules`;
-  const copyModule = (name, fits) => {
-    for (const path of filesOf(at("node_modules", name)).filter(fits))
-      put.copy(`${modules}/${name}/${path}`, at("node_modules", name, path));
+  const copyModule = (name, fits, from = at("node_modules")) => {
+    for (const path of filesOf(join(from, name)).filter(fits))
+      put.copy(`${modules}/${name}/${path}`, join(from, name, path));
   };
   const isScript = (path) => /(^|\/)package\.json$|\.[cm]?js$/.test(path);
   copyModule("better-sqlite3", (path) => path === "package.json" || /^lib\/.*\.js$/.test(path));
   copyModule("bindings", isScript);
   copyModule("file-uri-to-path", (path) => path === "package.json" || path === "index.js");
   copyModule("koffi", (path) => isScript(path) && !/^vendor\/|^cnoke\.|trampolines/.test(path)); // not its build's
-  const koffi = `@koromix/koffi-linux-${process.arch}`;
-  copyModule(koffi, (path) => isScript(path) || path === `linux_${process.arch}/koffi.node`);
+  const koffi = `@koromix/koffi-linux-${node}`;
+  copyModule(koffi, (path) => isScript(path) || path === `linux_${node}/koffi.node`, compiled);
   copyModule("sd-notify", (path) => path === "package.json" || path === "index.js");
   for (const { name, abi, object, file } of native)
-    put.copy(`${modules}/${name}/lib/binding/node-v${abi}-linux-${process.arch}/${object}`, file);
+    put.copy(`${modules}/${name}/lib/binding/node-v${abi}-linux-${node}/${object}`, file);
 }
 
 function putDocuments(put) {
@@ -172,11 +199,11 @@ function putUnits(put) {
   }
 }
 
-function putControl(put, stage, architecture) {
+function putControl(put, stage, target) {
   const all = filesOf(stage);
   const programs = all.filter((path) => /\.node$|\/isolate$/.test(path) && path.startsWith("usr/lib/isolate"));
   const depends = [
-    ...sharedLibraries(stage, programs),
+    ...sharedLibraries(stage, programs, target),
     nodeRelation(),
     ...notEssential(packages.run),
     "systemd | systemd-standalone-sysusers | systemd-sysusers",
@@ -186,7 +213,7 @@ function putControl(put, stage, architecture) {
   const control = [
     "Package: isolate",
     `Version: ${version}`,
-    `Architecture: ${architecture}`,
+    `Architecture: ${target.debian}`,
     `Maintainer: ${maintainer}`,
     `Installed-Size: ${Math.ceil(all.reduce((sum, path) => sum + statSync(join(stage, path)).size, 0) / 1024)}`,
     `Depends: ${depends.join(", ")}`,
@@ -208,13 +235,15 @@ function putControl(put, stage, architecture) {
 }
 
 /** `dpkg-shlibdeps` reads which package has each library, and since when its symbols are there. */
-function sharedLibraries(stage, programs) {
+function sharedLibraries(stage, programs, { debian, libraries }) {
   const work = at("dist/shlibdeps");
   mkdirSync(join(work, "debian"), { recursive: true });
   writeFileSync(join(work, "debian/control"), "Source: isolate\n\nPackage: isolate\nArchitecture: any\n");
   // Symbols of node itself are in no library.
-  const args = ["-O", "--ignore-missing-info", ...programs.map((path) => join(stage, path))];
-  const found = output("dpkg-shlibdeps", args, { cwd: work, stdio: ["ignore", "pipe", "ignore"] });
+  const unpacked = libraries.map((directory) => `-S${directory}`);
+  const args = ["-O", "--ignore-missing-info", ...unpacked, ...programs.map((path) => join(stage, path))];
+  const env = { ...process.env, DEB_HOST_ARCH: debian };
+  const found = output("dpkg-shlibdeps", args, { cwd: work, env, stdio: ["ignore", "pipe", "ignore"] });
   rmSync(work, { recursive: true });
   return found.replace(/^shlibs:Depends=/, "").split(", ");
 }

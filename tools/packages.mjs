@@ -25,6 +25,9 @@ export const packages = {
   test: ["attr", "e2fsprogs", "fish", "hyperfine", "procps", "strace", "systemd", "tmux", "zsh"],
 };
 
+/** For `npm run package -- --arch ARCH`, beside `build` and `package`. */
+export const crossPackages = { arm64: ["g++-aarch64-linux-gnu", "qemu-user"] };
+
 /** Node modules that hold compiled code, which no bundle can take in. */
 export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 

@@ -13,10 +13,10 @@ const oldestNode = 20;
 /** Its message is for the person at the terminal: what is missing, and what to do. */
 export class NotPrepared extends Error {}
 
-/** @param {{ groups?: readonly string[] }} options groups of tools/packages.mjs; all of them by default */
-export async function prepare({ groups = groupNames } = {}) {
+/** @param {{ groups?: readonly string[], more?: readonly string[] }} options groups of tools/packages.mjs, all of them by default; and single packages */
+export async function prepare({ groups = groupNames, more = [] } = {}) {
   checkMachine();
-  await installPackages(groups);
+  await installPackages([...groups.flatMap(packagesOf), ...more]);
   await installModules();
 }
 
@@ -31,8 +31,8 @@ function checkMachine() {
   }
 }
 
-async function installPackages(groups) {
-  const wanted = [...new Set(groups.flatMap(packagesOf))].sort();
+async function installPackages(names) {
+  const wanted = [...new Set(names)].sort();
   const missing = missingPackages(wanted);
   if (missing.length === 0) return;
   const command = ["apt-get", "install", "-y", "--no-install-recommends", ...missing];
@@ -130,7 +130,7 @@ function nodeHeaders() {
   return version === process.version ? { npm_config_nodedir: prefix } : {};
 }
 
-/** Runs a program whose output interests nobody unless it fails. */
+/** Runs a program whose output interests nobody unless it fails, and gives the end of it. */
 export function quietly(program, args, { env = process.env, cwd = root } = {}) {
   const started = Date.now();
   return new Promise((resolve, reject) => {
@@ -149,7 +149,7 @@ export function quietly(program, args, { env = process.env, cwd = root } = {}) {
       const seconds = Math.round((Date.now() - started) / 1000);
       if (code === 0) {
         if (seconds >= 2) console.log(`  ${program} ${args[0]}: done in ${seconds} s`);
-        return resolve();
+        return resolve(log);
       }
       reject(
         new NotPrepared(`${ends(log)}\ncannot go on: '${program} ${args.join(" ")}' ended with ${signal ?? code}`),

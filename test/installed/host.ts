@@ -1,5 +1,6 @@
 /** The machine with the package on it, as its administrator and its users have it: no path and no socket of our own. */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Lease, Pool } from "../../daemon/protocol/schema.ts";
@@ -16,13 +17,13 @@ export const size = 3;
 export const configFile = "/etc/isolate/isolated.toml";
 export const database = "/var/lib/isolate/isolated.db";
 
-/** The package that `npm run package` made of this very source. */
+/** The package that `npm run package` made of this very source, for this machine. */
 export function packageFile(): string {
   const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
-  const names = readdirSync(join(projectRoot, "dist")).filter((name) => name.startsWith(`isolate_${version}_`));
-  const found = names.find((name) => name.endsWith(".deb"));
-  if (found === undefined) throw new Error("there is no package in dist: npm run package");
-  return join(projectRoot, "dist", found);
+  const architecture = execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
+  const file = join(projectRoot, "dist", `isolate_${version}_${architecture}.deb`);
+  if (!existsSync(file)) throw new Error(`there is no ${file}: npm run package`);
+  return file;
 }
 
 /** A command line of the user's, in a new login. */
