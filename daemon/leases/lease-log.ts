@@ -8,6 +8,7 @@ import Database from "better-sqlite3";
 import type { Logger } from "pino";
 import { IsolateError } from "../protocol/errors.ts";
 import type { LeaseEnd } from "../protocol/schema.ts";
+import { migrate } from "./migrate.ts";
 
 export interface Began {
   readonly lease: string;
@@ -64,8 +65,9 @@ export interface LeaseLogOptions {
   readonly log: Pick<Logger, "warn">;
 }
 
-const schemaVersion = 1;
-const schema = `
+/** See migrate.ts. */
+const migrations = [
+  `
   CREATE TABLE entries (
     id INTEGER PRIMARY KEY, lease TEXT NOT NULL, kind TEXT NOT NULL, template TEXT NOT NULL, snapshot TEXT,
     uid INTEGER NOT NULL, command TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, how TEXT, by_uid INTEGER,
@@ -73,7 +75,8 @@ const schema = `
   ) STRICT;
   CREATE INDEX entries_since ON entries (since);
   CREATE INDEX entries_uid ON entries (uid, since);
-`;
+`,
+];
 
 /** Milliseconds from an entry to its writing. */
 const writeDelay = 200;
@@ -196,17 +199,7 @@ function openDatabase(file: string): Database.Database {
     chmodSync(file, 0o600); // SQLite gives its other files the same mode
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = NORMAL");
-    const version = Number(db.pragma("user_version", { simple: true }));
-    if (version > schemaVersion) {
-      const wrong = `the log ${file} is of a newer isolate (version ${version}, this one knows ${schemaVersion})`;
-      throw new IsolateError("cannot-start", { wrong, mend: "install that newer version again" });
-    }
-    if (version === 0) {
-      db.transaction(() => {
-        db.exec(schema);
-        db.pragma(`user_version = ${schemaVersion}`);
-      })();
-    }
+    migrate(db, `the log ${file}`, migrations);
     return db;
   } catch (error) {
     db.close();

@@ -10,6 +10,7 @@ import Database from "better-sqlite3";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
 import { type CloneEvent, type CloneState, next } from "./machine.ts";
+import { migrate } from "./migrate.ts";
 
 export interface Holder {
   readonly pid: number;
@@ -74,7 +75,7 @@ export interface Store {
   close(): void;
 }
 
-/** Each step takes a database from the version of its index to the next one. A step that was released never changes. */
+/** See migrate.ts. */
 const migrations: readonly string[] = [
   `
   CREATE TABLE meta (store_id TEXT NOT NULL) STRICT;
@@ -92,22 +93,16 @@ type Row = Record<string, string | number | bigint | null>;
 /** Throws `cannot-start` for a database of a newer version, and what SQLite says otherwise. `newId` names a new store. */
 export function openStore(file: string, newId: () => string): Store {
   const db = new Database(file);
-  // One daemon holds the directory (host-lock.ts), so no lock needs to be asked for at each change.
-  db.pragma("locking_mode = EXCLUSIVE");
-  db.pragma("journal_mode = WAL");
-  db.pragma("synchronous = NORMAL");
-  const version = Number(db.pragma("user_version", { simple: true }));
-  if (version > migrations.length) {
+  try {
+    // One daemon holds the directory (host-lock.ts), so no lock needs to be asked for at each change.
+    db.pragma("locking_mode = EXCLUSIVE");
+    db.pragma("journal_mode = WAL");
+    db.pragma("synchronous = NORMAL");
+    migrate(db, `the database ${file}`, migrations);
+    db.prepare("INSERT INTO meta SELECT ? WHERE NOT EXISTS (SELECT * FROM meta)").run(newId());
+  } catch (error) {
     db.close();
-    const wrong = `the database ${file} is of a newer isolate (version ${version}, this one knows ${migrations.length})`;
-    throw new IsolateError("cannot-start", { wrong, mend: "install that newer version again" });
-  }
-  if (version < migrations.length) {
-    db.transaction(() => {
-      for (const step of migrations.slice(version)) db.exec(step);
-      if (version === 0) db.prepare("INSERT INTO meta VALUES (?)").run(newId());
-      db.pragma(`user_version = ${migrations.length}`);
-    })();
+    throw error;
   }
 
   const insert = db.prepare("INSERT INTO clones (id, template, snapshot, state, boot, made) VALUES (?, ?, ?, ?, ?, ?)");
