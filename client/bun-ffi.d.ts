@@ -1,10 +1,12 @@
-/** The part of Bun's FFI that `ffi.ts` uses; Bun's own types would replace Node's everywhere. */
+/** The parts of Bun that we use; Bun's own types would replace Node's everywhere. */
 interface BunSignature {
   readonly args: readonly string[];
   readonly returns: string;
 }
 
 declare const Bun: {
+  /** 1: code is compiled as soon as usual; the executable starts with a larger scale (tools/build.mjs). */
+  readonly unsafe: { setJITPolicy(scale: number): void };
   readonly FFI: {
     dlopen<Name extends string>(
       library: string,

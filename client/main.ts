@@ -51,6 +51,7 @@ async function main(words: readonly string[]): Promise<void> {
       }
       case "refill":
       case "command": {
+        if (process.versions.bun !== undefined) Bun.unsafe.setJITPolicy(1); // listings may be long
         const { createApi } = await import("./api.ts");
         const { runCommand, runRefill } = await import("./commands/index.ts");
         const context = { common: intent, api: createApi(intent.socket), print, output };

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -171,4 +172,16 @@ describe("with standard descriptors that are", () => {
     );
     expect(flags).toMatch(/flags:\s+0[01]*[0-3]?1\n$/);
   });
+});
+
+test("its segments lie in the file as in memory, so that the kernel can map it by huge pages", () => {
+  const file = readFileSync(program("isolate"));
+  const hugePage = 0x200000n;
+  const headers = Array.from(
+    { length: file.readUInt16LE(56) },
+    (_, index) => Number(file.readBigUInt64LE(32)) + index * file.readUInt16LE(54),
+  );
+  const loaded = headers.filter((at) => file.readUInt32LE(at) === 1); // PT_LOAD, elf(5)
+  expect(loaded.length).toBeGreaterThan(1);
+  for (const at of loaded) expect((file.readBigUInt64LE(at + 16) - file.readBigUInt64LE(at + 8)) % hugePage).toBe(0n);
 });
