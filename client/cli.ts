@@ -50,6 +50,20 @@ export const runOptions: readonly OptionDefinition[] = [
     about:
       "filter of system calls: default, tty (for the terminal alone), FILE (a compiled one on top of default) or none",
   },
+  { long: "no-new-userns", values: [], about: "let the command make no user namespaces" },
+  {
+    long: "cap-add",
+    values: ["CAPABILITY"],
+    repeatable: true,
+    about: "a capability besides the usual ones, or ALL: see below",
+  },
+  {
+    long: "cap-drop",
+    values: ["CAPABILITY"],
+    repeatable: true,
+    about: "one of the usual capabilities that is not wanted, or ALL",
+  },
+  { long: "read-only", values: [], about: "the root read-only, but for /tmp, /home, /dev/shm and what -d binds" },
   { long: "cpus", values: ["N"], about: "no more processor time than N processors give, such as 0.5" },
   { long: "memory", values: ["SIZE"], about: "no more memory than SIZE, such as 512M or 2G" },
   { long: "pids", values: ["N"], about: "no more than N processes and threads" },

@@ -15,6 +15,7 @@ import {
 } from "../engines/capabilities.ts";
 import type { Limits } from "../engines/spec.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
+import type { CapabilityChanges } from "./capabilities.ts";
 import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./cli.ts";
 import { type BootRequest, readBoot, readLimits } from "./limits.ts";
 
@@ -43,6 +44,10 @@ export interface RunRequest {
   readonly workingDirectory: string;
   readonly network: "host" | "none";
   readonly seccomp: Seccomp;
+  readonly noNewUserns: boolean;
+  readonly readOnly: boolean;
+  /** Undefined: the usual ones. */
+  readonly capabilities: CapabilityChanges | undefined;
   readonly limits: Limits;
   /** The unit of systemd's in which this process is held to them already. */
   readonly scope: string | undefined;
@@ -254,6 +259,12 @@ function readInside(
     workingDirectory,
     network: parsed.has("net") || engines[what.engine].network === "always host" ? "host" : "none",
     seccomp: readSeccomp(parsed.value("seccomp"), environment),
+    noNewUserns: parsed.has("no-new-userns"),
+    readOnly: parsed.has("read-only"),
+    capabilities:
+      parsed.has("cap-add") || parsed.has("cap-drop")
+        ? { add: parsed.values("cap-add"), drop: parsed.values("cap-drop") }
+        : undefined,
     limits: readLimits(parsed, environment, what.engine),
     scope: parsed.value("in-scope"),
     boot: what.engine === "lxc" ? readBoot(environment) : undefined,

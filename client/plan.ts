@@ -2,6 +2,7 @@
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { EngineName } from "../engines/capabilities.ts";
 import type { LaunchSpec, Mount } from "../engines/spec.ts";
+import type { Privileges } from "./capabilities.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";
 import type { Bind, RunRequest } from "./options.ts";
 
@@ -39,13 +40,14 @@ export interface Root {
   readonly lease: number | undefined;
   /** From which a compiled filter can be read. */
   readonly filter: number | undefined;
+  readonly privileges: Privileges;
 }
 
 /**
  * Enough for apt, dpkg, useradd, su and chown. Never ALL: the sandbox's mounts belong to its user namespace, and
  * CAP_SYS_ADMIN there remounts a read-only bind writable.
  */
-export const capabilities = [
+export const usualCapabilities = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
   "CAP_FOWNER",
@@ -61,6 +63,7 @@ export const capabilities = [
   "CAP_NET_RAW",
   "CAP_AUDIT_WRITE",
 ] as const;
+export const usualPrivileges: Privileges = { capabilities: usualCapabilities, inner: undefined };
 
 const shared = { at: "/dev/shm", mode: 0o1777 };
 /** Of a container the init of the root makes its own, in the engine's /dev. */
@@ -85,17 +88,22 @@ const engineDevices = [
 
 /** Throws `bad-bind` and `bad-root`. */
 export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Look): LaunchSpec {
-  const bare: Mounted[] = [{ at: "/", from: root.path }];
+  const bare: Placed[] = [{ at: "/", from: root.path, readOnly: request.readOnly }];
   const places = request.engine === "bwrap" ? ["/proc", "/dev"] : ["/proc", "/dev", "/sys"];
-  for (const place of places) expectPlain(place, resolveInRoot(place, bare, look), root);
-  const mounted: Mounted[] = [...bare, ...places.map((at) => ({ at, from: undefined }))];
+  for (const place of places) {
+    const resolved = resolveInRoot(place, bare, look);
+    expectPlain(place, resolved, root);
+    if (whyNotMade(resolved, bare) !== undefined) throw unusable(root, place, "is missing, and it is read-only");
+  }
+  const mounted: Placed[] = [...bare, ...places.map((at) => ({ at, from: undefined, readOnly: false }))];
   const mounts: Mount[] = [];
 
   for (const { at, mode } of tmpfsOf[request.engine]) {
     const target = resolveInRoot(at, mounted, look);
     if ("wrong" in target || target.kind === "file" || isReserved(target.path, places)) throw unusable(root, at);
+    if (whyNotMade(target, mounted) !== undefined) throw unusable(root, at, "is missing, and it is read-only");
     mounts.push({ kind: "tmpfs", to: target.path, mode });
-    mounted.push({ at: target.path, from: undefined });
+    mounted.push({ at: target.path, from: undefined, readOnly: false });
   }
 
   const bind = (source: Source, to: string, readOnly: boolean, wrong: (why: string) => IsolateError): void => {
@@ -105,11 +113,13 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     if (target.kind !== "absent" && target.kind !== source.kind) {
       throw wrong(`${source.path} is a ${source.kind}, and ${target.path} of the root is a ${target.kind}`);
     }
+    const why = whyNotMade(target, mounted);
+    if (why !== undefined) throw wrong(why);
     // The engine makes what is missing for root alone; the other ids inside have to pass too.
     const parent = resolveInRoot(`${target.path}/..`, mounted, look);
     if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
     mounts.push({ kind: "bind", from: source.path, source: source.kind, to: target.path, readOnly });
-    mounted.push({ at: target.path, from: source.path });
+    mounted.push({ at: target.path, from: source.path, readOnly });
   };
 
   // First, so that a bind of the user's may replace it.
@@ -138,30 +148,44 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
 
   return {
     root: root.path,
+    readOnly: request.readOnly,
     mounts,
     environment: { ...environment(facts.environment), ...request.variables },
     workingDirectory: request.workingDirectory,
     hostname: hostname(root.name),
     network: request.network,
     userns: root.userns,
-    capabilities,
+    capabilities: root.privileges.capabilities,
     init: {
       path: facts.init,
       leaseDescriptor: root.lease,
       foreground: facts.foreground,
       filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
       filterDescriptor: root.filter,
+      noNewUserns: request.noNewUserns,
+      innerCapabilities: root.privileges.inner,
     },
     command: request.command,
   };
+}
+
+interface Placed extends Mounted {
+  readonly readOnly: boolean;
+}
+
+/** Undefined where the target is there, or the engine can make it. */
+function whyNotMade(target: Resolved, mounted: readonly Placed[]): string | undefined {
+  if ("wrong" in target || target.kind !== "absent") return undefined;
+  const around = mounted.findLast(({ at }) => isWithin(target.path, at));
+  return around?.readOnly ? `${target.path} does not exist, and ${around.at} is read-only` : undefined;
 }
 
 function expectPlain(place: string, resolved: Resolved, root: Root): void {
   if ("wrong" in resolved || resolved.path !== place || resolved.kind === "file") throw unusable(root, place);
 }
 
-function unusable(root: Root, place: string): IsolateError {
-  return new IsolateError("bad-root", { directory: root.path, wrong: `its ${place} is not a directory of its own` });
+function unusable(root: Root, place: string, wrong = "is not a directory of its own"): IsolateError {
+  return new IsolateError("bad-root", { directory: root.path, wrong: `its ${place} ${wrong}` });
 }
 
 function isReserved(path: string, places: readonly string[]): boolean {

@@ -34,7 +34,7 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
     trees.push({ from, mapped: mapped.has(from), readOnly });
     return `${staging}/${trees.length - 1}`;
   };
-  const root = staged(spec.root);
+  const root = staged(spec.root, spec.readOnly);
   const mounts = spec.mounts.map((mount) =>
     mount.kind === "bind" ? { ...mount, from: staged(mount.from, mount.readOnly) } : mount,
   );

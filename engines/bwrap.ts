@@ -1,5 +1,5 @@
 /** A launch spec in bwrap(1)'s words. Bubblewrap 0.8 (Debian 12) understands all of them. */
-import type { Init, Invocation, LaunchSpec, Mount } from "./spec.ts";
+import type { Invocation, LaunchSpec, Mount } from "./spec.ts";
 
 /** Where isolate-init appears: in the engine's own /dev, so that nothing is made in the root. */
 export const initPath = "/dev/isolate-init";
@@ -18,15 +18,15 @@ export function bwrap(spec: LaunchSpec): Invocation {
     ...(spec.network === "none" ? ["--unshare-net"] : []),
     "--hostname",
     spec.hostname,
-    ...engineFileSystems(spec.root),
+    ...engineFileSystems(spec),
     ...spec.mounts.flatMap(mount),
     ...inside(spec),
   ];
   return { program: "bwrap", argv };
 }
 
-export function engineFileSystems(root: string): string[] {
-  return ["--bind", root, "/", "--proc", "/proc", "--dev", "/dev"];
+export function engineFileSystems({ root, readOnly }: LaunchSpec): string[] {
+  return [readOnly ? "--ro-bind" : "--bind", root, "/", "--proc", "/proc", "--dev", "/dev"];
 }
 
 /** Comes after all mounts, so that none of them covers isolate-init. */
@@ -44,7 +44,7 @@ export function inside(spec: LaunchSpec): string[] {
     ...spec.capabilities.flatMap((capability) => ["--cap-add", capability]),
     "--as-pid-1",
     "--",
-    ...init(spec.init),
+    ...init(spec),
     ...spec.command,
   ];
 }
@@ -63,13 +63,17 @@ export function mount(it: Mount): string[] {
   return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
 }
 
-function init({ leaseDescriptor, foreground, filter, filterDescriptor }: Init): string[] {
+function init({ init, network }: LaunchSpec): string[] {
+  const { leaseDescriptor, foreground, filter, filterDescriptor, noNewUserns, innerCapabilities } = init;
   return [
     initPath,
     ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
     ...(foreground ? ["--foreground"] : []),
     ...(filter === "default" ? [] : ["--seccomp", filter]),
     ...(filterDescriptor === undefined ? [] : ["--seccomp-fd", String(filterDescriptor)]),
+    ...(noNewUserns ? ["--no-new-userns"] : []),
+    ...(innerCapabilities === undefined ? [] : ["--capabilities", innerCapabilities]),
+    ...(innerCapabilities === undefined || network === "host" ? [] : ["--own-network"]),
     "--",
   ];
 }

@@ -15,7 +15,9 @@ export const capabilities = {
   directories: { title: "directories", options: ["-d"] },
   workingDirectory: { title: "working directory", options: ["-p"] },
   network: { title: "host's network", options: ["-n"] },
-  seccomp: { title: "filter of system calls", options: ["--seccomp"] },
+  seccomp: { title: "system calls", options: ["--seccomp", "--no-new-userns"] },
+  privileges: { title: "capabilities", options: ["--cap-add", "--cap-drop"] },
+  readOnly: { title: "read-only root", options: ["--read-only"] },
   limits: { title: "limits", options: ["--cpus", "--memory", "--pids"] },
 } as const satisfies Record<string, Capability>;
 export type CapabilityName = keyof typeof capabilities;
@@ -32,7 +34,17 @@ export interface Engine {
 export const engines: Readonly<Record<EngineName, Engine>> = {
   bwrap: {
     about: "namespaces by bubblewrap",
-    can: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    can: [
+      "command",
+      "environment",
+      "directories",
+      "workingDirectory",
+      "network",
+      "seccomp",
+      "privileges",
+      "readOnly",
+      "limits",
+    ],
     rootOnly: false,
     network: "chosen",
   },
@@ -44,7 +56,7 @@ export const engines: Readonly<Record<EngineName, Engine>> = {
   },
   chroot: {
     about: "for package work by root; does not isolate, and always has the host's network",
-    can: ["command", "network", "seccomp", "limits"],
+    can: ["command", "network", "seccomp", "privileges", "limits"],
     rootOnly: true,
     network: "always host",
   },

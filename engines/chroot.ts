@@ -10,7 +10,7 @@ export function chroot(spec: LaunchSpec): Invocation {
   const argv = [
     ...userNamespace(spec.userns),
     "--unshare-pid",
-    ...engineFileSystems(spec.root),
+    ...engineFileSystems(spec),
     "--ro-bind",
     "/sys",
     "/sys",

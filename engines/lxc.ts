@@ -102,7 +102,8 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
 }
 
 function filterWords(wrapper: string, { init }: LaunchSpec, file: string | undefined): string[] {
-  return init.filter === "none" ? [] : [wrapper, `--seccomp=${file ?? init.filter}`, "--"];
+  if (init.filter === "none" && !init.noNewUserns) return [];
+  return [wrapper, `--seccomp=${file ?? init.filter}`, ...(init.noNewUserns ? ["--no-new-userns"] : []), "--"];
 }
 
 function config(spec: LaunchSpec, host: ContainerHost): string {

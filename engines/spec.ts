@@ -15,6 +15,8 @@ export type Mount =
 export interface LaunchSpec {
   /** Host path of the root: the view of a clone, or a directory of the user's. */
   readonly root: string;
+  /** Nothing of the root itself can be written; what is mounted in it may be. */
+  readonly readOnly: boolean;
   /** In the order in which they are made, after the root and the engine's own /proc and /dev. */
   readonly mounts: readonly Mount[];
   /** The whole environment of the command. */
@@ -25,7 +27,7 @@ export interface LaunchSpec {
   readonly network: "host" | "none";
   /** Descriptor of the user namespace to join; undefined: the engine makes one that maps the caller alone. */
   readonly userns: number | undefined;
-  /** Names as in capabilities(7), with `CAP_`. */
+  /** Names as in capabilities(7), with `CAP_`. Never ALL: what is mounted belongs to the same user namespace. */
   readonly capabilities: readonly string[];
   readonly init: Init;
   readonly command: readonly [string, ...string[]];
@@ -41,6 +43,9 @@ export interface Init {
   readonly filter: Filter;
   /** A compiled filter on top of that one, to be read from there. */
   readonly filterDescriptor: number | undefined;
+  readonly noNewUserns: boolean;
+  /** Of the command, as a hexadecimal mask, in a user namespace below; undefined: it has the sandbox's. */
+  readonly innerCapabilities: string | undefined;
 }
 
 /** Which system calls are refused: see seccomp/make-filter.c. `none`: all are let through. */

@@ -35,3 +35,10 @@ int install_filter(enum filter_kind kind)
 
     return kind == FILTER_NONE ? 0 : install_program(&programs[kind]);
 }
+
+int install_userns_filter(void)
+{
+    static const struct sock_fprog program = PROGRAM(userns_filter);
+
+    return install_program(&program);
+}

@@ -20,4 +20,7 @@ bool parse_filter(const char *name, enum filter_kind *kind);
  */
 int install_filter(enum filter_kind kind);
 
+/* The same for the one rule that no user namespaces are made (user_namespaces(7)), beside or without the other filter. */
+int install_userns_filter(void);
+
 #endif

@@ -1,5 +1,6 @@
 /*
- * isolate-init [--lease-fd N] [--foreground] [--seccomp default|tty|none] [--seccomp-fd N] -- COMMAND [ARG...]
+ * isolate-init [--lease-fd N] [--foreground] [--seccomp default|tty|none] [--seccomp-fd N] [--no-new-userns]
+ *              [--capabilities MASK [--own-network]] -- COMMAND [ARG...]
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
@@ -10,13 +11,18 @@
  * inherits the signal dispositions, and in any case the signal mask, that this program was started with.
  *
  * --seccomp: which filter (filter.h); the default one unless told. --seccomp-fd: a compiled filter is read from there
- * (program.h), and holds for COMMAND and what it starts, on top of ours.
+ * (program.h), and holds for COMMAND and what it starts, on top of ours. --no-new-userns: so does the rule that no user
+ * namespaces are made.
+ *
+ * --capabilities: COMMAND has these, a hexadecimal mask, in a user namespace of its own (inner.h). --own-network: the
+ * network namespace is the sandbox's alone.
  *
  * Exit code: COMMAND's, 128+n if signal n ended it, 126 or 127 if it cannot run (command.h), 125 if this program failed.
  */
 
 #include "command.h"
 #include "filter.h"
+#include "inner.h"
 #include "program.h"
 
 #include <errno.h>
@@ -29,11 +35,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define GRACE_MS 2000
+#define LEASE_FD (STDERR_FILENO + 1)
 
 enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
 
@@ -42,6 +50,8 @@ struct request {
     bool foreground;
     enum filter_kind filter;
     struct sock_fprog program; /* of no instructions: none */
+    bool no_new_userns;
+    struct inner inner;
     char **command;
 };
 
@@ -65,7 +75,9 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sen
     _exit(EXIT_OURS);
 }
 
-#define EXPECTED "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] -- COMMAND [ARG...]"
+#define EXPECTED                                                                                                       \
+    "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "                     \
+    "[--capabilities MASK [--own-network]] -- COMMAND [ARG...]"
 
 static int parse_fd(const char *option, const char *text)
 {
@@ -89,6 +101,19 @@ static struct sock_fprog read_program_from(int fd)
     return program;
 }
 
+static uint64_t parse_mask(const char *text)
+{
+    size_t digits = text ? strspn(text, "0123456789abcdef") : 0;
+    uint64_t mask = 0;
+
+    errno = 0;
+    if (digits > 0 && !text[digits])
+        mask = strtoull(text, NULL, 16);
+    if (digits == 0 || text[digits] || errno)
+        fail("--capabilities needs a hexadecimal mask, not \"%s\"", text ? text : "");
+    return mask;
+}
+
 static struct request parse(char **argv)
 {
     struct request request = {.lease_fd = -1, .filter = FILTER_DEFAULT};
@@ -100,7 +125,14 @@ static struct request parse(char **argv)
             request.lease_fd = parse_fd("--lease-fd", *++argv);
         else if (strcmp(*argv, "--seccomp-fd") == 0)
             request.program = read_program_from(parse_fd("--seccomp-fd", *++argv));
-        else if (strcmp(*argv, "--seccomp") == 0) {
+        else if (strcmp(*argv, "--no-new-userns") == 0)
+            request.no_new_userns = true;
+        else if (strcmp(*argv, "--own-network") == 0)
+            request.inner.network = true;
+        else if (strcmp(*argv, "--capabilities") == 0) {
+            request.inner.wanted = true;
+            request.inner.capabilities = parse_mask(*++argv);
+        } else if (strcmp(*argv, "--seccomp") == 0) {
             if (!*++argv || !parse_filter(*argv, &request.filter))
                 fail("--seccomp needs default, tty or none, not \"%s\"", *argv ? *argv : "");
         } else
@@ -115,16 +147,13 @@ static struct request parse(char **argv)
 /* Leaves 0, 1, 2 and the lease, which moves to 3 and goes no further than this process. */
 static void keep_only(int lease_fd)
 {
-    int first_unwanted = STDERR_FILENO + 1;
-
     if (lease_fd >= 0) {
-        if (lease_fd != first_unwanted && dup2(lease_fd, first_unwanted) < 0)
+        if (lease_fd != LEASE_FD && dup2(lease_fd, LEASE_FD) < 0)
             fail("cannot keep the lease's descriptor %d: %s", lease_fd, strerror(errno));
-        if (fcntl(first_unwanted, F_SETFD, FD_CLOEXEC) < 0)
+        if (fcntl(LEASE_FD, F_SETFD, FD_CLOEXEC) < 0)
             fail("cannot keep the lease's descriptor %d: %s", lease_fd, strerror(errno));
-        first_unwanted++;
     }
-    closefrom(first_unwanted);
+    closefrom(lease_fd >= 0 ? LEASE_FD + 1 : LEASE_FD);
 }
 
 static void protect(enum filter_kind kind)
@@ -158,15 +187,30 @@ static struct inherited watch(sigset_t *watched)
     return inherited;
 }
 
-/* The child. */
-__attribute__((noreturn)) static void become(const struct request *request, const struct inherited *inherited)
+/* The child. `end`: where the parent is told of the inner namespace, if one is wanted. */
+__attribute__((noreturn)) static void become(const struct request *request, const struct inherited *inherited, int end)
 {
+    if (request->inner.wanted) {
+        const char *wrong;
+
+        if (request->lease_fd >= 0)
+            close(LEASE_FD); /* before others could look in here */
+        wrong = enter_inner(&request->inner, end);
+        if (wrong)
+            fail("cannot %s: %s", wrong, strerror(errno));
+    }
     sigaction(SIGCHLD, &inherited->on_child, NULL);
     if (request->foreground) {
         signal(SIGINT, SIG_DFL);
         signal(SIGQUIT, SIG_DFL);
     }
     sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
+    if (request->no_new_userns) {
+        int error = install_userns_filter();
+
+        if (error)
+            fail("cannot install the seccomp filter: %s", strerror(-error));
+    }
     if (request->program.len > 0) {
         int error = install_program(&request->program);
 
@@ -232,6 +276,7 @@ int main(int argc, char **argv)
     struct inherited inherited;
     sigset_t watched;
     pid_t command;
+    int ends[2] = {-1, -1};
 
     if (argc < 1)
         return EXIT_OURS;
@@ -242,10 +287,22 @@ int main(int argc, char **argv)
     inherited = watch(&watched);
     protect(request.filter);
 
+    if (request.inner.wanted && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        fail("cannot make a socket pair: %s", strerror(errno));
     command = fork();
     if (command < 0)
         fail("cannot start the command: %s", strerror(errno));
-    if (command == 0)
-        become(&request, &inherited);
+    if (command == 0) {
+        close(ends[0]);
+        become(&request, &inherited, ends[1]);
+    }
+    if (request.inner.wanted) {
+        const char *wrong;
+
+        close(ends[1]);
+        wrong = grant_inner(command, ends[0]);
+        if (wrong)
+            fail("cannot %s: %s", wrong, strerror(errno));
+    }
     return supervise(command, &watched);
 }

@@ -1,9 +1,10 @@
 /*
- * isolate-seccomp [--seccomp=default|tty|none|FILE] [--chdir=DIR] [--] COMMAND [ARG...]
+ * isolate-seccomp [--seccomp=default|tty|none|FILE] [--no-new-userns] [--chdir=DIR] [--] COMMAND [ARG...]
  *
  * Runs COMMAND behind a filter of system calls (filter.c), which everything that it starts inherits: it stands on the
  * host, in front of an engine, and nothing of it is looked for in a root. FILE: the default filter, and a compiled one on
- * top (program.h); a file whose name is one of the words is written with a slash. --chdir: COMMAND starts in DIR.
+ * top (program.h); a file whose name is one of the words is written with a slash. --no-new-userns: beside that filter,
+ * or without one, no user namespaces can be made. --chdir: COMMAND starts in DIR.
  *
  * Says nothing of its own unless it fails. Exit code: COMMAND's, since it becomes COMMAND; 126 or 127 if that cannot run
  * (command.h), 125 if this program failed.
@@ -25,7 +26,8 @@
 
 enum { EXIT_OURS = 125 };
 
-static const char usage[] = "usage: isolate-seccomp [--seccomp=default|tty|none|FILE] [--chdir=DIR] [--] COMMAND [ARG...]\n";
+static const char usage[] =
+    "usage: isolate-seccomp [--seccomp=default|tty|none|FILE] [--no-new-userns] [--chdir=DIR] [--] COMMAND [ARG...]\n";
 
 __attribute__((noreturn)) static void fail(const char *what, const char *why)
 {
@@ -57,6 +59,7 @@ int main(int argc, char **argv)
     enum filter_kind kind = FILTER_DEFAULT;
     const char *file = NULL;
     const char *directory = NULL;
+    bool no_new_userns = false;
     char **word = argv;
     int error;
 
@@ -65,6 +68,8 @@ int main(int argc, char **argv)
     while (*++word && **word == '-' && strcmp(*word, "--") != 0) {
         if (strncmp(*word, WHERE, strlen(WHERE)) == 0) {
             directory = *word + strlen(WHERE);
+        } else if (strcmp(*word, "--no-new-userns") == 0) {
+            no_new_userns = true;
         } else if (strncmp(*word, WHICH, strlen(WHICH)) == 0) {
             file = *word + strlen(WHICH);
             kind = FILTER_DEFAULT;
@@ -82,6 +87,8 @@ int main(int argc, char **argv)
         return EXIT_OURS;
     }
     error = install_filter(kind);
+    if (!error && no_new_userns)
+        error = install_userns_filter();
     if (error)
         fail("install the seccomp filter", strerror(-error));
     if (file)

@@ -12,7 +12,7 @@ import type { RootCalls } from "../libc-root.ts";
 import { hasLimits } from "../limits.ts";
 import type { ContainerFacts } from "../lxc/host.ts";
 import type { RunRequest } from "../options.ts";
-import { type HostFacts, plan, type Root } from "../plan.ts";
+import { type HostFacts, plan, type Root, usualCapabilities, usualPrivileges } from "../plan.ts";
 import type { Print } from "../print.ts";
 import type { Identity } from "../root.ts";
 
@@ -39,6 +39,10 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     request.seccomp.kind === "file"
       ? (await import("../filter-file.ts")).openFilter(request.seccomp.path, context.libc)
       : undefined;
+  const privileges =
+    request.capabilities === undefined
+      ? usualPrivileges
+      : (await import("../capabilities.ts")).choosePrivileges(request.capabilities, usualCapabilities);
   const ask = leaseAsk(request, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
   const early = ask && engine && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
@@ -48,7 +52,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const { root: bare, identity } = ask
     ? await leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
     : await ownRoot(facts);
-  const root = { ...bare, filter };
+  const root = { ...bare, filter, privileges };
   const planned = plan(request, facts, root, looker(context.libc));
   if (!engine || container) {
     if (!container) throw new Error("no engine, and no container either");
@@ -74,7 +78,8 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
 /** A function's first call is its dearest: a plan for the host's own root, thrown away, while the daemon works. */
 function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest, facts: HostFacts, libc: Libc): void {
   try {
-    engine(plan(request, facts, { path: "/", name: "", userns: 0, lease: 0, filter: undefined }, looker(libc)));
+    const root = { path: "/", name: "", userns: 0, lease: 0, filter: undefined, privileges: usualPrivileges };
+    engine(plan(request, facts, root, looker(libc)));
   } catch (error) {
     if (!(error instanceof IsolateError || error instanceof SystemCallError)) throw error;
   }
@@ -108,7 +113,7 @@ async function probeContainer(request: RunRequest, { uid, environment }: HostFac
 }
 
 interface Taken {
-  readonly root: Omit<Root, "filter">;
+  readonly root: Omit<Root, "filter" | "privileges">;
   /** Undefined where the engine makes a namespace of one id for the caller. */
   readonly identity: Identity | undefined;
 }

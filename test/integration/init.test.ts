@@ -147,7 +147,8 @@ describe("exit code", () => {
 });
 
 describe("refuses, with 125 and one sentence,", () => {
-  const expected = "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] -- COMMAND [ARG...]";
+  const expected =
+    "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([
@@ -163,10 +164,15 @@ describe("refuses, with 125 and one sentence,", () => {
     [["--seccomp", "most", "--", "true"], '--seccomp needs default, tty or none, not "most"'],
     [["--seccomp"], '--seccomp needs default, tty or none, not ""'],
     [["--seccomp-fd", "x", "--", "true"], '--seccomp-fd needs the number of a descriptor above 2, not "x"'],
+    [["--capabilities", "0x1", "--", "true"], '--capabilities needs a hexadecimal mask, not "0x1"'],
+    [["--capabilities"], '--capabilities needs a hexadecimal mask, not ""'],
+    [["--capabilities", "fffffffffffffffff", "--", "true"], "--capabilities needs a hexadecimal mask, not"],
     [["--lease-fd", "3", "--", "true"], "cannot keep the lease's descriptor 3: Bad file descriptor"],
     [["--lease-fd", "9", "--", "true"], "cannot keep the lease's descriptor 9: Bad file descriptor"],
   ])("%j", (args, sentence) => {
-    expect(run(underInit(...args))).toEqual({ code: 125, out: "", err: `isolate-init: ${sentence}\n` });
+    const { code, out, err } = run(underInit(...args));
+    expect({ code, out }).toEqual({ code: 125, out: "" });
+    expect(err.startsWith(`isolate-init: ${sentence}`) && err.indexOf("\n") === err.length - 1).toBe(true);
   });
 
   test("to run anywhere but as pid 1, where its signals would reach the host", () => {

@@ -107,6 +107,14 @@ describe("isolate-seccomp", () => {
     });
   });
 
+  test("--no-new-userns goes with each of them", async () => {
+    const unshare = String(x64 ? 272 : 97);
+    for (const kind of kinds.map(([name]) => `--seccomp=${name}`)) {
+      expect((await wrapped(kind, trySyscall, "call", unshare)).stdout).toBe("EINVAL\n");
+      expect((await wrapped(kind, "--no-new-userns", trySyscall, "call", unshare)).stdout).toBe("EPERM\n");
+    }
+  });
+
   test("is inherited by every child", async () => {
     const deep = `sh -c "sh -c '${trySyscall} ioctl 0x100005412 </dev/null; true'; true"`;
     expect((await wrapped("sh", "-c", `${deep}; true`)).stdout).toBe("EPERM\n");

@@ -36,6 +36,9 @@ describe("a run", () => {
         workingDirectory: "/",
         network: "none",
         seccomp: { kind: "default" },
+        noNewUserns: false,
+        readOnly: false,
+        capabilities: undefined,
         limits: { cpu: undefined, memory: undefined, pids: undefined },
         scope: undefined,
         boot: undefined,
@@ -56,6 +59,14 @@ describe("a run", () => {
     expect(run("-nzT -p/etc -vA:1 true")).toEqual(expected);
     expect(run("--template T --net --chdir /etc --env A:1 true")).toEqual(expected);
     expect(run("--template=T --net --chdir=/etc --env=A:1 true")).toEqual(expected);
+  });
+
+  test("what the command may", () => {
+    expect(run("-z T --cap-add ALL --cap-drop kill --cap-add x --no-new-userns --read-only true")).toMatchObject({
+      noNewUserns: true,
+      readOnly: true,
+      capabilities: { add: ["ALL", "x"], drop: ["kill"] },
+    });
   });
 
   test("binds", () => {

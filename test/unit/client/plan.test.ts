@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Entry } from "../../../client/in-root.ts";
 import type { RunRequest } from "../../../client/options.ts";
-import { capabilities, type HostFacts, plan, type Root } from "../../../client/plan.ts";
+import { type HostFacts, plan, type Root, usualCapabilities, usualPrivileges } from "../../../client/plan.ts";
 import { IsolateError } from "../../../daemon/protocol/errors.ts";
 
 const request: RunRequest = {
@@ -12,6 +12,9 @@ const request: RunRequest = {
   workingDirectory: "/",
   network: "none",
   seccomp: { kind: "default" },
+  noNewUserns: false,
+  readOnly: false,
+  capabilities: undefined,
   limits: { cpu: undefined, memory: undefined, pids: undefined },
   scope: undefined,
   boot: undefined,
@@ -30,7 +33,14 @@ const facts: HostFacts = {
   sources: [],
   directory: undefined,
 };
-const root: Root = { path: "/view", name: "debian_1", userns: 5, lease: 4, filter: undefined };
+const root: Root = {
+  path: "/view",
+  name: "debian_1",
+  userns: 5,
+  lease: 4,
+  filter: undefined,
+  privileges: usualPrivileges,
+};
 const plainRoot = {
   "/view": "d",
   "/view/etc": "d",
@@ -94,6 +104,7 @@ describe("plan", () => {
   test("the least of it", () => {
     expect(planned()).toEqual({
       root: "/view",
+      readOnly: false,
       mounts: tmpfs,
       environment: {
         PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -105,20 +116,22 @@ describe("plan", () => {
       hostname: "debian_1",
       network: "none",
       userns: 5,
-      capabilities,
+      capabilities: usualCapabilities,
       init: {
         path: "/usr/lib/isolate/isolate-init",
         leaseDescriptor: 4,
         foreground: false,
         filter: "default",
         filterDescriptor: undefined,
+        noNewUserns: false,
+        innerCapabilities: undefined,
       },
       command: ["true"],
     });
   });
 
   test("the capabilities are these and no more", () => {
-    expect(capabilities.join(" ")).toBe(
+    expect(usualCapabilities.join(" ")).toBe(
       "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_SETFCAP " +
         "CAP_SYS_CHROOT CAP_MKNOD CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_AUDIT_WRITE",
     );
@@ -246,6 +259,38 @@ describe("resolv.conf", () => {
     ]);
     expect(planned({ entries }).mounts).toEqual(tmpfs);
     expect(planned({ request: { network: "host" }, facts: { resolvConf: undefined } }).mounts).toEqual(tmpfs);
+  });
+});
+
+describe("a read-only root", () => {
+  const readOnly = (it: Case = {}): Case => ({ ...it, request: { ...it.request, readOnly: true } });
+
+  test("keeps its writable places, and takes binds where something is", () => {
+    expect(planned(readOnly())).toMatchObject({ readOnly: true, mounts: tmpfs });
+    const onto = readOnly(bound("/mnt", { entries: { "/view/mnt": "d" } }));
+    expect(planned(onto).mounts.at(-1)).toMatchObject({ to: "/mnt", readOnly: false });
+    expect(planned(readOnly(bound("/tmp/new"))).mounts.at(-1)).toMatchObject({ to: "/tmp/new" });
+  });
+
+  test("takes none where nothing is: the engine could not make the target", () => {
+    for (const to of ["/new", "/etc/new/deeper"])
+      expect(refusal(readOnly(bound(to))).message).toBe(
+        `cannot bind '/src:${to}': ${to} does not exist, and / is read-only`,
+      );
+    const two = bound("/home/x");
+    const ro = { from: "/src", to: "/home/x", readOnly: true, text: "/src:/home/x:ro" };
+    const into = { from: "/src", to: "/home/x/new", readOnly: false, text: "/src:/home/x/new" };
+    const sources = [{ path: "/src", kind: "directory" } as const, { path: "/src", kind: "directory" } as const];
+    const both = { request: { ...two.request, binds: [ro, into] }, facts: { sources } };
+    expect(refusal(both).message).toContain("/home/x/new does not exist, and /home/x is read-only");
+  });
+
+  test.each(["/home", "/proc", "/dev"])("needs its %s", (place) => {
+    const { [`/view${place}` as keyof typeof plainRoot]: _gone, ...rest } = plainRoot;
+    const look = (path: string): Entry => ({ kind: path in rest ? "directory" : "absent" });
+    const plan_ = (only: boolean) => plan({ ...request, readOnly: only }, facts, root, look);
+    expect(() => plan_(true)).toThrow(`cannot use '/view' as a root: its ${place} is missing, and it is read-only`);
+    expect(() => plan_(false)).not.toThrow();
   });
 });
 

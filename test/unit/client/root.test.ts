@@ -5,6 +5,7 @@ import type { LaunchSpec } from "../../../engines/spec.ts";
 
 const spec: LaunchSpec = {
   root: "/view",
+  readOnly: false,
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "bind", from: "/etc/resolv.conf", source: "directory", to: "/etc/resolv.conf", readOnly: true },
@@ -22,6 +23,8 @@ const spec: LaunchSpec = {
     foreground: false,
     filter: "default",
     filterDescriptor: undefined,
+    noNewUserns: false,
+    innerCapabilities: undefined,
   },
   command: ["true"],
 };

@@ -4,6 +4,7 @@ import type { LaunchSpec } from "../../../engines/spec.ts";
 
 const leased: LaunchSpec = {
   root: "/run/isolate/users/1000/views/debian_1",
+  readOnly: false,
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "tmpfs", to: "/home", mode: 0o755 },
@@ -22,6 +23,8 @@ const leased: LaunchSpec = {
     foreground: true,
     filter: "default",
     filterDescriptor: undefined,
+    noNewUserns: false,
+    innerCapabilities: undefined,
   },
   command: ["sh", "-c", "exit 42"],
 };
@@ -75,6 +78,8 @@ describe("bwrap", () => {
         foreground: false,
         filter: "default",
         filterDescriptor: undefined,
+        noNewUserns: false,
+        innerCapabilities: undefined,
       },
     });
     // biome-ignore format: one option with its values on each line
@@ -97,6 +102,18 @@ describe("bwrap", () => {
       "/dev/isolate-init", "--",
       "sh", "-c", "exit 42",
     ]);
+  });
+
+  test("a read-only root, and what the command alone has, are said to those whom it concerns", () => {
+    const init = { ...leased.init, noNewUserns: true, innerCapabilities: "1ffffffffff" };
+    const changed = bwrap({ ...leased, readOnly: true, init }).argv;
+    // biome-ignore format: one option with its values on each line
+    const inner = ["--no-new-userns", "--capabilities", "1ffffffffff", "--own-network"];
+    const expected = [...golden];
+    expected[expected.indexOf("--bind")] = "--ro-bind";
+    expected.splice(expected.lastIndexOf("--"), 0, ...inner);
+    expect(changed).toEqual(expected);
+    expect(bwrap({ ...leased, network: "host", init }).argv).not.toContain("--own-network");
   });
 
   test("the sandbox's own things come last, so that no bind covers them", () => {

@@ -16,9 +16,19 @@ import { projectRoot } from "../../support/project.ts";
 
 test("what each engine can", () => {
   expect(Object.fromEntries(engineNames.map((name) => [name, engines[name].can]))).toEqual({
-    bwrap: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    bwrap: [
+      "command",
+      "environment",
+      "directories",
+      "workingDirectory",
+      "network",
+      "seccomp",
+      "privileges",
+      "readOnly",
+      "limits",
+    ],
     lxc: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
-    chroot: ["command", "network", "seccomp", "limits"],
+    chroot: ["command", "network", "seccomp", "privileges", "limits"],
   });
 });
 

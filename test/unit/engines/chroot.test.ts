@@ -4,6 +4,7 @@ import { chroot } from "../../../engines/chroot.ts";
 test("mounts and processes of its own, everything else the host's, and nothing of the root covered", () => {
   const { program, argv } = chroot({
     root: "/tmp/0",
+    readOnly: false,
     mounts: [{ kind: "bind", from: "/tmp/1", source: "file", to: "/etc/resolv.conf", readOnly: true }],
     environment: { PATH: "/bin" },
     workingDirectory: "/",
@@ -11,7 +12,15 @@ test("mounts and processes of its own, everything else the host's, and nothing o
     network: "host",
     userns: 5,
     capabilities: ["CAP_CHOWN"],
-    init: { path: "/tmp/2", leaseDescriptor: 4, foreground: false, filter: "tty", filterDescriptor: 6 },
+    init: {
+      path: "/tmp/2",
+      leaseDescriptor: 4,
+      foreground: false,
+      filter: "tty",
+      filterDescriptor: 6,
+      noNewUserns: false,
+      innerCapabilities: undefined,
+    },
     command: ["--bind", "/"],
   });
   expect(program).toBe("bwrap");
