@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NO_INTERPRETER (-1) /* beside errno values: the file exists, what is to run it does not */
@@ -89,6 +90,19 @@ static int search(const char *name, char **argv)
             why = error;
     }
     return why;
+}
+
+void expect_no_directory(const struct speaker *speaker)
+{
+    static const char *const names[] = {"input", "output", "error"};
+    struct stat found;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &found) == 0 && S_ISDIR(found.st_mode)) {
+            dprintf(STDERR_FILENO, "%s: cannot run: standard %s is a directory, which would lead out of the sandbox\n",
+                    speaker->name, names[fd]);
+            _exit(EXIT_OURS);
+        }
 }
 
 void run_command(const struct speaker *speaker, char **argv)

@@ -7,6 +7,14 @@ struct speaker {
     const char *place;
 };
 
+enum { EXIT_OURS = 125 };
+
+/*
+ * Exits with EXIT_OURS and a sentence where one of the standard descriptors is a directory: it would be the host's, and
+ * lead out of any root, by openat(2) or by fchdir(2) and "..".
+ */
+void expect_no_directory(const struct speaker *speaker);
+
 /*
  * Becomes the command, or says on standard error why not and exits: 127 if it, or the interpreter that it names, does not
  * exist, 126 for every other reason. It is looked for as execvp(3) and env(1) do, so a text file without a #! line is run

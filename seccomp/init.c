@@ -43,7 +43,7 @@
 #define GRACE_MS 2000
 #define LEASE_FD (STDERR_FILENO + 1)
 
-enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
+enum { EXIT_SIGNAL = 128 };
 
 struct request {
     int lease_fd; /* -1: none */
@@ -217,6 +217,7 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
         if (error)
             fail("cannot use the seccomp filter: %s", strerror(-error));
     }
+    expect_no_directory(&speaker);
     run_command(&speaker, request->command);
 }
 

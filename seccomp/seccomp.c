@@ -24,8 +24,6 @@
 #define WHICH "--seccomp="
 #define WHERE "--chdir="
 
-enum { EXIT_OURS = 125 };
-
 static const char usage[] =
     "usage: isolate-seccomp [--seccomp=default|tty|none|FILE] [--no-new-userns] [--chdir=DIR] [--] COMMAND [ARG...]\n";
 
@@ -93,7 +91,10 @@ int main(int argc, char **argv)
         fail("install the seccomp filter", strerror(-error));
     if (file)
         load_program(file);
-    if (directory && chdir(directory) < 0)
-        fail("start in the directory", strerror(errno));
+    if (directory) { /* of a root */
+        expect_no_directory(&speaker);
+        if (chdir(directory) < 0)
+            fail("start in the directory", strerror(errno));
+    }
     run_command(&speaker, word);
 }

@@ -270,6 +270,22 @@ grep NoNewPrivs /proc/self/status`;
     for (const as of [alice, root]) expect((await inside(script, [], { as })).stdout).toBe("33\nNoNewPrivs:\t1\n");
   });
 
+  test.each([
+    ["bwrap", alice, "input", "</"],
+    ["bwrap", root, "error", "2</"],
+    ["chroot", root, "output", "1</"],
+  ] as const)(
+    "a kept descriptor does not lead out: %s does not start where standard %s is a directory",
+    async (...row) => {
+      const [engine, as, which, redirection] = row;
+      const line = `"$0" -q -e ${engine} -z "$1" sh -c 'ls -d /proc/self/fd/[012]/etc >/out && cat /out' ${redirection}`;
+      const command = ["sh", "-c", line, program("isolate"), world.template];
+      const { code, stdout, stderr } = await run(command, { as, env: { ISOLATE_SOCKET: world.socket } });
+      expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+      if (which !== "error") expect(stderr).toContain(`standard ${which} is a directory, which would lead out`);
+    },
+  );
+
   test("chroot(2) and a kept descriptor do not lead out: fchdir and .. end at the sandbox's own root", async () => {
     const climb = `opendir my $d, "/" or die; mkdir "/x"; chroot "/x" or die; chdir $d or die; chdir ".." for 1..100;
 chroot "." or die; print -e "${scratch}" ? "out" : "in"; print " ", join ",", grep { /oldroot|newroot/ } glob "/*"`;
