@@ -1,6 +1,7 @@
 /**
  * Words to values by the POSIX rules (getopt(3) with `+`): options end at the first other word or at `--`, letters may be
- * clustered (`-nq`), a value may follow its letter at once (`-zT`) or a long name after `=`. One option takes two words.
+ * clustered (`-nq`), a value may follow its letter at once (`-zT`) or a long name after `=`. One option takes two words;
+ * the value of some is never a word of its own (`--x11=untrusted`).
  * A table and these lines, since a library costs 2.4 ms of the 8 that a whole run takes.
  */
 import { IsolateError } from "../daemon/protocol/errors.ts";
@@ -8,7 +9,10 @@ import { IsolateError } from "../daemon/protocol/errors.ts";
 export interface OptionDefinition {
   readonly short?: string;
   readonly long: string;
-  /** What its values are called in the help; none for a switch. One in brackets may be left out at the end. */
+  /**
+   * What its values are called in the help; none for a switch. One in brackets may be left out at the end, and `[=VALUE]`
+   * is given after `=` or not at all: its letter takes none.
+   */
   readonly values: readonly string[];
   readonly repeatable?: true;
   readonly about: string;
@@ -33,7 +37,7 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
 
   function take(option: OptionDefinition, spelled: string, attached: string | undefined): void {
     const values = attached === undefined ? [] : [attached];
-    for (const wanted of option.values.slice(values.length)) {
+    for (const wanted of wordValues(option).slice(values.length)) {
       // A negative number is a mistake in the value, and no option.
       if (wanted.startsWith("[") && (rest[0] === undefined || /^-[^0-9]/.test(rest[0]))) break;
       const word = rest.shift();
@@ -61,7 +65,7 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
       const option = definitions.find(({ short }) => short === letter);
       if (!option) throw usage(`unknown option -${letter}`);
       const attached = word.slice(index + 1);
-      const takesRest = option.values.length > 0;
+      const takesRest = wordValues(option).length > 0;
       take(option, `-${letter}`, takesRest && attached !== "" ? attached : undefined);
       if (takesRest) return;
     }
@@ -82,6 +86,16 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
     given,
     operands: rest,
   };
+}
+
+/** Those values that may be words of their own. */
+export function wordValues({ values }: OptionDefinition): readonly string[] {
+  return values.filter((value) => !value.startsWith("[="));
+}
+
+/** `--wait SECONDS`, `--x11[=WHICH]`. */
+export function longForm({ long, values }: OptionDefinition): string {
+  return `--${[long, ...values].join(" ").replaceAll(" [=", "[=")}`;
 }
 
 /** As a person would write it: `-z`, or `--wait` where there is no letter. */

@@ -43,6 +43,14 @@ export const insideOptions: readonly OptionDefinition[] = [
 
 export const runOptions: readonly OptionDefinition[] = [
   ...insideOptions,
+  {
+    short: "1",
+    long: "x11",
+    values: ["[=untrusted]"],
+    about:
+      "show windows on the X display of $DISPLAY; untrusted: without seeing other windows, their keys or the clipboard",
+  },
+  { short: "2", long: "pulse", values: [], about: "play and record sound by the session's PulseAudio or PipeWire" },
   { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default), lxc or chroot: see below" },
   {
     long: "seccomp",
@@ -183,6 +191,7 @@ export const examples: readonly (readonly [command: string, about: string])[] = 
   ["isolate -z debian -n apt-get update", "with the host's network"],
   ["isolate -z debian -d .:/src -p /src make", "on this directory"],
   ["isolate -z debian -d /data:/data:ro -v LANG:C.UTF-8 sh -c 'ls /data'", "read-only, with a variable"],
+  ["isolate -1 -2 -n -z desktop firefox", "with a window, sound and the network"],
   ["isolate -t ./root sh", "in a directory of your own; changes stay"],
   ["sudo isolate template create debian --debian trixie", "make a template"],
   ["sudo isolate template edit -n debian apt-get upgrade", "change the template"],

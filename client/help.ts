@@ -1,6 +1,6 @@
 /** `--help` out of the definitions. Pure. */
 import { type CapabilityName, capabilities, engineNames, engines } from "../engines/capabilities.ts";
-import type { OptionDefinition } from "./arguments.ts";
+import { longForm, type OptionDefinition } from "./arguments.ts";
 import {
   type CommandDefinition,
   commands,
@@ -70,6 +70,13 @@ export const notes: readonly { readonly title: string; readonly text: string }[]
       "the sandbox is made of it can neither unmount nor make writable.\n",
   },
   {
+    title: "Windows and sound",
+    text:
+      "-1 shares the display of $DISPLAY, with the cookie from $XAUTHORITY or ~/.Xauthority: the command can then read every\n" +
+      "key of the session and see all its windows, unless it is --x11=untrusted. -2 shares the server of $PULSE_SERVER, or\n" +
+      "$XDG_RUNTIME_DIR/pulse/native, or /tmp/pulse-socket, with the cookie from $PULSE_COOKIE or ~/.config/pulse/cookie.\n",
+  },
+  {
     title: "Environment",
     text:
       "DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone: LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one\n" +
@@ -97,9 +104,10 @@ function section({ title, rows }: Section): string {
 }
 
 function optionRows(options: readonly OptionDefinition[]): (readonly [string, string])[] {
-  return options.map(({ short, long, values, repeatable, about }) => {
+  return options.map((option) => {
+    const { short, repeatable, about } = option;
     const letter = short === undefined ? "    " : `-${short}, `;
-    return [`${letter}--${[long, ...values].join(" ")}`, repeatable ? `${about}; can be repeated` : about];
+    return [`${letter}${longForm(option)}`, repeatable ? `${about}; can be repeated` : about];
   });
 }
 
@@ -109,10 +117,7 @@ function commandRows({ words, operands, options, about }: CommandDefinition): (r
   const flag = only && more.length === 0 ? [`[--${only.long}]`] : [];
   const rows: (readonly [string, string])[] = [[[...words, ...operands, ...flag].join(" "), about]];
   if (more.length === 0) return rows;
-  return [
-    ...rows,
-    ...options.map(({ long, values, about: each }): [string, string] => [`  --${[long, ...values].join(" ")}`, each]),
-  ];
+  return [...rows, ...options.map((option): [string, string] => [`  ${longForm(option)}`, option.about])];
 }
 
 function engineRows(): (readonly [string, string])[] {

@@ -18,7 +18,12 @@ const programs: Readonly<Record<EngineName, readonly [program: string, debianPac
 };
 
 /** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
-export function probeHost(request: RunRequest, libc: Libc, environment: HostFacts["environment"]): HostFacts {
+export function probeHost(
+  request: RunRequest,
+  libc: Libc,
+  environment: HostFacts["environment"],
+  session: HostFacts["session"],
+): HostFacts {
   return {
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
@@ -28,6 +33,7 @@ export function probeHost(request: RunRequest, libc: Libc, environment: HostFact
     resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,
     environment,
     descriptorLimit: parentDescriptorLimit(libc),
+    session,
     sources: request.binds.map((bind) => findSource(bind, libc)),
     directory: "directory" in request.root ? findRoot(request.root.directory, libc) : undefined,
   };

@@ -24,6 +24,8 @@ const S_IFLNK = 0o120000;
 export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumbers>) {
   /** Close-on-exec. */
   const open = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC);
+  /** To say which is meant, and for nothing else: open(2), O_PATH. Close-on-exec. */
+  const openPath = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC | O_PATH);
 
   function readLink(path: string): string {
     const buffer = new Uint8Array(pathMaximum);
@@ -45,6 +47,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
 
   return {
     open,
+    openPath,
     readLink,
     kindOf,
 
@@ -67,7 +70,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
 
     /** Absolute, normal and without links, as realpath(3): the kernel tells where it came to. */
     realPath(path: string): string {
-      const fd = checked("openat", AT_FDCWD, path, O_CLOEXEC | O_PATH);
+      const fd = openPath(path);
       try {
         const found = readLink(`/proc/self/fd/${fd}`);
         if (kindOf(found) === "absent") throw new SystemCallError("openat", "ENOENT"); // it was removed

@@ -57,6 +57,18 @@ export function createRootCalls({ checked }: Kernel<keyof typeof rootNumbers>) {
       checked("move_mount", mount, "", AT_FDCWD, target, fromDescriptor);
     },
 
+    /** Does that as somebody else: for whom a socket is connected, unix(7), and credentials(7). */
+    asUser<T>(uid: number, gid: number, act: () => T): T {
+      checked("setresgid", gid, gid, 0);
+      try {
+        checked("setresuid", uid, uid, 0);
+        return act();
+      } finally {
+        checked("setresuid", 0, 0, 0);
+        checked("setresgid", 0, 0, 0);
+      }
+    },
+
     /** Gives up root for good, in this thread. The caller verifies. */
     becomeUser(uid: number, gid: number): void {
       checked("setgroups", 0, null);

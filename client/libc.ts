@@ -9,6 +9,8 @@ const numbers = {
   socket: { x64: 41, arm64: 198 },
   connect: { x64: 42, arm64: 203 },
   write: { x64: 1, arm64: 64 },
+  lseek: { x64: 8, arm64: 62 },
+  memfd_create: { x64: 319, arm64: 279 },
   ppoll: { x64: 271, arm64: 73 },
   ioctl: { x64: 16, arm64: 29 },
   getpgid: { x64: 121, arm64: 155 },
@@ -41,8 +43,25 @@ export function createLibc(call: SystemCall, architecture: string) {
     attempt("rt_sigaction", signal, action, null, 8);
   }
 
+  function writeAll(fd: number, content: string | Uint8Array): void {
+    const bytes = typeof content === "string" ? encodeBytes(content) : content;
+    for (let sent = 0; sent < bytes.length; ) {
+      const rest = bytes.subarray(sent);
+      sent += checked("write", fd, rest, rest.length);
+    }
+  }
+
   return {
     ...createFiles(kernel),
+    writeAll,
+
+    /** What can be read from the descriptor, once; it is in no file system, and gone with the last who has it. */
+    memoryFile(content: Uint8Array): number {
+      const fd = checked("memfd_create", "isolate", 0);
+      writeAll(fd, content);
+      checked("lseek", fd, 0, 0); // SEEK_SET
+      return fd;
+    },
 
     /** Blocking, and open across exec: its connection is the lease. */
     connectUnix(path: string): number {
@@ -56,14 +75,6 @@ export function createLibc(call: SystemCall, architecture: string) {
       if (result === 0) return fd;
       attempt("close", fd);
       throw failure("connect", result);
-    },
-
-    writeAll(fd: number, text: string): void {
-      const bytes = encodeBytes(text);
-      for (let sent = 0; sent < bytes.length; ) {
-        const rest = bytes.subarray(sent);
-        sent += checked("write", fd, rest, rest.length);
-      }
     },
 
     /** How many bytes came; 0 at the end. */

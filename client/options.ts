@@ -35,6 +35,8 @@ export interface Bind {
 /** `file`: the default filter, and a compiled one on top of it. */
 export type Seccomp = { readonly kind: "default" | "tty" | "none" } | { readonly kind: "file"; readonly path: string };
 
+export type Screen = "trusted" | "untrusted";
+
 export interface RunRequest {
   /** `edit`: the template's own state instead of a clone of it. */
   readonly root: { readonly template: string; readonly edit: boolean } | { readonly directory: string };
@@ -43,6 +45,9 @@ export interface RunRequest {
   readonly variables: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly network: "host" | "none";
+  /** The caller's X display; `untrusted`: for a client that the server keeps apart from the others. */
+  readonly screen: Screen | undefined;
+  readonly sound: boolean;
   readonly seccomp: Seccomp;
   readonly noNewUserns: boolean;
   readonly readOnly: boolean;
@@ -258,6 +263,8 @@ function readInside(
     variables,
     workingDirectory,
     network: parsed.has("net") || engines[what.engine].network === "always host" ? "host" : "none",
+    screen: readScreen(parsed),
+    sound: parsed.has("pulse"),
     seccomp: readSeccomp(parsed.value("seccomp"), environment),
     noNewUserns: parsed.has("no-new-userns"),
     readOnly: parsed.has("read-only"),
@@ -270,6 +277,13 @@ function readInside(
     boot: what.engine === "lxc" ? readBoot(environment) : undefined,
     wait,
   };
+}
+
+function readScreen(parsed: Parsed): Screen | undefined {
+  if (!parsed.has("x11")) return undefined;
+  const kind = parsed.value("x11");
+  if (kind === undefined || kind === "untrusted") return kind ?? "trusted";
+  throw usage(`--x11 can be --x11=untrusted, not '${kind}'`);
 }
 
 function readSeccomp(given: string | undefined, { DISABLE_SECCOMP_WRAPPER: disabled }: Environment): Seccomp {

@@ -3,6 +3,7 @@ import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { EngineName } from "../engines/capabilities.ts";
 import type { LaunchSpec, Mount } from "../engines/spec.ts";
 import type { Privileges } from "./capabilities.ts";
+import type { Shown } from "./desktop/shown.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";
 import type { Bind, RunRequest } from "./options.ts";
 
@@ -27,6 +28,8 @@ export interface HostFacts {
   readonly descriptorLimit: number;
   /** Of the request's binds, in their order. */
   readonly sources: readonly Source[];
+  /** Of the caller's session, what is to be seen inside. */
+  readonly session: Shown | undefined;
   /** Of `-t`: absolute, without links. */
   readonly directory: string | undefined;
 }
@@ -84,6 +87,10 @@ const engineDevices = [
   "isolate-init",
   "isolate-seccomp",
   "isolate-filter",
+  "isolate-xauthority",
+  "isolate-pulse",
+  "isolate-pulse-cookie",
+  "isolate-pulse-client.conf",
 ].map((name) => `/dev/${name}`);
 
 /** Throws `bad-bind` and `bad-root`. */
@@ -97,6 +104,8 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
   }
   const mounted: Placed[] = [...bare, ...places.map((at) => ({ at, from: undefined, readOnly: false }))];
   const mounts: Mount[] = [];
+  /** What a bind of the user's must not cover. */
+  const needed: string[] = [];
 
   for (const { at, mode } of tmpfsOf[request.engine]) {
     const target = resolveInRoot(at, mounted, look);
@@ -106,9 +115,20 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     mounted.push({ at: target.path, from: undefined, readOnly: false });
   }
 
+  for (const mount of facts.session?.mounts ?? []) {
+    const target = resolveInRoot(mount.to, mounted, look);
+    if ("wrong" in target) throw unusable(root, mount.to);
+    const parent = resolveInRoot(`${target.path}/..`, mounted, look);
+    if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
+    mounts.push({ ...mount, to: target.path });
+    needed.push(target.path);
+  }
+
   const bind = (source: Source, to: string, readOnly: boolean, wrong: (why: string) => IsolateError): void => {
     const target = resolveInRoot(to, mounted, look);
     if ("wrong" in target) throw wrong(target.wrong);
+    const covered = needed.find((path) => isWithin(path, target.path));
+    if (covered !== undefined) throw wrong(`it would cover ${covered}, which -1 or -2 puts there`);
     if (isReserved(target.path, places)) throw wrong(`${target.path} belongs to the sandbox itself`);
     if (target.kind !== "absent" && target.kind !== source.kind) {
       throw wrong(`${source.path} is a ${source.kind}, and ${target.path} of the root is a ${target.kind}`);
@@ -150,7 +170,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     root: root.path,
     readOnly: request.readOnly,
     mounts,
-    environment: { ...environment(facts.environment), ...request.variables },
+    environment: { ...environment(facts.environment), ...facts.session?.environment, ...request.variables },
     workingDirectory: request.workingDirectory,
     hostname: hostname(root.name),
     network: request.network,
@@ -159,6 +179,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     init: {
       path: facts.init,
       leaseDescriptor: root.lease,
+      heldDescriptor: facts.session?.held,
       foreground: facts.foreground,
       filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
       filterDescriptor: root.filter,

@@ -60,14 +60,17 @@ export function mount(it: Mount): string[] {
     return [...(it.mode === undefined ? [] : ["--perms", it.mode.toString(8).padStart(4, "0")]), "--tmpfs", it.to];
   }
   if (it.kind === "directory") return ["--dir", it.to];
+  if (it.kind === "data") return ["--perms", "0644", "--bind-data", String(it.descriptor), it.to];
   return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
 }
 
 function init({ init, network }: LaunchSpec): string[] {
-  const { leaseDescriptor, foreground, filter, filterDescriptor, noNewUserns, innerCapabilities } = init;
+  const { leaseDescriptor, heldDescriptor, foreground, filter, filterDescriptor, noNewUserns, innerCapabilities } =
+    init;
   return [
     initPath,
     ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
+    ...(heldDescriptor === undefined ? [] : ["--hold-fd", String(heldDescriptor)]),
     ...(foreground ? ["--foreground"] : []),
     ...(filter === "default" ? [] : ["--seccomp", filter]),
     ...(filterDescriptor === undefined ? [] : ["--seccomp-fd", String(filterDescriptor)]),

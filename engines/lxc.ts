@@ -168,6 +168,7 @@ function limits({ limits: { cpu, memory, pids }, cpuPeriod, swap }: ContainerHos
 /** A line of fstab(5). LXC makes the directories above a target, open to all ids. */
 function entry(mount: Exclude<Mount, { kind: "directory" }>): string {
   const to = relative(mount.to);
+  if (mount.kind === "data") throw new Error(`LXC cannot mount what is in no file, as for ${mount.to}`);
   if (mount.kind === "tmpfs") {
     const mode = (mount.mode ?? 0o755).toString(8);
     return `tmpfs ${to} tmpfs nosuid,nodev,size=256m,mode=${mode},create=dir 0 0`;

@@ -8,6 +8,11 @@ export type Mount =
       readonly to: string;
       readonly readOnly: boolean;
     }
+  /**
+   * A file of the sandbox's own that is nowhere on the host: what can be read from the descriptor. All ids can read it,
+   * and root can write it (0644): libpulse gives up on a cookie that it finds on a read-only file system.
+   */
+  | { readonly kind: "data"; readonly descriptor: number; readonly to: string }
   /** A directory and the missing ones above it, open to all ids (0755). */
   | { readonly kind: "directory"; readonly to: string }
   | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };
@@ -38,6 +43,8 @@ export interface Init {
   /** Host path of `isolate-init`. */
   readonly path: string;
   readonly leaseDescriptor: number | undefined;
+  /** Kept open as long as the sandbox is there, out of reach of what runs in it. */
+  readonly heldDescriptor: number | undefined;
   /** The client set SIGINT and SIGQUIT to ignored for the engine's sake; the command gets their defaults back. */
   readonly foreground: boolean;
   readonly filter: Filter;

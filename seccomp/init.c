@@ -1,11 +1,13 @@
 /*
- * isolate-init [--lease-fd N] [--foreground] [--seccomp default|tty|none] [--seccomp-fd N] [--no-new-userns]
- *              [--capabilities MASK [--own-network]] -- COMMAND [ARG...]
+ * isolate-init [--lease-fd N] [--hold-fd N] [--foreground] [--seccomp default|tty|none] [--seccomp-fd N]
+ *              [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
  * left in the pid namespace then dies with it. When its parent dies, or at SIGTERM, everything in the sandbox gets
  * SIGTERM, and two seconds later the sandbox ends.
+ *
+ * --hold-fd: a descriptor that is held in the same way, and so is closed when the sandbox ends.
  *
  * --foreground: the starter ignores INT and QUIT for its own sake; COMMAND gets the default for both. Otherwise COMMAND
  * inherits the signal dispositions, and in any case the signal mask, that this program was started with.
@@ -41,12 +43,14 @@
 #include <unistd.h>
 
 #define GRACE_MS 2000
-#define LEASE_FD (STDERR_FILENO + 1)
+#define FIRST_HELD (STDERR_FILENO + 1)
 
 enum { EXIT_SIGNAL = 128 };
 
 struct request {
     int lease_fd; /* -1: none */
+    int held_fd;  /* likewise */
+    int held_end; /* what is held is from FIRST_HELD to before this */
     bool foreground;
     enum filter_kind filter;
     struct sock_fprog program; /* of no instructions: none */
@@ -76,7 +80,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sen
 }
 
 #define EXPECTED                                                                                                       \
-    "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "                     \
+    "expected [--lease-fd N] [--hold-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "                     \
     "[--capabilities MASK [--own-network]] -- COMMAND [ARG...]"
 
 static int parse_fd(const char *option, const char *text)
@@ -116,13 +120,15 @@ static uint64_t parse_mask(const char *text)
 
 static struct request parse(char **argv)
 {
-    struct request request = {.lease_fd = -1, .filter = FILTER_DEFAULT};
+    struct request request = {.lease_fd = -1, .held_fd = -1, .filter = FILTER_DEFAULT};
 
     while (*++argv && strcmp(*argv, "--") != 0) {
         if (strcmp(*argv, "--foreground") == 0)
             request.foreground = true;
         else if (strcmp(*argv, "--lease-fd") == 0)
             request.lease_fd = parse_fd("--lease-fd", *++argv);
+        else if (strcmp(*argv, "--hold-fd") == 0)
+            request.held_fd = parse_fd("--hold-fd", *++argv);
         else if (strcmp(*argv, "--seccomp-fd") == 0)
             request.program = read_program_from(parse_fd("--seccomp-fd", *++argv));
         else if (strcmp(*argv, "--no-new-userns") == 0)
@@ -144,16 +150,22 @@ static struct request parse(char **argv)
     return request;
 }
 
-/* Leaves 0, 1, 2 and the lease, which moves to 3 and goes no further than this process. */
-static void keep_only(int lease_fd)
+/* Leaves 0, 1, 2, and what is held: that moves to 3 and 4, and goes no further than this process. Gives the next number. */
+static int keep_only(int lease_fd, int held_fd)
 {
-    if (lease_fd >= 0) {
-        if (lease_fd != LEASE_FD && dup2(lease_fd, LEASE_FD) < 0)
-            fail("cannot keep the lease's descriptor %d: %s", lease_fd, strerror(errno));
-        if (fcntl(LEASE_FD, F_SETFD, FD_CLOEXEC) < 0)
-            fail("cannot keep the lease's descriptor %d: %s", lease_fd, strerror(errno));
+    /* In the order of their numbers, so that none is moved onto the other. */
+    const int held[] = {lease_fd < held_fd ? lease_fd : held_fd, lease_fd < held_fd ? held_fd : lease_fd};
+    int next = FIRST_HELD;
+
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
+        if (held[i] < 0)
+            continue;
+        if ((held[i] != next && dup2(held[i], next) < 0) || fcntl(next, F_SETFD, FD_CLOEXEC) < 0)
+            fail("cannot keep the descriptor %d: %s", held[i], strerror(errno));
+        next++;
     }
-    closefrom(lease_fd >= 0 ? LEASE_FD + 1 : LEASE_FD);
+    closefrom(next);
+    return next;
 }
 
 static void protect(enum filter_kind kind)
@@ -193,8 +205,8 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
     if (request->inner.wanted) {
         const char *wrong;
 
-        if (request->lease_fd >= 0)
-            close(LEASE_FD); /* before others could look in here */
+        for (int fd = FIRST_HELD; fd < request->held_end; fd++)
+            close(fd); /* before others could look in here */
         wrong = enter_inner(&request->inner, end);
         if (wrong)
             fail("cannot %s: %s", wrong, strerror(errno));
@@ -284,7 +296,7 @@ int main(int argc, char **argv)
     request = parse(argv);
     if (getpid() != 1) /* kill(-1) would reach everything else that runs here */
         fail("this program runs only as pid 1 of a sandbox (bwrap --as-pid-1)");
-    keep_only(request.lease_fd);
+    request.held_end = keep_only(request.lease_fd, request.held_fd);
     inherited = watch(&watched);
     protect(request.filter);
 

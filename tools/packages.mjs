@@ -22,7 +22,25 @@ export const packages = {
   /** For `npm run package`, beside `build`. */
   package: ["binutils", "dpkg-dev", "lintian", "mandoc"],
   /** For `npm test` and `npm run bench`. */
-  test: ["attr", "e2fsprogs", "fish", "hyperfine", "procps", "strace", "systemd", "tmux", "zsh"],
+  test: [
+    "attr",
+    "e2fsprogs",
+    "fish",
+    "hyperfine",
+    "procps",
+    "pulseaudio",
+    "pulseaudio-utils",
+    "strace",
+    "systemd",
+    "tmux",
+    "x11-apps",
+    "x11-utils",
+    "x11-xserver-utils",
+    "xauth",
+    "xdotool",
+    "xvfb",
+    "zsh",
+  ],
 };
 
 /** For `npm run package -- --arch ARCH`, beside `build` and `package`. */

@@ -35,7 +35,8 @@ async function installPackages(names) {
   const wanted = [...new Set(names)].sort();
   const missing = missingPackages(wanted);
   if (missing.length === 0) return;
-  const command = ["apt-get", "install", "-y", "--no-install-recommends", ...missing];
+  // Debian's pipewire-audio conflicts with pulseaudio: nobody's desktop is to change for a test.
+  const command = ["apt-get", "install", "-y", "--no-install-recommends", "--no-remove", ...missing];
   if (process.getuid() !== 0) {
     throw new NotPrepared(
       `cannot go on: these Debian packages are missing, and only root can install them: ${missing.join(" ")}\n` +

@@ -43,10 +43,14 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     request.capabilities === undefined
       ? usualPrivileges
       : (await import("../capabilities.ts")).choosePrivileges(request.capabilities, usualCapabilities);
+  const session =
+    request.screen || request.sound
+      ? await (await import("../session/session.ts")).probeSession(request, context)
+      : undefined;
   const ask = leaseAsk(request, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
   const early = ask && engine && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
-  const facts = probeHost(request, context.libc, context.environment);
+  const facts = probeHost(request, context.libc, context.environment, session);
   const container = engine ? undefined : await probeContainer(request, facts);
   if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
   const { root: bare, identity } = ask
@@ -67,11 +71,19 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     {
       program: facts.engine,
       argv,
-      descriptors: [root.lease, root.userns, filter].filter((fd) => fd !== undefined),
+      descriptors: descriptorsOf(spec),
       foreground: facts.foreground,
       descriptorLimit: facts.descriptorLimit,
     },
     context.libc,
+  );
+}
+
+/** Those that the engine and what it starts are told of. */
+function descriptorsOf({ userns, init, mounts }: LaunchSpec): number[] {
+  const data = mounts.map((mount) => (mount.kind === "data" ? mount.descriptor : undefined));
+  return [userns, init.leaseDescriptor, init.heldDescriptor, init.filterDescriptor, ...data].filter(
+    (fd) => fd !== undefined,
   );
 }
 

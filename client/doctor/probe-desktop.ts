@@ -1,38 +1,39 @@
 /** Whether the session has X, Wayland and PulseAudio, by connecting to each. */
-import { lstatSync } from "node:fs";
 import { connect } from "node:net";
+import { parseDisplay, socketOf } from "../desktop/display.ts";
+import { soundServers } from "../desktop/sound-server.ts";
+import type { Environment } from "../options.ts";
+import { findSoundServer } from "../session/find-sound.ts";
 import type { DesktopSocket } from "./facts.ts";
 
-export async function probeDesktop(
-  environment: Readonly<Record<string, string | undefined>>,
-  uid: number,
-): Promise<readonly DesktopSocket[]> {
+export async function probeDesktop(environment: Environment, uid: number): Promise<readonly DesktopSocket[]> {
+  const { DISPLAY: name, WAYLAND_DISPLAY: wayland } = environment;
+  const display = name ? parseDisplay(name) : undefined;
   const runtime = environment.XDG_RUNTIME_DIR ?? `/run/user/${uid}`;
-  const { DISPLAY: display, WAYLAND_DISPLAY: wayland, PULSE_SERVER: server } = environment;
-  const screen = /^(?:unix)?:(\d+)/.exec(display ?? "")?.[1];
-  const pulse = `${runtime}/pulse/native`;
   const sockets: Omit<DesktopSocket, "answers">[] = [
-    { name: "x11", variable: display && "DISPLAY", path: screen && `/tmp/.X11-unix/X${screen}` },
+    {
+      name: "x11",
+      variable: name && "DISPLAY",
+      path: display?.host === undefined ? display && socketOf(display) : undefined,
+    },
     {
       name: "wayland",
       variable: wayland && "WAYLAND_DISPLAY",
       path: wayland && (wayland.startsWith("/") ? wayland : `${runtime}/${wayland}`),
     },
-    server
-      ? { name: "pulse", variable: "PULSE_SERVER", path: /^(?:unix:)?(\/.*)$/.exec(server)?.[1] }
-      : { name: "pulse", variable: isSocket(pulse) ? "XDG_RUNTIME_DIR" : undefined, path: pulse },
+    sound(environment, uid),
   ];
   return Promise.all(
     sockets.map(async (socket) => ({ ...socket, answers: socket.path !== undefined && (await answers(socket.path)) })),
   );
 }
 
-function isSocket(path: string): boolean {
-  try {
-    return lstatSync(path).isSocket();
-  } catch {
-    return false; // absent, or another user's
-  }
+function sound(environment: Environment, uid: number): Omit<DesktopSocket, "answers"> {
+  const servers = soundServers(environment, uid) ?? [];
+  const named = environment.PULSE_SERVER !== undefined;
+  const server = findSoundServer(servers) ?? (named ? servers[0] : undefined);
+  const path = server?.kind === "socket" ? server.path : undefined;
+  return { name: "pulse", variable: named ? "PULSE_SERVER" : path && "XDG_RUNTIME_DIR", path };
 }
 
 function answers(path: string): Promise<boolean> {

@@ -226,6 +226,11 @@ const table = {
     (d) => `cannot run with the engine 'lxc': ${d.wrong}`,
     (d) => d.mend,
   ),
+  "cannot-share": entry<{ what: string; wrong: string; mend: string }>(
+    500,
+    (d) => `cannot share ${d.what}: ${d.wrong}`,
+    (d) => d.mend,
+  ),
   "bad-filter": entry<{ file: string; wrong: string }>(
     400,
     (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,

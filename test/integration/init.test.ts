@@ -167,8 +167,8 @@ describe("refuses, with 125 and one sentence,", () => {
     [["--capabilities", "0x1", "--", "true"], '--capabilities needs a hexadecimal mask, not "0x1"'],
     [["--capabilities"], '--capabilities needs a hexadecimal mask, not ""'],
     [["--capabilities", "fffffffffffffffff", "--", "true"], "--capabilities needs a hexadecimal mask, not"],
-    [["--lease-fd", "3", "--", "true"], "cannot keep the lease's descriptor 3: Bad file descriptor"],
-    [["--lease-fd", "9", "--", "true"], "cannot keep the lease's descriptor 9: Bad file descriptor"],
+    [["--lease-fd", "3", "--", "true"], "cannot keep the descriptor 3: Bad file descriptor"],
+    [["--lease-fd", "9", "--", "true"], "cannot keep the descriptor 9: Bad file descriptor"],
   ])("%j", (args, sentence) => {
     const { code, out, err } = run(underInit(...args));
     expect({ code, out }).toEqual({ code: 125, out: "" });

@@ -28,6 +28,8 @@ export interface WorldOptions {
   readonly config?: string;
   /** Ready clones of the template; 3 if not given. */
   readonly size?: number;
+  /** Where all of it is made; /tmp if not given. */
+  readonly parent?: string;
   /** Where the runtime directory is made; with the rest if not given. /run is a tmpfs on most hosts. */
   readonly runtimeParent?: string;
   /** Of the daemon, beside what every program here gets. */
@@ -43,7 +45,7 @@ export type World = Awaited<ReturnType<typeof createWorld>>;
 const pool = process.env.ISOLATE_TEST_ZPOOL;
 
 export async function createWorld(options: WorldOptions = {}) {
-  const directory = mkdtempSync(join(tmpdir(), "isolate-"));
+  const directory = mkdtempSync(join(options.parent ?? tmpdir(), "isolate-"));
   const at = (name: string): string => join(directory, name);
   const parent = pool ? `${pool}/${directory.slice(directory.lastIndexOf("/") + 1)}` : undefined;
   const template = parent ? `${parent}/debian` : "debian";

@@ -1,5 +1,5 @@
 /** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
-import type { OptionDefinition } from "../../client/arguments.ts";
+import { type OptionDefinition, wordValues } from "../../client/arguments.ts";
 import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/cli.ts";
 import { engineNames } from "../../engines/capabilities.ts";
 
@@ -21,6 +21,9 @@ function kindOf(value: string): Kind {
 }
 
 const spellings = ({ short, long }: OptionDefinition): string[] => [...(short ? [`-${short}`] : []), `--${long}`];
+/** What may follow `=` and nothing else: `[=this|that]`. */
+const attachedChoices = ({ values }: OptionDefinition): string[] =>
+  values.flatMap((value) => (value.startsWith("[=") ? value.slice(2, -1).split("|") : []));
 const firstWords = [...new Set(all.map(({ words }) => words[0]))];
 const secondWords = (first: string): string[] =>
   all.flatMap(({ words }) => (words[0] === first && words[1] !== undefined ? [words[1]] : []));
@@ -45,7 +48,7 @@ const bashReply: Readonly<Record<Kind, string>> = {
 /** For a `case` over what option is being given its value; `$wanted` counts the words that belong to it. */
 function bashValues(definitions: readonly OptionDefinition[]): string {
   return definitions
-    .filter(({ values }) => values.length > 0)
+    .filter((option) => wordValues(option).length > 0)
     .map((option) => `${spellings(option).join("|")}) ${bashReply[kindOf(option.values[0] ?? "")]}; return ;;`)
     .join("\n            ");
 }
@@ -70,11 +73,17 @@ function bashCommand(command: CommandDefinition): string {
             return ;;`;
 }
 
+/** bash breaks words at `=`, so what may follow it is offered with its option. */
+const bashWords = (option: OptionDefinition): string[] => [
+  ...spellings(option),
+  ...attachedChoices(option).map((choice) => `--${option.long}=${choice}`),
+];
+
 /** Option words that take a value, so that the value is not taken for an operand. */
 const valued = [
   ...new Set(
     [...shownOptions, ...all.flatMap((one) => one.options)]
-      .filter(({ values }) => values.length > 0)
+      .filter((option) => wordValues(option).length > 0)
       .flatMap(spellings),
   ),
 ];
@@ -131,7 +140,7 @@ ${firstWords
             ${bashValues(shownOptions)}
     esac
     if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "${shownOptions.flatMap(spellings).join(" ")}" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "${shownOptions.flatMap(bashWords).join(" ")}" -- "$current")
     elif [[ -n $rooted ]]; then
         ${bashReply.commands}
     else
@@ -158,16 +167,16 @@ const zshAction: Readonly<Record<Kind, string>> = {
 const zshText = (text: string): string => text.replace(/[[\]:\\]/g, "\\$&");
 
 function zshOption(option: OptionDefinition): string {
-  const { values, repeatable, about } = option;
+  const { repeatable, about } = option;
   const names = spellings(option);
-  const actions = values
+  const actions = wordValues(option)
     .map((value) => `${value.startsWith("[") ? "::" : ":"}${zshText(value)}:${zshAction[kindOf(value)]}`)
     .join("");
-  const spec = (name: string): string => {
-    const excluded = repeatable ? "*" : `(${names.join(" ")})`;
-    return quoted(`${excluded}${name}[${zshText(about)}]${actions}`);
-  };
-  return names.map(spec).join(" ");
+  const excluded = repeatable ? "*" : `(${names.join(" ")})`;
+  const spec = (name: string, more = actions): string => quoted(`${excluded}${name}[${zshText(about)}]${more}`);
+  const attached = attachedChoices(option);
+  if (attached.length === 0) return names.map((name) => spec(name)).join(" ");
+  return [...names.map((name) => spec(name)), spec(`--${option.long}=-`, `:value:(${attached.join(" ")})`)].join(" ");
 }
 
 function zshCommand(command: CommandDefinition): string {
@@ -260,16 +269,18 @@ const fishList: Readonly<Record<Kind, string | undefined>> = {
 };
 
 function fishOption(option: OptionDefinition, condition: string): string {
-  const { short, long, values, about } = option;
+  const { short, long, about } = option;
   const words = ["complete -c isolate", "-n", quoted(condition)];
   if (short) words.push("-s", short);
   words.push("-l", long, "-d", quoted(about));
-  const [value] = values;
+  const [value] = wordValues(option);
   if (value !== undefined) {
     const choices = fishList[kindOf(value)];
     if (choices === undefined) words.push("-r", "-F");
     else words.push("-x", ...(choices === "" ? [] : ["-a", quoted(choices)]));
   }
+  const attached = attachedChoices(option);
+  if (attached.length > 0) words.push("-f", "-a", quoted(attached.join(" ")));
   return words.join(" ");
 }
 

@@ -35,6 +35,8 @@ describe("a run", () => {
         variables: {},
         workingDirectory: "/",
         network: "none",
+        screen: undefined,
+        sound: false,
         seccomp: { kind: "default" },
         noNewUserns: false,
         readOnly: false,
@@ -265,4 +267,27 @@ test("template edit takes what shapes a run, ends its options at the template, a
     command: ["apt-get", "-y", "--quiet", "upgrade"],
   });
   expect(edit("template edit t")).toMatchObject({ command: ["/bin/sh"], network: "none" });
+});
+
+describe("screen and sound", () => {
+  test("-1 and -2 are switches, and may stand in a cluster", () => {
+    expect(run("-z T true")).toMatchObject({ screen: undefined, sound: false });
+    expect(run("-1 -z T true")).toMatchObject({ screen: "trusted", sound: false, command: ["true"] });
+    expect(run("-12nz T true")).toMatchObject({ screen: "trusted", sound: true, network: "host" });
+    expect(run("--x11 --pulse -z T true")).toEqual(run("-1 -2 -z T true"));
+  });
+
+  test("the kind of screen is given after = and never as a word of its own", () => {
+    expect(run("--x11=untrusted -z T true").screen).toBe("untrusted");
+    expect(run("-z T --x11 untrusted")).toMatchObject({ screen: "trusted", command: ["untrusted"] });
+    for (const wrong of ["--x11=", "--x11=trust", "--x11=untrusted -1", "-1 -1", "-1=untrusted"])
+      expect(refusal(`-z T ${wrong} true`).code).toBe("usage");
+    expect(refusal("-z T --pulse=x true").code).toBe("usage");
+  });
+
+  test.each(["-1", "--x11=untrusted", "-2"])("%s is bwrap's alone", (option) => {
+    for (const engine of ["chroot", "lxc"]) {
+      expect(refusal(`-z T -e ${engine} ${option} true`).message).toContain(`the engine '${engine}' cannot honour`);
+    }
+  });
 });

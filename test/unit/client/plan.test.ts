@@ -11,6 +11,8 @@ const request: RunRequest = {
   variables: {},
   workingDirectory: "/",
   network: "none",
+  screen: undefined,
+  sound: false,
   seccomp: { kind: "default" },
   noNewUserns: false,
   readOnly: false,
@@ -29,6 +31,7 @@ const facts: HostFacts = {
   foreground: false,
   resolvConf: "/run/resolv.conf",
   descriptorLimit: 1024,
+  session: undefined,
   environment: {},
   sources: [],
   directory: undefined,
@@ -330,4 +333,52 @@ describe("a root that is not one", () => {
       mode: 0o755,
     });
   });
+});
+
+describe("what the session shows", () => {
+  const session = {
+    mounts: [
+      { kind: "bind", from: "/tmp/.X11-unix/X0", source: "file", to: "/tmp/.X11-unix/X0", readOnly: true },
+      { kind: "data", descriptor: 9, to: "/dev/isolate-xauthority" },
+    ],
+    environment: { DISPLAY: ":0", XAUTHORITY: "/dev/isolate-xauthority" },
+    held: 8,
+  } as const;
+
+  test("is in the engine's own /tmp and /dev, and nothing of it in the root", () => {
+    const { mounts, environment, init } = planned({ facts: { session } });
+    expect(mounts).toEqual([...tmpfs, { kind: "directory", to: "/tmp/.X11-unix" }, ...session.mounts]);
+    expect(environment).toMatchObject(session.environment);
+    expect(init.heldDescriptor).toBe(8);
+  });
+
+  test("follows a /tmp that is a link", () => {
+    const { mounts } = planned({
+      facts: { session },
+      entries: { "/view/tmp": "-> var/tmp", "/view/var": "d", "/view/var/tmp": "d" },
+    });
+    expect(mounts).toContainEqual({ ...session.mounts[0], to: "/var/tmp/.X11-unix/X0" });
+  });
+
+  test("-v has the last word", () => {
+    const { environment } = planned({ facts: { session }, request: { variables: { DISPLAY: ":5" } } });
+    expect(environment).toMatchObject({ DISPLAY: ":5", XAUTHORITY: "/dev/isolate-xauthority" });
+  });
+
+  test.each(["/tmp", "/tmp/.X11-unix", "/tmp/.X11-unix/X0"])("a bind to %s would cover it", (to) => {
+    const it = bound(to);
+    const { code, message } = refusal({ ...it, facts: { ...it.facts, session } });
+    expect([code, message]).toEqual([
+      "bad-bind",
+      expect.stringContaining("/tmp/.X11-unix/X0, which -1 or -2 puts there"),
+    ]);
+    expect(() => planned({ ...bound("/tmp/x"), facts: { ...bound("/tmp/x").facts, session } })).not.toThrow();
+  });
+
+  test.each(["/dev/isolate-xauthority", "/dev/isolate-pulse", "/dev/isolate-pulse-cookie"])(
+    "%s is not for binds",
+    (to) => {
+      expect(refusal(bound(to, { from: "/file" })).code).toBe("bad-bind");
+    },
+  );
 });

@@ -20,6 +20,7 @@ const leased: LaunchSpec = {
   init: {
     path: "/usr/lib/isolate/isolate-init",
     leaseDescriptor: 4,
+    heldDescriptor: undefined,
     foreground: true,
     filter: "default",
     filterDescriptor: undefined,
@@ -60,6 +61,14 @@ const golden = [
 ];
 
 describe("bwrap", () => {
+  test("data comes from a descriptor, and what is held goes to the init", () => {
+    const mounts = [{ kind: "data", descriptor: 9, to: "/dev/isolate-xauthority" }] as const;
+    const { argv } = bwrap({ ...leased, mounts, init: { ...leased.init, heldDescriptor: 8, foreground: false } });
+    const line = argv.join(" ");
+    expect(line).toContain(" --perms 0644 --bind-data 9 /dev/isolate-xauthority ");
+    expect(line).toContain(" -- /dev/isolate-init --lease-fd 4 --hold-fd 8 -- sh ");
+  });
+
   test("a leased clone", () => {
     expect(bwrap(leased)).toEqual({ program: "bwrap", argv: golden });
   });
@@ -75,6 +84,7 @@ describe("bwrap", () => {
       init: {
         path: "/init",
         leaseDescriptor: undefined,
+        heldDescriptor: undefined,
         foreground: false,
         filter: "default",
         filterDescriptor: undefined,

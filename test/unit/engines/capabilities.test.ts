@@ -22,6 +22,8 @@ test("what each engine can", () => {
       "directories",
       "workingDirectory",
       "network",
+      "x11",
+      "audio",
       "seccomp",
       "privileges",
       "readOnly",

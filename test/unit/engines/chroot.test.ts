@@ -15,6 +15,7 @@ test("mounts and processes of its own, everything else the host's, and nothing o
     init: {
       path: "/tmp/2",
       leaseDescriptor: 4,
+      heldDescriptor: undefined,
       foreground: false,
       filter: "tty",
       filterDescriptor: 6,

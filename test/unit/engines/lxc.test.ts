@@ -20,6 +20,7 @@ const spec: LaunchSpec = {
   init: {
     path: "/lib/isolate-seccomp",
     leaseDescriptor: 4,
+    heldDescriptor: undefined,
     foreground: false,
     filter: "default",
     filterDescriptor: undefined,

@@ -1,0 +1,47 @@
+/** What the caller's session offers a sandbox, asked before anything is spent on the run. */
+
+import type { RunContext } from "../commands/run.ts";
+import { type Shown, together } from "../desktop/shown.ts";
+import type { Libc } from "../libc.ts";
+import type { Environment, RunRequest } from "../options.ts";
+
+export interface Session {
+  readonly environment: Environment;
+  readonly uid: number;
+  readonly libc: Libc;
+  /** What is not as safe as it could be. */
+  warn(sentence: string, hint: string): void;
+  /** Connects as the caller. */
+  connect(path: string): number;
+  /** Connects as somebody whom a server would know as little as it will know the sandbox. */
+  connectAsSandbox(path: string): number;
+}
+
+/** Nobody's: below what `own-userns.ts` and the daemon give to root's sandboxes. */
+const stranger = 0x6fff0000;
+
+/** Throws `cannot-share`. */
+export async function probeSession(
+  { screen, sound, network }: RunRequest,
+  { libc, environment, rootCalls, print }: Pick<RunContext, "libc" | "environment" | "rootCalls" | "print">,
+): Promise<Shown> {
+  const uid = process.getuid?.() ?? 0;
+  const connect = libc.connectUnix;
+  const session = { environment, uid, libc, warn: print.warn, connect, connectAsSandbox: connect };
+  if (uid === 0) {
+    const calls = await rootCalls();
+    session.connectAsSandbox = (path) => {
+      // The way to it may be closed to others.
+      const socket = libc.openPath(path);
+      try {
+        return calls.asUser(stranger, stranger, () => libc.connectUnix(`/proc/self/fd/${socket}`));
+      } finally {
+        libc.close(socket);
+      }
+    };
+  }
+  return together([
+    ...(screen ? [(await import("./screen.ts")).probeScreen(screen, network, session)] : []),
+    ...(sound ? [(await import("./sound.ts")).probeSound(network, session)] : []),
+  ]);
+}
