@@ -1,7 +1,20 @@
 // isolate-init as pid 1 of real bwrap sandboxes, run by an ordinary user: what its command, its starter and the holder of
 // the lease's other end notice.
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { once } from "node:events";
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -148,7 +161,7 @@ describe("exit code", () => {
 
 describe("refuses, with 125 and one sentence,", () => {
   const expected =
-    "expected [--lease-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]";
+    "expected [--lease-fd N] [--hold-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([
@@ -209,7 +222,14 @@ describe("refuses, with 125 and one sentence,", () => {
 });
 
 describe("the command", () => {
-  test.each([[[]], [["--lease-fd", "3"]], [["--lease-fd", "6"]]])("has descriptors 0, 1 and 2 only: %j", (options) => {
+  test.each([
+    [[]],
+    [["--lease-fd", "3"]],
+    [["--lease-fd", "6"]],
+    [["--hold-fd", "5"]],
+    [["--lease-fd", "4", "--hold-fd", "3"]],
+    [["--lease-fd", "3", "--hold-fd", "6", "--capabilities", "0"]],
+  ])("has descriptors 0, 1 and 2 only: %j", (options) => {
     const descriptors = [3, 4, 5, 6].map(() => openSync("/dev/null", "r"));
     expect(run(underInit(...options, "--", "/dev/try-syscall", "fds"), descriptors).out).toBe("0 1 2 OK\n");
     for (const descriptor of descriptors) closeSync(descriptor);
@@ -270,6 +290,33 @@ describe("the lease's descriptor", () => {
     const sandbox = await start('(trap "" TERM HUP; setsid sleep 60 &); echo ready; read line');
     sandbox.write("end\n");
     await sandbox.end();
+  });
+
+  test.each([
+    ["3", "4"],
+    ["4", "3"],
+    ["6", "4"],
+  ])("is held beside another: %s and %s", async (lease, held) => {
+    const files = ["a", "b", "c", "d"].map((name) => file(name, "", 0o600));
+    const descriptors = files.map((path) => openSync(path, "r"));
+    const [program = "", ...args] = underInit(
+      "--lease-fd",
+      lease,
+      "--hold-fd",
+      held,
+      "--",
+      ...sh("echo up; read line"),
+    );
+    const child = spawn(program, args, { env: environment, stdio: ["pipe", "pipe", "inherit", ...descriptors] });
+    for (const descriptor of descriptors) closeSync(descriptor);
+    started.push(() => child.kill("SIGKILL"));
+    await once(child.stdout as Socket, "data");
+    const [init = ""] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").split(" ");
+    const open = readdirSync(`/proc/${init}/fd`).map((name) => readlinkSync(`/proc/${init}/fd/${name}`));
+    const kept = [lease, held].map((descriptor) => files[Number(descriptor) - 3] ?? "");
+    expect(open.filter((path) => files.includes(path)).sort()).toEqual(kept.sort());
+    child.stdin?.end("\n");
+    await once(child, "exit");
   });
 
   test.each(["pidfd_getfd 1 3", "ptrace 1"])("cannot be had inside: %s", (call) => {
