@@ -41,6 +41,8 @@ export const packages = {
     "xvfb",
     "zsh",
   ],
+  /** What `npm run bench` compares with; `npm run bench -- --setup` installs it, and nothing needs it. */
+  peers: ["podman", "runc", "schroot", "systemd-container", "uidmap"],
 };
 
 /** For `npm run package -- --arch ARCH`, beside `build` and `package`. */
@@ -50,3 +52,5 @@ export const crossPackages = { arm64: ["g++-aarch64-linux-gnu", "qemu-user"] };
 export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 
 export const groupNames = Object.keys(packages);
+/** Without those that are installed only when they are named. */
+export const usualGroups = groupNames.filter((name) => name !== "peers");

@@ -5,7 +5,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { groupNames, packages } from "./packages.mjs";
+import { groupNames, packages, usualGroups } from "./packages.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const oldestNode = 20;
@@ -14,7 +14,7 @@ const oldestNode = 20;
 export class NotPrepared extends Error {}
 
 /** @param {{ groups?: readonly string[], more?: readonly string[] }} options groups of tools/packages.mjs, all of them by default; and single packages */
-export async function prepare({ groups = groupNames, more = [] } = {}) {
+export async function prepare({ groups = usualGroups, more = [] } = {}) {
   checkMachine();
   await installPackages([...groups.flatMap(packagesOf), ...more]);
   await installModules();

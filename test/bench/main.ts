@@ -1,102 +1,93 @@
 /**
  * `npm run bench`: the figures that the project holds itself to, in one run, on the storage of this machine. Commands
- * that are compared take turns, so that a machine whose speed drifts slows both. `--json` prints numbers only.
+ * that are compared take turns, so that a machine whose speed drifts slows both. README.md tells the options.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { debianTar } from "../support/debian-root.ts";
-import { must, root } from "../support/process.ts";
-import { program } from "../support/project.ts";
+import { finished, must, root } from "../support/process.ts";
+import { projectRoot } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
-import { type Figure, markdown, median } from "./figures.ts";
+import { type Figure, type Findings, markdown, median } from "./figures.ts";
+import { growth, memory } from "./growth.ts";
+import { idle } from "./idle.ts";
 import { listings } from "./listings.ts";
-import { timeRuns } from "./timing.ts";
+import { comparePeers } from "./peers.ts";
+import { ourRun, starts } from "./starts.ts";
+import { sustained } from "./sustained.ts";
+import { leaseTimes } from "./watch.ts";
 
-const rounds = Number(process.env.ISOLATE_BENCH_ROUNDS ?? 100);
+const { values: wanted } = parseArgs({
+  options: {
+    setup: { type: "boolean", default: false },
+    short: { type: "boolean", default: false },
+    sustained: { type: "boolean", default: false },
+    growth: { type: "boolean", default: false },
+    all: { type: "boolean", default: false },
+    json: { type: "string", default: join(projectRoot, "dist/bench.json") },
+  },
+});
+
 /** As /run is on an ordinary host. */
-const inMemory = "/dev/shm";
-const json = process.argv.includes("--json");
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const inMemory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+const rounds = Number(process.env.ISOLATE_BENCH_ROUNDS ?? (wanted.short ? 40 : 100));
+const begun = Date.now();
+const say = (line: string): void =>
+  void process.stderr.write(`${String(Math.round((Date.now() - begun) / 1000)).padStart(4)} s  ${line}\n`);
+
+/** Processes that wanted a processor, by the minute before. */
+const quiet = 0.3;
 
 async function main(): Promise<void> {
-  const bare = mkdtempSync(join(tmpdir(), "isolate-bench-"));
-  say("unpacking a plain root for the bare bwrap line, and starting a daemon of its own");
-  await must(["tar", "-C", bare, "-xf", await debianTar()]);
-  await must(["chown", "-R", `${alice.uid}:${alice.gid}`, bare]);
-  const world = await createWorld({ size: 20, ...(existsSync(inMemory) ? { runtimeParent: inMemory } : {}) });
+  const [load = 0] = loadavg();
+  if (load > quiet)
+    say(`this machine is not idle, its load is ${load.toFixed(1)}: read no millisecond of what follows`);
+  const directory = mkdtempSync(join(tmpdir(), "isolate-bench-"));
+  const plain = join(directory, "root");
+  const parts: Findings[] = [];
+  const add = (figures: readonly Figure[]): void => void parts.push({ figures, absent: [] });
   try {
-    const figures = [
-      ...(await starts(world, bare)),
-      await reclaim(world),
-      await leaseTime(world),
-      await memory(world),
-      ...(await listings(inMemory, say)),
-    ];
-    process.stdout.write(json ? `${JSON.stringify(figures, null, 2)}\n` : `${markdown(figures)}\n`);
+    say("unpacking a plain root for the bare bwrap line, and starting a daemon of its own");
+    await must(["chmod", "711", directory]);
+    await must(["mkdir", plain]);
+    await must(["tar", "-C", plain, "-xf", await debianTar()]);
+    await must(["chown", "-R", `${alice.uid}:${alice.gid}`, plain]);
+    if (wanted.all || !(wanted.sustained || wanted.growth)) parts.push(await usual(directory, plain));
+    if (wanted.all || wanted.sustained) add(await sustained({ runtimeParent: inMemory, runs: 2000, each: 640 }, say));
+    if (wanted.all || wanted.growth) {
+      const sizes = [10, 100, 1000, 5000];
+      add(await growth({ runtimeParent: inMemory, directory: plain, sizes, rounds: 300, leases: 10_000, say }));
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  const all = { figures: parts.flatMap(({ figures }) => figures), absent: parts.flatMap(({ absent }) => absent) };
+  const here = `${machine()}; load at the start ${load.toFixed(1)}`;
+  writeFileSync(wanted.json, `${JSON.stringify({ machine: here, ...all }, null, 2)}\n`);
+  process.stdout.write(`${here}\n\n${markdown(all)}\n`);
+  say(`the same as JSON: ${wanted.json}`);
+}
+
+/** What any bench measures; the short form leaves out what needs many clones. */
+async function usual(directory: string, plain: string): Promise<Findings> {
+  const world = await createWorld({ size: 20, runtimeParent: inMemory });
+  const figures: Figure[] = [];
+  try {
+    figures.push(...(await starts(world, plain, rounds, say)));
+    const peerRounds = Math.ceil(rounds / 5);
+    const peers = await comparePeers(ourRun(world), { root: plain, directory, rounds: peerRounds, say });
+    figures.push(...peers.figures, await reclaim(world), lease(world), ...(await idle(world)));
+    if (wanted.short) return { figures, absent: peers.absent };
+    const { code, stderr } = await world.isolate(["-r", world.template, "100"], { as: root, patience: 300_000 });
+    if (code !== 0) throw new Error(stderr);
+    figures.push(...memory(world, 100), ...(await listings(inMemory, say)));
+    return { figures, absent: peers.absent };
   } finally {
     await world.close();
-    rmSync(bare, { recursive: true, force: true });
   }
-}
-
-/** The same namespaces and binds as the client asks for, of a directory that exists already. */
-function bareLine(directory: string): string[] {
-  const namespaces = [
-    "--unshare-user",
-    "--unshare-ipc",
-    "--unshare-pid",
-    "--unshare-uts",
-    "--unshare-cgroup-try",
-    "--unshare-net",
-  ];
-  const tmpfs = ["/tmp", "/home", "/dev/shm"].flatMap((at) => ["--tmpfs", at]);
-  const mounts = ["--bind", directory, "/", "--proc", "/proc", "--dev", "/dev", ...tmpfs];
-  return ["bwrap", ...namespaces, ...mounts, "--chdir", "/", "true"];
-}
-
-/**
- * The page cache keeps a file that was read in one go in large pieces, and what was read fault by fault in single pages,
- * which map 2 ms slower. isolated.service reads the client at boot; so does this, after the cache has forgotten it.
- */
-async function readInOneGo(file: string): Promise<void> {
-  await must(["dd", `if=${file}`, "iflag=nocache", "count=0", "status=none"]);
-  await must(["dd", `if=${file}`, "of=/dev/null", "bs=1M", "status=none"]);
-}
-
-async function starts(world: World, directory: string): Promise<Figure[]> {
-  await readInOneGo(program("isolate"));
-  const ours = [program("isolate"), "-z", world.template, "true"];
-  const bare = bareLine(directory);
-  say(`${rounds} rounds of: ${ours.slice(1).join(" ")}, and of: ${bare.join(" ")}`);
-  const [isolate = [], bwrap = []] = await timeRuns([ours, bare], rounds, {
-    as: alice,
-    env: { ISOLATE_SOCKET: world.socket },
-  });
-  const command = `isolate -z ${world.template} true`;
-  return [
-    {
-      what: "a run against a bare bwrap line with the same namespaces and binds",
-      value: median(isolate) / median(bwrap),
-      unit: "times",
-      goal: 3,
-      command,
-    },
-    {
-      what: "a run, warm pool, unprivileged",
-      value: median(isolate),
-      unit: "ms",
-      goal: Number.POSITIVE_INFINITY,
-      command,
-    },
-    {
-      what: "the bare bwrap line",
-      value: median(bwrap),
-      unit: "ms",
-      goal: Number.POSITIVE_INFINITY,
-      command: bare.join(" ").replace(directory, "ROOT"),
-    },
-  ];
 }
 
 /** From the end of the sandbox's last process to a pool that is whole again. */
@@ -106,45 +97,44 @@ async function reclaim(world: World): Promise<Figure> {
     await world.settled();
     const child = world.begin(["-z", world.template, "sh", "-c", "echo up; exec sleep 1000"]);
     await new Promise((resolve) => child.stdout?.once("data", resolve));
-    const end = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
-    await end;
-    const begun = performance.now();
+    await finished(child);
+    const ended = performance.now();
     await world.settled();
-    times.push(performance.now() - begun);
+    times.push(performance.now() - ended);
   }
   return {
     what: "clone reclaimed and pool full again after kill -9",
     value: median(times) / 1000,
     unit: "s",
-    goal: 1,
+    goal: { atMost: 1 },
     command: "isolate pool, asked again and again",
   };
 }
 
-async function leaseTime(world: World): Promise<Figure> {
-  const times = [...world.log().matchAll(/"ms":([0-9.]+),"msg":"leased"/g)].map(([, ms]) => Number(ms));
+function lease(world: World): Figure {
+  const times = leaseTimes(world);
   return {
-    what: `a lease, server side (${times.length} of them)`,
+    what: `a lease, server side, p50 of ${times.length}`,
     value: median(times),
     unit: "ms",
-    goal: 2,
+    goal: { atMost: 0.7 },
     command: 'log_level = "debug"',
   };
 }
 
-async function memory(world: World): Promise<Figure> {
-  const { code, stderr } = await world.isolate(["-r", world.template, "100"], { as: root, patience: 300_000 });
-  if (code !== 0) throw new Error(stderr);
-  const status = readFileSync(`/proc/${world.daemonPid()}/status`, "utf8");
-  const kilobytes = Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]);
-  return {
-    what: "daemon's resident memory with 100 ready clones",
-    value: kilobytes / 1024,
-    unit: "MB",
-    goal: 120,
-    command: `isolate -r ${world.template} 100; grep VmRSS /proc/PID/status`,
-  };
+function machine(): string {
+  const told = (program: string, ...args: string[]): string => execFileSync(program, args, { encoding: "utf8" }).trim();
+  return [
+    told("uname", "-srm"),
+    `${told("nproc")} processors`,
+    told("bwrap", "--version"),
+    `node ${process.version}`,
+  ].join(", ");
 }
 
-await main();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+
+if (wanted.setup) {
+  execFileSync(process.execPath, [join(projectRoot, "tools/prepare.mjs"), "peers"], { stdio: "inherit" });
+} else await main();

@@ -1,35 +1,115 @@
-/** Times whole processes by turns. The processes are started by a small program that does nothing else meanwhile. */
-import { spawnSync } from "node:child_process";
+/**
+ * Times whole processes. They are started by small programs that do nothing else meanwhile, one for each command, so that
+ * commands of different users can be compared.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { asUser, type RunOptions, root } from "../support/process.ts";
 
 const warmUps = 3;
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface Timed extends Pick<RunOptions, "as" | "env"> {
+  readonly words: readonly string[];
+  /** Files to be open for reading in the command, by the number of the descriptor. */
+  readonly open?: Readonly<Record<number, string>>;
+}
+
+/** Runs its command once for each line of standard input. */
+const stopwatch = `
+import json,os,subprocess,sys,time
+words,files=json.loads(sys.argv[1]),json.loads(sys.argv[2])
+for number,path in files.items():
+  os.dup2(os.open(path,os.O_RDONLY),int(number))
+keep=[int(number) for number in files]
+for line in sys.stdin:
+  begun=time.perf_counter()
+  code=subprocess.call(words,stdin=subprocess.DEVNULL,stdout=subprocess.DEVNULL,pass_fds=keep)
+  end=time.perf_counter()
+  if code: sys.exit('%s ended with %d'%(words,code))
+  print((end-begun)*1000,flush=True)
+`;
 
 /** Milliseconds of each round for each command; the commands of a round take turns. Throws when one does not end with 0. */
-export async function timeRuns(
-  commands: readonly (readonly string[])[],
-  rounds: number,
-  options: RunOptions,
-): Promise<number[][]> {
-  const python = [
-    "import json,subprocess,sys,time",
-    "commands,rounds=json.loads(sys.argv[1]),int(sys.argv[2])",
-    "times=[[] for _ in commands]",
-    "for round in range(rounds):",
-    "  for command,taken in zip(commands,times):",
-    "    begun=time.perf_counter(); code=subprocess.call(command,stdout=subprocess.DEVNULL); end=time.perf_counter()",
-    "    if code: sys.exit('%s ended with %d'%(command,code))",
-    "    taken.append((end-begun)*1000)",
-    "print(json.dumps(times))",
-  ].join("\n");
-  const [program = "", ...args] = asUser(options.as ?? root, [
-    "python3",
-    "-c",
-    python,
-    JSON.stringify(commands),
-    String(rounds + warmUps),
-  ]);
-  const env = { PATH: "/usr/local/bin:/usr/bin:/bin", ...options.env };
-  const { stdout, stderr, status } = spawnSync(program, args, { encoding: "utf8", env, cwd: "/" });
-  if (status !== 0) throw new Error(stderr);
-  return (JSON.parse(stdout) as number[][]).map((times) => times.slice(warmUps));
+export async function timeRuns(commands: readonly Timed[], rounds: number): Promise<number[][]> {
+  const watches = commands.map(startWatch);
+  const times: number[][] = commands.map(() => []);
+  try {
+    for (let round = -warmUps; round < rounds; round++) {
+      for (const [index, watch] of watches.entries()) {
+        const taken = await watch.time();
+        if (round >= 0) times[index]?.push(taken);
+      }
+    }
+    return times;
+  } finally {
+    for (const watch of watches) watch.end();
+  }
+}
+
+function startWatch({ words, as = root, env = {}, open = {} }: Timed) {
+  const python = ["python3", "-c", stopwatch, JSON.stringify(words), JSON.stringify(open)];
+  const [program = "", ...args] = asUser(as, python);
+  const child = spawn(program, args, { env: { PATH, ...env }, cwd: "/", stdio: "pipe" });
+  let complaints = "";
+  child.stderr.on("data", (data: Buffer) => {
+    complaints = (complaints + data).slice(-2000);
+  });
+  child.stdin.on("error", () => undefined); // it has ended: its lines say so
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async time(): Promise<number> {
+      child.stdin.write("\n");
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`${words.join(" ")}: ${complaints}`);
+      return Number(value);
+    },
+    end: (): void => void child.stdin.end(),
+  };
+}
+
+export interface Crowd {
+  /** From the first start to the last end. */
+  readonly seconds: number;
+  /** How many did not end with 0. */
+  readonly failed: number;
+  /** Of each run. */
+  readonly milliseconds: readonly number[];
+}
+
+/** Starts the next one whenever one has ended. */
+const crowdScript = `
+import json,os,sys,time
+words,runs,parallel=json.loads(sys.argv[1]),int(sys.argv[2]),int(sys.argv[3])
+null=os.open('/dev/null',os.O_RDWR)
+actions=[(os.POSIX_SPAWN_DUP2,null,0),(os.POSIX_SPAWN_DUP2,null,1)]
+begun,taken,failed,left={},[],0,runs
+start=time.perf_counter()
+while left or begun:
+  while left and len(begun)<parallel:
+    at=time.perf_counter(); begun[os.posix_spawnp(words[0],words,os.environ,file_actions=actions)]=at; left-=1
+  pid,status=os.wait()
+  taken.append((time.perf_counter()-begun.pop(pid))*1000)
+  if status: failed+=1
+print(json.dumps({'seconds':time.perf_counter()-start,'failed':failed,'milliseconds':taken}))
+`;
+
+/** That many runs of a command, so many of them at a time. */
+export async function crowd({ words, as = root, env = {} }: Timed, runs: number, parallel: number): Promise<Crowd> {
+  const python = ["python3", "-c", crowdScript, JSON.stringify(words), String(runs), String(parallel)];
+  const [program = "", ...args] = asUser(as, python);
+  const child = spawn(program, args, { env: { PATH, ...env }, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  let complaints = "";
+  child.stdout.on("data", (data: Buffer) => {
+    output += data;
+  });
+  child.stderr.on("data", (data: Buffer) => {
+    complaints = (complaints + data).slice(-2000);
+  });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  if (code !== 0) throw new Error(complaints);
+  const result = JSON.parse(output) as Crowd;
+  if (result.failed > 0) process.stderr.write(complaints);
+  return result;
 }

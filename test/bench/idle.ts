@@ -1,0 +1,37 @@
+/** What a sandbox that waits costs beside its command. */
+import { eventually, finished } from "../support/process.ts";
+import type { World } from "../support/world.ts";
+import type { Figure } from "./figures.ts";
+import { descendants, memoryOf, nameOf } from "./watch.ts";
+
+export async function idle(world: World): Promise<Figure[]> {
+  const child = world.begin(["-z", world.template, "sleep", "100000"]);
+  try {
+    const pid = child.pid ?? 0;
+    const below = await eventually("the command runs", () => {
+      const all = descendants(pid);
+      return all.some((one) => nameOf(one) === "sleep") ? all : null;
+    });
+    const besides = [pid, ...below].filter((one) => nameOf(one) !== "sleep");
+    const names = besides.map(nameOf).join(", ");
+    return [
+      {
+        what: `processes beside the command in a sandbox that waits: ${names}`,
+        value: besides.length,
+        unit: "",
+        command: "isolate -z T sleep 100000",
+      },
+      {
+        what: "their memory (PSS)",
+        value: besides.reduce((sum, one) => sum + memoryOf(one).proportional, 0),
+        unit: "MB",
+        goal: { atMost: 1 },
+        command: "grep Pss /proc/PID/smaps_rollup",
+      },
+    ];
+  } finally {
+    child.kill("SIGKILL");
+    await finished(child);
+    await world.settled();
+  }
+}

@@ -1,0 +1,47 @@
+/** What a daemon or a process costs, as the kernel and the daemon's log tell. */
+import { readdirSync, readFileSync } from "node:fs";
+import type { World } from "../support/world.ts";
+
+/** Ticks of a second in /proc: proc_pid_stat(5). */
+const ticks = 100;
+
+/** Resident and proportional memory, in megabytes. */
+export function memoryOf(pid: number): { resident: number; proportional: number } {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const megabytes = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+([0-9]+) kB$`, "m").exec(text)?.[1]) / 1024;
+  return { resident: megabytes("Rss"), proportional: megabytes("Pss") };
+}
+
+/** Seconds of processor time that a process and the children it has waited for have used. */
+export function processorTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  // utime, stime, cutime, cstime: the 14th to the 17th field, of which two are before the name's end
+  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / ticks;
+}
+
+/** Seconds that all processors of this machine have been busy. */
+export function busyTime(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] =
+    readFileSync("/proc/stat", "utf8").split("\n")[0]?.trim().split(/\s+/).slice(1).map(Number) ?? [];
+  return (user + nice + system + irq + softirq) / ticks;
+}
+
+export function descendants(pid: number): number[] {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+  );
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+export const nameOf = (pid: number): string => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+
+/** Milliseconds from each lease's request to its answer, as logged since the log was that long. */
+export function leaseTimes(world: World, since = 0): number[] {
+  return [
+    ...world
+      .log()
+      .slice(since)
+      .matchAll(/"ms":([0-9.]+),"msg":"leased"/g),
+  ].map(([, ms]) => Number(ms));
+}
