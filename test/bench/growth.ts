@@ -33,7 +33,7 @@ interface Stage {
 /** A daemon with so many clones in its store is started anew. */
 const restartAt = 1000;
 /** From the stages up to this one the others are predicted. */
-const fitUpTo = 100;
+const fitUpTo = 1000;
 const patience = 1_800_000;
 
 export async function growth(options: GrowthOptions): Promise<Figure[]> {

@@ -12,13 +12,14 @@ export interface Line {
   readonly slope: number;
 }
 
-/** The straight line with the least squares. */
+/** The straight line with the least squares among those that do not fall: nothing gets cheaper by what is added. */
 export function fitLine(points: readonly Point[]): Line {
   const mean = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
   const middle = mean(points.map(({ at }) => at));
   const level = mean(points.map(({ value }) => value));
   const spread = points.reduce((sum, { at }) => sum + (at - middle) ** 2, 0);
-  const slope = points.reduce((sum, { at, value }) => sum + (at - middle) * (value - level), 0) / spread;
+  const tendency = points.reduce((sum, { at, value }) => sum + (at - middle) * (value - level), 0) / spread;
+  const slope = Math.max(tendency, 0);
   return { start: level - slope * middle, slope };
 }
 

@@ -16,6 +16,14 @@ test("a line through many points has the least squares", () => {
   expect(line.start).toBeCloseTo(0.2);
 });
 
+test("what falls by chance is taken for level", () => {
+  const line = fitLine([
+    { at: 10, value: 3 },
+    { at: 100, value: 1 },
+  ]);
+  expect(line).toEqual({ start: 2, slope: 0 });
+});
+
 test("runs take as long as one alone, until the processors are busy", () => {
   const load = { alone: 16, each: 8 };
   expect([1, 2, 4, 64].map((parallel) => runTime(load, parallel))).toEqual([16, 16, 32, 512]);
