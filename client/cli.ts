@@ -75,6 +75,12 @@ export const runOptions: readonly OptionDefinition[] = [
   { long: "cpus", values: ["N"], about: "no more processor time than N processors give, such as 0.5" },
   { long: "memory", values: ["SIZE"], about: "no more memory than SIZE, such as 512M or 2G" },
   { long: "pids", values: ["N"], about: "no more than N processes and threads" },
+  { short: "i", long: "ignore-interrupt", values: [], about: "ignore SIGINT (Ctrl-C), for the command too" },
+  {
+    long: "new-session",
+    values: [],
+    about: "a session of its own, which has no terminal; Ctrl-C and Ctrl-Z work all the same",
+  },
   { long: "wait", values: ["SECONDS"], about: "how long to wait for a clone when none is ready (default: 30)" },
 ];
 
@@ -92,6 +98,9 @@ export const poolOptions: readonly OptionDefinition[] = [
 /** The client's own, when it starts itself again to be held to limits: `scope.ts`. In no help. */
 export const inScope: OptionDefinition = { long: "in-scope", values: ["UNIT"], about: "" };
 
+/** The client's own, when another one has leased for it: `hooks.ts`. In no help. */
+export const leased: OptionDefinition = { long: "leased", values: ["JSON"], about: "" };
+
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
 
 /** What may stand before a command, as the help and the completions have it. */
@@ -102,7 +111,7 @@ export const shownOptions: readonly OptionDefinition[] = [
   ...everywhere,
   version,
 ];
-export const options: readonly OptionDefinition[] = [...shownOptions, inScope];
+export const options: readonly OptionDefinition[] = [...shownOptions, inScope, leased];
 
 export interface CommandDefinition {
   readonly words: readonly [string, string?];

@@ -28,8 +28,8 @@ export function probeHost(
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
     engine: findProgram(...programs[request.engine], libc),
-    init: findFirst(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc),
-    foreground: isForeground(libc),
+    init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc),
+    monitor: findOwn("isolate-monitor", libc),
     resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,
     environment,
     descriptorLimit: parentDescriptorLimit(libc),
@@ -70,19 +70,14 @@ function findProgram(program: string, debianPackage: string, libc: Libc): string
   return found;
 }
 
-/** The first program inside: beside the executable, or where the package puts it. */
-function findFirst(name: "isolate-init" | "isolate-seccomp", libc: Libc): string {
+/** A program of ours: beside the executable, or where the package puts it. */
+function findOwn(name: "isolate-init" | "isolate-monitor" | "isolate-seccomp", libc: Libc): string {
   const executable = realPath("/proc/self/exe", libc) ?? "";
   const beside = executable.slice(0, executable.lastIndexOf("/"));
   const looked = [beside, initDirectory].map((directory) => `${directory}/${name}`);
   const found = looked.find(libc.isExecutable);
   if (found !== undefined) return found;
   throw new IsolateError("missing-protection", { what: `${name} is not at ${looked.join(" or ")}` });
-}
-
-/** Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. */
-function isForeground(libc: Libc): boolean {
-  return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined) ?? false;
 }
 
 function findSource(bind: Bind, libc: Libc): Source {

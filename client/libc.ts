@@ -18,8 +18,8 @@ const numbers = {
   fcntl: { x64: 72, arm64: 25 },
   prlimit: { x64: 302, arm64: 261 },
   execve: { x64: 59, arm64: 221 },
+  pipe2: { x64: 293, arm64: 59 },
   keyctl: { x64: 250, arm64: 219 },
-  pidfd_open: everywhere(434),
   close_range: everywhere(436),
 } as const satisfies Numbers;
 
@@ -87,13 +87,11 @@ export function createLibc(call: SystemCall, architecture: string) {
       return attempt("ppoll", entry, 1, time, null, 0) > 0;
     },
 
-    /** pidfd_open(2): readable once that process has ended. Undefined where it is gone already. */
-    openProcess(pid: number): number | undefined {
-      const fd = attempt("pidfd_open", pid, 0);
-      if (fd >= 0) return fd;
-      const error = failure("pidfd_open", fd);
-      if (error.errno === "ESRCH") return undefined;
-      throw error;
+    /** The end to read from, and the end to write to. */
+    pipe(): readonly [number, number] {
+      const ends = new Int32Array(2);
+      checked("pipe2", ends, 0);
+      return [ends[0] ?? -1, ends[1] ?? -1];
     },
 
     close: (fd: number): void => void attempt("close", fd),

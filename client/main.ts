@@ -10,7 +10,6 @@ import { keeperWord } from "./lxc/protocol.ts";
 import { readIntent } from "./options.ts";
 import { createPrint, type Output } from "./print.ts";
 import { Refusal } from "./refusal.ts";
-import { wakeWord } from "./wake-word.ts";
 
 const output: Output = {
   write: writeAll,
@@ -24,10 +23,6 @@ async function main(words: readonly string[]): Promise<void> {
   let print = createPrint(output);
   try {
     if (words[0] === keeperWord) return await (await import("./lxc/keeper.ts")).keep();
-    if (words[0] === wakeWord) {
-      const { wakeAfter } = await import("./wake.ts");
-      return wakeAfter(words.slice(1), createLibc(await loadSystemCall(), process.arch));
-    }
     const intent = readIntent(words, process.env);
     print = print.as(intent.verbosity);
     switch (intent.kind) {

@@ -1,6 +1,6 @@
 /**
  * Flags and environment to what is wanted. Pure: nothing is looked up. Of the environment only `ISOLATE_SOCKET` counts,
- * `DISABLE_SECCOMP_WRAPPER`, and for the lxc engine what `limits.ts` reads.
+ * `DISABLE_SECCOMP_WRAPPER`, the hooks, and for the lxc engine what `limits.ts` reads.
  */
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import { defaultSocket } from "../daemon/protocol/socket.ts";
@@ -13,6 +13,7 @@ import {
   firstLacking,
   isEngineName,
 } from "../engines/capabilities.ts";
+import type { Hooks } from "../engines/monitor.ts";
 import type { Limits } from "../engines/spec.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
 import type { CapabilityChanges } from "./capabilities.ts";
@@ -53,6 +54,13 @@ export interface RunRequest {
   readonly readOnly: boolean;
   /** Undefined: the usual ones. */
   readonly capabilities: CapabilityChanges | undefined;
+  /** SIGINT is ignored, by the command too until it says otherwise. */
+  readonly ignoreInterrupt: boolean;
+  readonly newSession: boolean;
+  /** Undefined: there are none. */
+  readonly hooks: Hooks | undefined;
+  /** What a client that runs hooks, or another that has to stay, has leased for this one: `hooks.ts`. */
+  readonly leased: string | undefined;
   readonly limits: Limits;
   /** The unit of systemd's in which this process is held to them already. */
   readonly scope: string | undefined;
@@ -272,6 +280,10 @@ function readInside(
       parsed.has("cap-add") || parsed.has("cap-drop")
         ? { add: parsed.values("cap-add"), drop: parsed.values("cap-drop") }
         : undefined,
+    ignoreInterrupt: parsed.has("ignore-interrupt"),
+    newSession: parsed.has("new-session"),
+    hooks: "edit" in what.root && what.root.edit ? undefined : readHooks(environment),
+    leased: parsed.value("leased"),
     limits: readLimits(parsed, environment, what.engine),
     scope: parsed.value("in-scope"),
     boot: what.engine === "lxc" ? readBoot(environment) : undefined,
@@ -291,6 +303,10 @@ function readSeccomp(given: string | undefined, { DISABLE_SECCOMP_WRAPPER: disab
   if (given === "default" || given === "tty" || given === "none") return { kind: given };
   if (given === "") throw usage("--seccomp is empty");
   return { kind: "file", path: given };
+}
+
+function readHooks({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post }: Environment): Hooks | undefined {
+  return pre || post ? { pre: pre || undefined, post: post || undefined } : undefined;
 }
 
 function readEngine(parsed: Parsed): EngineName {

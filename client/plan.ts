@@ -20,8 +20,8 @@ export interface HostFacts {
   readonly engine: string;
   /** `isolate-init`. */
   readonly init: string;
-  /** We are the terminal's foreground job. */
-  readonly foreground: boolean;
+  /** `isolate-monitor`. */
+  readonly monitor: string;
   readonly resolvConf: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Soft limit of descriptors to leave behind. */
@@ -41,6 +41,8 @@ export interface Root {
   readonly name: string;
   readonly userns: number | undefined;
   readonly lease: number | undefined;
+  /** From which isolate-init reads what the monitor says; undefined: the engine has none. */
+  readonly monitor: number | undefined;
   /** From which a compiled filter can be read. */
   readonly filter: number | undefined;
   readonly privileges: Privileges;
@@ -180,12 +182,15 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
       path: facts.init,
       leaseDescriptor: root.lease,
       heldDescriptor: facts.session?.held,
-      foreground: facts.foreground,
+      monitorDescriptor: root.monitor,
       filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
       filterDescriptor: root.filter,
       noNewUserns: request.noNewUserns,
       innerCapabilities: root.privileges.inner,
     },
+    monitor: facts.monitor,
+    newSession: request.newSession,
+    ignoreInterrupt: request.ignoreInterrupt,
     command: request.command,
   };
 }

@@ -39,7 +39,7 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
     mount.kind === "bind" ? { ...mount, from: staged(mount.from, mount.readOnly) } : mount,
   );
   const init = { ...spec.init, path: staged(spec.init.path) };
-  return { trees, spec: { ...spec, root, mounts, init } };
+  return { trees, spec: { ...spec, root, mounts, init, monitor: staged(spec.monitor) } };
 }
 
 /** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */

@@ -6,6 +6,7 @@
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { Limits } from "../engines/spec.ts";
 import { inScope } from "./cli.ts";
+import { environmentList } from "./launch.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import { cpuPeriod } from "./limits.ts";
@@ -17,6 +18,8 @@ export interface Again {
   readonly words: readonly string[];
   readonly environment: Environment;
   readonly uid: number;
+  /** That it is to have. */
+  readonly descriptors: readonly number[];
 }
 
 const systemdRun = "/usr/bin/systemd-run";
@@ -36,11 +39,8 @@ export function enterScope(limits: Limits, again: Again, libc: Libc): never {
   }
   const unit = `isolate-${process.pid}-${process.hrtime.bigint()}.scope`;
   const argv = [...scopeArguments(limits, unit, uid !== 0), "--", ...self, `--${inScope.long}`, unit, ...words];
-  libc.keepOnly([]);
-  const variables = Object.entries(environment).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${value}`],
-  );
-  return libc.execute(systemdRun, argv, variables);
+  libc.keepOnly(again.descriptors);
+  return libc.execute(systemdRun, argv, environmentList(environment));
 }
 
 /** systemd.resource-control(5). */

@@ -82,7 +82,7 @@ export function createAnswerReader(): AnswerReader {
     const end = pending.indexOf("\n");
     if (end < 0) return pending.length > maximumBody ? garbled("its grant does not end") : undefined;
     if (end !== pending.length - 1) return garbled("something follows its grant");
-    const grant = readGrant(pending.toString("utf8", 0, end));
+    const grant = readGrant(parseJson(pending.toString("utf8", 0, end)));
     return grant ? { kind: "granted", grant } : garbled("its grant cannot be understood");
   }
 
@@ -122,13 +122,17 @@ function header(lines: readonly string[], name: string): string | undefined {
     .trim();
 }
 
-function readGrant(text: string): Grant | undefined {
-  let value: Partial<Record<keyof Grant, unknown>> | null;
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(text) as typeof value;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** Undefined when it is none. */
+export function readGrant(parsed: unknown): Grant | undefined {
+  const value = parsed as Partial<Record<keyof Grant, unknown>> | null | undefined;
   if (typeof value !== "object" || value === null) return undefined;
   const { lease, template, snapshot, view, userns, uid, gid, onDemand } = value;
   if (!isName(lease) || !isName(template) || !isName(snapshot)) return undefined;

@@ -6,7 +6,7 @@ export const initPath = "/dev/isolate-init";
 
 /**
  * No `--die-with-parent`: it is bound to the thread that started us (prctl(2), PR_SET_PDEATHSIG), so a background job
- * would die with its shell. isolate-init watches bwrap instead.
+ * would die with its shell. isolate-init watches bwrap, and isolate-monitor, instead.
  */
 export function bwrap(spec: LaunchSpec): Invocation {
   const argv = [
@@ -42,6 +42,7 @@ export function inside(spec: LaunchSpec): string[] {
     "--cap-drop",
     "ALL",
     ...spec.capabilities.flatMap((capability) => ["--cap-add", capability]),
+    ...(spec.newSession ? ["--new-session"] : []),
     "--as-pid-1",
     "--",
     ...init(spec),
@@ -65,13 +66,13 @@ export function mount(it: Mount): string[] {
 }
 
 function init({ init, network }: LaunchSpec): string[] {
-  const { leaseDescriptor, heldDescriptor, foreground, filter, filterDescriptor, noNewUserns, innerCapabilities } =
-    init;
+  const { leaseDescriptor, heldDescriptor, monitorDescriptor, filter, filterDescriptor } = init;
+  const { noNewUserns, innerCapabilities } = init;
   return [
     initPath,
     ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
     ...(heldDescriptor === undefined ? [] : ["--hold-fd", String(heldDescriptor)]),
-    ...(foreground ? ["--foreground"] : []),
+    ...(monitorDescriptor === undefined ? [] : ["--monitor-fd", String(monitorDescriptor)]),
     ...(filter === "default" ? [] : ["--seccomp", filter]),
     ...(filterDescriptor === undefined ? [] : ["--seccomp-fd", String(filterDescriptor)]),
     ...(noNewUserns ? ["--no-new-userns"] : []),

@@ -35,6 +35,12 @@ export interface LaunchSpec {
   /** Names as in capabilities(7), with `CAP_`. Never ALL: what is mounted belongs to the same user namespace. */
   readonly capabilities: readonly string[];
   readonly init: Init;
+  /** Host path of `isolate-monitor`, which stays outside. */
+  readonly monitor: string;
+  /** The command is in a session that has no terminal. */
+  readonly newSession: boolean;
+  /** The command starts with SIGINT ignored. */
+  readonly ignoreInterrupt: boolean;
   readonly command: readonly [string, ...string[]];
 }
 
@@ -45,8 +51,8 @@ export interface Init {
   readonly leaseDescriptor: number | undefined;
   /** Kept open as long as the sandbox is there, out of reach of what runs in it. */
   readonly heldDescriptor: number | undefined;
-  /** The client set SIGINT and SIGQUIT to ignored for the engine's sake; the command gets their defaults back. */
-  readonly foreground: boolean;
+  /** From which the monitor's orders are read. */
+  readonly monitorDescriptor: number | undefined;
   readonly filter: Filter;
   /** A compiled filter on top of that one, to be read from there. */
   readonly filterDescriptor: number | undefined;

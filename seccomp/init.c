@@ -1,16 +1,19 @@
 /*
- * isolate-init [--lease-fd N] [--hold-fd N] [--foreground] [--seccomp default|tty|none] [--seccomp-fd N]
+ * isolate-init [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp default|tty|none] [--seccomp-fd N]
  *              [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
- * left in the pid namespace then dies with it. When its parent dies, or at SIGTERM, everything in the sandbox gets
- * SIGTERM, and two seconds later the sandbox ends.
+ * left in the pid namespace then dies with it. When its parent or its monitor dies, or at SIGTERM, everything in the
+ * sandbox gets SIGTERM, and two seconds later the sandbox ends.
  *
  * --hold-fd: a descriptor that is held in the same way, and so is closed when the sandbox ends.
  *
- * --foreground: the starter ignores INT and QUIT for its own sake; COMMAND gets the default for both. Otherwise COMMAND
- * inherits the signal dispositions, and in any case the signal mask, that this program was started with.
+ * --monitor-fd: a pipe from isolate-monitor (monitor.h), by which signals for COMMAND come. COMMAND inherits the signal
+ * dispositions and the mask that the monitor was started with; without one, those of this program.
+ *
+ * A session of its own (bwrap --new-session) has no terminal, and so no job control by the caller's shell; COMMAND is then
+ * in a process group of its own, since one without a parent in its session could not be suspended (setpgid(2)).
  *
  * --seccomp: which filter (filter.h); the default one unless told. --seccomp-fd: a compiled filter is read from there
  * (program.h), and holds for COMMAND and what it starts, on top of ours. --no-new-userns: so does the rule that no user
@@ -25,11 +28,13 @@
 #include "command.h"
 #include "filter.h"
 #include "inner.h"
+#include "monitor.h"
 #include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -37,6 +42,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,14 +50,16 @@
 
 #define GRACE_MS 2000
 #define FIRST_HELD (STDERR_FILENO + 1)
+#define SAME_SIGNAL_MS 1000
+#define PARENT_DIED SIGRTMAX /* told apart from what others send */
 
 enum { EXIT_SIGNAL = 128 };
 
 struct request {
-    int lease_fd; /* -1: none */
-    int held_fd;  /* likewise */
-    int held_end; /* what is held is from FIRST_HELD to before this */
-    bool foreground;
+    int lease_fd;   /* -1: none */
+    int held_fd;    /* likewise */
+    int monitor_fd; /* likewise */
+    int held_end;   /* all three are from FIRST_HELD to before this */
     enum filter_kind filter;
     struct sock_fprog program; /* of no instructions: none */
     bool no_new_userns;
@@ -61,10 +69,17 @@ struct request {
 
 static const struct speaker speaker = {"isolate", " in the root"};
 
-/* What COMMAND is to inherit and this program changes for itself. */
-struct inherited {
-    sigset_t mask;
-    struct sigaction on_child;
+/* What sends signals here, each -1 for none. */
+struct sources {
+    int signals; /* signalfd(2) */
+    int monitor;
+};
+
+struct sandbox {
+    pid_t command;      /* -1: it has ended */
+    long long deadline; /* -1: nobody has asked for the end */
+    /* When that signal last reached this process from outside: it then reached COMMAND too, in the same process group. */
+    long long reached[NSIG];
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sentence, ...)
@@ -80,7 +95,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sen
 }
 
 #define EXPECTED                                                                                                       \
-    "expected [--lease-fd N] [--hold-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "                     \
+    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "    \
     "[--capabilities MASK [--own-network]] -- COMMAND [ARG...]"
 
 static int parse_fd(const char *option, const char *text)
@@ -120,15 +135,15 @@ static uint64_t parse_mask(const char *text)
 
 static struct request parse(char **argv)
 {
-    struct request request = {.lease_fd = -1, .held_fd = -1, .filter = FILTER_DEFAULT};
+    struct request request = {.lease_fd = -1, .held_fd = -1, .monitor_fd = -1, .filter = FILTER_DEFAULT};
 
     while (*++argv && strcmp(*argv, "--") != 0) {
-        if (strcmp(*argv, "--foreground") == 0)
-            request.foreground = true;
-        else if (strcmp(*argv, "--lease-fd") == 0)
+        if (strcmp(*argv, "--lease-fd") == 0)
             request.lease_fd = parse_fd("--lease-fd", *++argv);
         else if (strcmp(*argv, "--hold-fd") == 0)
             request.held_fd = parse_fd("--hold-fd", *++argv);
+        else if (strcmp(*argv, "--monitor-fd") == 0)
+            request.monitor_fd = parse_fd("--monitor-fd", *++argv);
         else if (strcmp(*argv, "--seccomp-fd") == 0)
             request.program = read_program_from(parse_fd("--seccomp-fd", *++argv));
         else if (strcmp(*argv, "--no-new-userns") == 0)
@@ -150,22 +165,26 @@ static struct request parse(char **argv)
     return request;
 }
 
-/* Leaves 0, 1, 2, and what is held: that moves to 3 and 4, and goes no further than this process. Gives the next number. */
-static int keep_only(int lease_fd, int held_fd)
+/* Leaves 0, 1, 2, and what is held: that moves to 3, 4 and 5, and goes no further than this process. */
+static void keep_only(struct request *request)
 {
-    /* In the order of their numbers, so that none is moved onto the other. */
-    const int held[] = {lease_fd < held_fd ? lease_fd : held_fd, lease_fd < held_fd ? held_fd : lease_fd};
+    int *held[] = {&request->lease_fd, &request->held_fd, &request->monitor_fd};
     int next = FIRST_HELD;
 
-    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
-        if (held[i] < 0)
-            continue;
-        if ((held[i] != next && dup2(held[i], next) < 0) || fcntl(next, F_SETFD, FD_CLOEXEC) < 0)
-            fail("cannot keep the descriptor %d: %s", held[i], strerror(errno));
-        next++;
+    for (;;) {
+        int *lowest = NULL; /* of those that have not moved, so that none is moved onto another */
+
+        for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+            if (*held[i] >= next && (!lowest || *held[i] < *lowest))
+                lowest = held[i];
+        if (!lowest)
+            break;
+        if ((*lowest != next && dup2(*lowest, next) < 0) || fcntl(next, F_SETFD, FD_CLOEXEC) < 0)
+            fail("cannot keep the descriptor %d: %s", *lowest, strerror(errno));
+        *lowest = next++;
     }
     closefrom(next);
-    return next;
+    request->held_end = next;
 }
 
 static void protect(enum filter_kind kind)
@@ -182,26 +201,45 @@ static void protect(enum filter_kind kind)
         fail("cannot install the seccomp filter: %s", strerror(-error));
 }
 
-/* From here on the watched signals wait to be fetched; pid 1 would lose them otherwise, having no handler. */
-static struct inherited watch(sigset_t *watched)
+/* What COMMAND is to inherit. Waits for the monitor to tell; where that has died already, nothing is to be started. */
+static struct beginning inherit(int monitor)
 {
-    struct inherited inherited;
+    struct beginning beginning = {0};
+    struct sigaction on_child;
+
+    if (monitor >= 0) {
+        if (read(monitor, &beginning, sizeof beginning) != sizeof beginning)
+            fail("the monitor is gone");
+    } else if (sigprocmask(SIG_BLOCK, NULL, &beginning.blocked) == 0 && sigaction(SIGCHLD, NULL, &on_child) == 0) {
+        beginning.child_ignored = on_child.sa_handler == SIG_IGN;
+    }
+    return beginning;
+}
+
+/* From here on signals wait to be fetched; pid 1 would lose them otherwise, having no handler. Gives a signalfd(2). */
+static int watch(void)
+{
     /* Where SIGCHLD is ignored, children vanish without a code. */
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
+    sigset_t watched;
+    int fd;
 
-    sigemptyset(watched);
-    sigaddset(watched, SIGTERM);
-    sigaddset(watched, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, watched, &inherited.mask) < 0 ||
-        sigaction(SIGCHLD, &by_default, &inherited.on_child) < 0 ||
-        prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
+    sigemptyset(&watched);
+    add_handed_on(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, PARENT_DIED);
+    fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 || sigprocmask(SIG_BLOCK, &watched, NULL) < 0 || sigaction(SIGCHLD, &by_default, NULL) < 0 ||
+        prctl(PR_SET_PDEATHSIG, PARENT_DIED, 0, 0, 0) < 0)
         fail("cannot watch for signals: %s", strerror(errno));
-    return inherited;
+    return fd;
 }
 
 /* The child. `end`: where the parent is told of the inner namespace, if one is wanted. */
-__attribute__((noreturn)) static void become(const struct request *request, const struct inherited *inherited, int end)
+__attribute__((noreturn)) static void become(const struct request *request, const struct beginning *beginning, int end)
 {
+    if (getsid(0) == getppid())
+        setpgid(0, 0);
     if (request->inner.wanted) {
         const char *wrong;
 
@@ -211,12 +249,9 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
         if (wrong)
             fail("cannot %s: %s", wrong, strerror(errno));
     }
-    sigaction(SIGCHLD, &inherited->on_child, NULL);
-    if (request->foreground) {
-        signal(SIGINT, SIG_DFL);
-        signal(SIGQUIT, SIG_DFL);
-    }
-    sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
+    if (beginning->child_ignored)
+        signal(SIGCHLD, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &beginning->blocked, NULL);
     if (request->no_new_userns) {
         int error = install_userns_filter();
 
@@ -241,44 +276,101 @@ static long long now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* Gives a watched signal, or -1 if none came before the time, or something else interrupted; until < 0: no limit. */
-static int fetch_signal(const sigset_t *watched, long long until)
+static void end(struct sandbox *sandbox)
 {
-    long long ms = until - now_ms();
-    struct timespec limit = {0, 0};
+    if (sandbox->deadline >= 0)
+        return;
+    sandbox->deadline = now_ms() + GRACE_MS;
+    kill(-1, SIGTERM);
+    kill(-1, SIGCONT); /* a stopped process handles nothing */
+}
 
-    if (ms > 0)
-        limit = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    return sigtimedwait(watched, NULL, until < 0 ? NULL : &limit);
+/* Signals that came to this process itself. */
+static void fetch_signals(struct sandbox *sandbox, const struct sources *sources)
+{
+    struct signalfd_siginfo all[16]; /* each that has no number of a real-time signal's waits once at most */
+    ssize_t size = read(sources->signals, all, sizeof all);
+
+    for (const struct signalfd_siginfo *info = all; size >= (ssize_t)sizeof *info; info++, size -= sizeof *info) {
+        bool from_outside = info->ssi_code == SI_USER && info->ssi_pid == 0; /* pid_namespaces(7) */
+
+        if (info->ssi_signo == (unsigned)PARENT_DIED)
+            end(sandbox);
+        else if (from_outside && sources->monitor >= 0)
+            sandbox->reached[info->ssi_signo] = now_ms();
+        else if (info->ssi_signo == SIGTERM)
+            end(sandbox);
+    }
+}
+
+/*
+ * What a process sends to the whole process group outside (timeout(1), kill -INT -PGID) reaches the monitor, which hands it
+ * on, and COMMAND as well; and this process, before the monitor. COMMAND is to get it once.
+ */
+static bool has_reached(struct sandbox *sandbox, int sig)
+{
+    long long at = sandbox->reached[sig];
+
+    sandbox->reached[sig] = 0;
+    return at > 0 && now_ms() - at < SAME_SIGNAL_MS && getpgid(sandbox->command) == getpgrp();
+}
+
+static void obey(struct sandbox *sandbox, unsigned char order)
+{
+    int sig = order & ~ORDER_GROUP;
+
+    if (order == ORDER_END)
+        end(sandbox);
+    else if (sandbox->command > 0 && sig < NSIG && !has_reached(sandbox, sig))
+        kill(order & ORDER_GROUP ? -sandbox->command : sandbox->command, sig);
+}
+
+static void fetch_orders(struct sandbox *sandbox, struct sources *sources)
+{
+    unsigned char orders[64];
+    ssize_t count = read(sources->monitor, orders, sizeof orders);
+
+    for (ssize_t i = 0; i < count; i++)
+        obey(sandbox, orders[i]);
+    if (count == 0) {
+        sources->monitor = -1; /* which poll(2) passes over */
+        end(sandbox);
+    }
+}
+
+/* Until something comes, or the time is over; until < 0: no limit. */
+static void wait_for(struct sandbox *sandbox, struct sources *sources, long long until)
+{
+    struct pollfd fds[] = {{.fd = sources->signals, .events = POLLIN}, {.fd = sources->monitor, .events = POLLIN}};
+    long long ms = until < 0 ? -1 : until - now_ms();
+
+    poll(fds, 2, until >= 0 && ms < 0 ? 0 : (int)ms);
+    fetch_signals(sandbox, sources); /* before the orders: has_reached */
+    if (fds[1].revents != 0)
+        fetch_orders(sandbox, sources);
 }
 
 /* Reaps until the sandbox is to end; gives its exit code. Stopped children are not waited for: they have not ended. */
-static int supervise(pid_t command, const sigset_t *watched)
+static int supervise(struct sandbox *sandbox, struct sources *sources)
 {
     int code = EXIT_SIGNAL + SIGKILL; /* unless the command ends before the grace does */
-    long long deadline = -1;          /* -1: nobody has asked for the end */
     bool reaped = true;
 
     for (;;) {
         siginfo_t child = {.si_pid = 0};
-        /* One child a round, so that neither the signal nor the deadline is starved by children that keep ending. */
-        int sig = fetch_signal(watched, reaped ? 0 : deadline);
 
-        if (sig == SIGTERM && deadline < 0) {
-            deadline = now_ms() + GRACE_MS;
-            kill(-1, SIGTERM);
-            kill(-1, SIGCONT); /* a stopped process handles nothing */
-        }
+        /* One child a round, so that neither signals nor the deadline are starved by children that keep ending. */
+        wait_for(sandbox, sources, reaped ? 0 : sandbox->deadline);
         if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG) < 0 && errno == ECHILD)
             return code;
         reaped = child.si_pid != 0;
-        if (child.si_pid == command) {
+        if (child.si_pid == sandbox->command) {
             code = child.si_code == CLD_EXITED ? child.si_status : EXIT_SIGNAL + child.si_status;
-            command = -1; /* its number may come again */
-            if (deadline < 0)
+            sandbox->command = -1; /* its number may come again */
+            if (sandbox->deadline < 0)
                 return code;
         }
-        if (deadline >= 0 && now_ms() >= deadline)
+        if (sandbox->deadline >= 0 && now_ms() >= sandbox->deadline)
             return code;
     }
 }
@@ -286,9 +378,9 @@ static int supervise(pid_t command, const sigset_t *watched)
 int main(int argc, char **argv)
 {
     struct request request;
-    struct inherited inherited;
-    sigset_t watched;
-    pid_t command;
+    struct beginning beginning;
+    struct sandbox sandbox = {.deadline = -1};
+    struct sources sources;
     int ends[2] = {-1, -1};
 
     if (argc < 1)
@@ -296,26 +388,27 @@ int main(int argc, char **argv)
     request = parse(argv);
     if (getpid() != 1) /* kill(-1) would reach everything else that runs here */
         fail("this program runs only as pid 1 of a sandbox (bwrap --as-pid-1)");
-    request.held_end = keep_only(request.lease_fd, request.held_fd);
-    inherited = watch(&watched);
+    keep_only(&request);
+    beginning = inherit(request.monitor_fd);
+    sources = (struct sources){.signals = watch(), .monitor = request.monitor_fd};
     protect(request.filter);
 
     if (request.inner.wanted && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         fail("cannot make a socket pair: %s", strerror(errno));
-    command = fork();
-    if (command < 0)
+    sandbox.command = fork();
+    if (sandbox.command < 0)
         fail("cannot start the command: %s", strerror(errno));
-    if (command == 0) {
+    if (sandbox.command == 0) {
         close(ends[0]);
-        become(&request, &inherited, ends[1]);
+        become(&request, &beginning, ends[1]);
     }
     if (request.inner.wanted) {
         const char *wrong;
 
         close(ends[1]);
-        wrong = grant_inner(command, ends[0]);
+        wrong = grant_inner(sandbox.command, ends[0]);
         if (wrong)
             fail("cannot %s: %s", wrong, strerror(errno));
     }
-    return supervise(command, &watched);
+    return supervise(&sandbox, &sources);
 }

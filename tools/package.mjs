@@ -52,7 +52,7 @@ async function main() {
   putDocuments(put);
   putUnits(put);
   // Not the client: what Bun has put behind the executable's own sections is the program.
-  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|seccomp)$/.test(path));
+  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|monitor|seccomp)$/.test(path));
   await quietly(target.strip, ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
   putControl(put, stage, target);
 
@@ -119,6 +119,7 @@ function stager(stage) {
 function putPrograms(put, { node, bin, modules: compiled }, native) {
   const own = "usr/lib/isolate";
   put.copy(`${own}/isolate`, join(bin, "isolate"), 0o755);
+  put.copy(`${own}/isolate-monitor`, join(bin, "isolate-monitor"), 0o755);
   // Not to be read: see tools/build.mjs.
   put.copy(`${own}/isolate-init`, join(bin, "isolate-init"), 0o711);
   put.copy(`${own}/isolate-seccomp`, join(bin, "isolate-seccomp"), 0o755);
@@ -184,7 +185,7 @@ function copyright() {
   const parts = [
     `isolate: ${license}\n\n${own}`,
     "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. isolate-init and isolate-seccomp hold parts of\n" +
+      "listed at https://bun.sh/docs/project/license. isolate-init, isolate-monitor and isolate-seccomp hold parts of\n" +
       "the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
     ...modules,
   ];

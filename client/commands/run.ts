@@ -2,6 +2,7 @@
 import { IsolateError } from "../../daemon/protocol/errors.ts";
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
+import { watchEngine } from "../../engines/monitor.ts";
 import type { Invocation, LaunchSpec } from "../../engines/spec.ts";
 import { looker, probeHost } from "../host.ts";
 import { launch } from "../launch.ts";
@@ -28,13 +29,14 @@ export interface RunContext {
   readonly print: Print;
 }
 
-/** Does not return unless it fails: the process becomes the engine. */
+/** Does not return unless it fails: the process becomes what watches over the engine. */
 export async function run(request: RunRequest, context: RunContext): Promise<never> {
   const engine = engineOf(request.engine);
   if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
   warn(request, context.print);
-  if (engine && hasLimits(request.limits)) await limit(request, context);
+  // Hooks are not held to limits: the client that comes between them is.
+  if (engine && hasLimits(request.limits) && !request.hooks) await limit(request, context);
   const filter =
     request.seccomp.kind === "file"
       ? (await import("../filter-file.ts")).openFilter(request.seccomp.path, context.libc)
@@ -49,30 +51,35 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
       : undefined;
   const ask = leaseAsk(request, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
-  const early = ask && engine && request.binds.length === 0 ? askLease(ask, context.libc) : undefined;
+  const mayAsk = ask && engine && request.binds.length === 0 && request.leased === undefined;
+  const early = mayAsk ? askLease(ask, context.libc) : undefined;
   const facts = probeHost(request, context.libc, context.environment, session);
   const container = engine ? undefined : await probeContainer(request, facts);
   if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
-  const { root: bare, identity } = ask
-    ? await leasedRoot(awaitLease(early ?? askLease(ask, context.libc), ask, context.libc, context.print), context)
-    : await ownRoot(facts);
-  const root = { ...bare, filter, privileges };
+  const lease = ask && (await takeLease(request, early, ask, context));
+  if (hasToStay(request, facts, lease)) await stay(request, facts, lease, context);
+  const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts);
+  const [orders, pipe] = engine ? context.libc.pipe() : [];
+  const root = { ...bare, filter, privileges, monitor: orders };
   const planned = plan(request, facts, root, looker(context.libc));
-  if (!engine || container) {
+  if (!engine || container || pipe === undefined) {
     if (!container) throw new Error("no engine, and no container either");
     const { runContainer } = await import("../lxc/run.ts");
-    const { userns, lease } = root;
-    return runContainer({ request, facts, host: container, spec: planned, userns, lease }, context);
+    const { userns, lease: descriptor } = root;
+    return runContainer({ request, facts, host: container, spec: planned, userns, lease: descriptor }, context);
   }
   const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
-  const { argv } = engine(spec);
-  context.print.trace(() => `exec: ${[facts.engine, ...argv].map(quote).join(" ")}`);
+  // Where this client's parent is a monitor already, that one does it.
+  const wake = lease?.grant.onDemand && request.leased === undefined ? context.socket : undefined;
+  const argv = watchEngine({ pipe, newSession: spec.newSession, wake }, [facts.engine, ...engine(spec).argv]);
+  context.print.trace(() => `exec: ${[spec.monitor, ...argv].map(quote).join(" ")}`);
   return launch(
     {
-      program: facts.engine,
+      program: spec.monitor,
       argv,
-      descriptors: descriptorsOf(spec),
-      foreground: facts.foreground,
+      environment: undefined,
+      descriptors: [...descriptorsOf(spec), pipe],
+      ignoreInterrupt: request.ignoreInterrupt,
       descriptorLimit: facts.descriptorLimit,
     },
     context.libc,
@@ -81,16 +88,35 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
 
 /** Those that the engine and what it starts are told of. */
 function descriptorsOf({ userns, init, mounts }: LaunchSpec): number[] {
+  const { leaseDescriptor, heldDescriptor, monitorDescriptor, filterDescriptor } = init;
   const data = mounts.map((mount) => (mount.kind === "data" ? mount.descriptor : undefined));
-  return [userns, init.leaseDescriptor, init.heldDescriptor, init.filterDescriptor, ...data].filter(
+  return [userns, leaseDescriptor, heldDescriptor, monitorDescriptor, filterDescriptor, ...data].filter(
     (fd) => fd !== undefined,
   );
+}
+
+/** For the hooks; and to start the daemon at the end, where the engine's own monitor cannot. */
+function hasToStay({ hooks, leased, engine }: RunRequest, { uid }: HostFacts, lease: Lease | undefined): boolean {
+  if (leased !== undefined) return false;
+  return hooks !== undefined || (lease?.grant.onDemand === true && (uid === 0 || engineOf(engine) === undefined));
+}
+
+async function stay(
+  { hooks, ignoreInterrupt }: RunRequest,
+  { monitor, descriptorLimit, directory }: HostFacts,
+  lease: Lease | undefined,
+  { socket, self, words, environment, libc }: RunContext,
+): Promise<never> {
+  const rootfs = lease?.grant.view ?? directory ?? "";
+  const wanted = { monitor, hooks, rootfs, lease, socket, self, words, environment, ignoreInterrupt, descriptorLimit };
+  return (await import("../hooks.ts")).stay(wanted, libc);
 }
 
 /** A function's first call is its dearest: a plan for the host's own root, thrown away, while the daemon works. */
 function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest, facts: HostFacts, libc: Libc): void {
   try {
-    const root = { path: "/", name: "", userns: 0, lease: 0, filter: undefined, privileges: usualPrivileges };
+    const privileges = usualPrivileges;
+    const root = { path: "/", name: "", userns: 0, lease: 0, monitor: 0, filter: undefined, privileges };
     engine(plan(request, facts, root, looker(libc)));
   } catch (error) {
     if (!(error instanceof IsolateError || error instanceof SystemCallError)) throw error;
@@ -98,8 +124,8 @@ function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest,
 }
 
 /** What is not as safe as it could be; also under -q. */
-function warn({ engine, seccomp, scope }: RunRequest, print: Print): void {
-  if (scope !== undefined) return; // said before this process was started again
+function warn({ engine, seccomp, scope, leased }: RunRequest, print: Print): void {
+  if (scope !== undefined || leased !== undefined) return; // said before this process was started again
   if (engine === "chroot")
     print.warn(
       "the engine 'chroot' does not isolate: the command has the host's network, IPC and /sys",
@@ -113,10 +139,15 @@ function warn({ engine, seccomp, scope }: RunRequest, print: Print): void {
 }
 
 /** Returns only in a process that is held to the limits. */
-async function limit({ limits, scope }: RunRequest, { libc, self, words, environment }: RunContext): Promise<void> {
+async function limit(
+  { limits, scope, leased }: RunRequest,
+  { libc, self, words, environment }: RunContext,
+): Promise<void> {
   const { enterScope, expectLimits } = await import("../scope.ts");
   if (scope !== undefined) return expectLimits(limits, scope, libc);
-  enterScope(limits, { self, words, environment, uid: process.getuid?.() ?? 0 }, libc);
+  const lease = leased === undefined ? undefined : (await import("../hooks.ts")).readLeased(leased);
+  const descriptors = lease ? [lease.descriptor] : [];
+  enterScope(limits, { self, words, environment, uid: process.getuid?.() ?? 0, descriptors }, libc);
 }
 
 async function probeContainer(request: RunRequest, { uid, environment }: HostFacts): Promise<ContainerFacts> {
@@ -125,7 +156,7 @@ async function probeContainer(request: RunRequest, { uid, environment }: HostFac
 }
 
 interface Taken {
-  readonly root: Omit<Root, "filter" | "privileges">;
+  readonly root: Omit<Root, "filter" | "privileges" | "monitor">;
   /** Undefined where the engine makes a namespace of one id for the caller. */
   readonly identity: Identity | undefined;
 }
@@ -135,9 +166,17 @@ function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk
   return "directory" in root ? undefined : { socket, ...root, wait, command };
 }
 
-async function leasedRoot({ descriptor, grant }: Lease, { socket, self, libc, print }: RunContext): Promise<Taken> {
-  // While we are still who the daemon's socket lets in.
-  if (grant.onDemand) await (await import("../wake.ts")).leaveWaker(socket, self);
+async function takeLease(
+  { leased }: RunRequest,
+  early: number | undefined,
+  ask: LeaseAsk,
+  { libc, print }: RunContext,
+): Promise<Lease> {
+  if (leased !== undefined) return (await import("../hooks.ts")).readLeased(leased);
+  return awaitLease(early ?? askLease(ask, libc), ask, libc, print);
+}
+
+function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): Taken {
   print.trace(() => `lease ${grant.lease} of ${grant.snapshot} at ${grant.view}`);
   const userns = openUserns(grant.userns, libc);
   const root = { path: grant.view, name: grant.lease, userns, lease: descriptor };

@@ -31,8 +31,12 @@ export interface Facts {
   /** Actions of seccomp(2) that the kernel has. */
   readonly seccompActions: readonly string[];
   readonly bwrap: { readonly path: string; readonly version: string | undefined; readonly setuid: boolean } | undefined;
-  /** Where isolate-init is, or where it was looked for. */
-  readonly init: { readonly path: string | undefined; readonly looked: readonly string[] };
+  /** Our own helpers: where each is, or where it was looked for. */
+  readonly helpers: readonly {
+    readonly name: string;
+    readonly path: string | undefined;
+    readonly looked: readonly string[];
+  }[];
   readonly zfs: {
     /** Of the loaded module. */
     readonly module: string | undefined;

@@ -69,8 +69,8 @@ export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
   return [ok(`bubblewrap ${version}`)];
 };
 
-export const init: Judge = ({ init: { path, looked } }) => {
-  const { ok, fail } = check("isolate-init");
-  if (path === undefined) return [fail(`it is not at ${looked.join(" or ")}: install isolate again, whole`)];
-  return [ok(path)];
-};
+export const helpers: Judge = ({ helpers: all }) =>
+  all.map(({ name, path, looked }) => {
+    const { ok, fail } = check(name);
+    return path === undefined ? fail(`it is not at ${looked.join(" or ")}: install isolate again, whole`) : ok(path);
+  });

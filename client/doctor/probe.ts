@@ -49,7 +49,7 @@ export async function probe({ socket, api, environment, self }: ProbeOptions): P
     sandbox,
     seccompActions: (read("/proc/sys/kernel/seccomp/actions_avail") ?? "").trim().split(" "),
     bwrap: bwrap && { ...bwrap, version: /(\d+\.\d+(?:\.\d+)?)/.exec(bwrapVersion?.stdout ?? "")?.[1] },
-    init: findInit(),
+    helpers: ["isolate-init", "isolate-monitor", "isolate-seccomp"].map(findHelper),
     zfs,
     overlayKnown: /\boverlay$/m.test(read("/proc/filesystems") ?? ""),
     stateFileSystem: fileSystemOf(nearest("/var/lib/isolate")),
@@ -148,11 +148,9 @@ function findBwrap(): { path: string; setuid: boolean } | undefined {
   return path === undefined ? undefined : { path, setuid: (statSync(path).mode & 0o4000) !== 0 };
 }
 
-function findInit(): Facts["init"] {
-  const looked = [dirname(realpathSync("/proc/self/exe")), initDirectory].map(
-    (directory) => `${directory}/isolate-init`,
-  );
-  return { path: looked.find(isExecutable), looked };
+function findHelper(name: string): Facts["helpers"][number] {
+  const looked = [dirname(realpathSync("/proc/self/exe")), initDirectory].map((directory) => `${directory}/${name}`);
+  return { name, path: looked.find(isExecutable), looked };
 }
 
 /** The namespaces that every run has, over the host's own root. Root's would tell nothing about users'. */

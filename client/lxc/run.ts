@@ -12,6 +12,7 @@ import type { LaunchSpec } from "../../engines/spec.ts";
 import type { RunContext } from "../commands/run.ts";
 import { looker } from "../host.ts";
 import { resolveInRoot } from "../in-root.ts";
+import type { Libc } from "../libc.ts";
 import { cpuPeriod } from "../limits.ts";
 import type { RunRequest } from "../options.ts";
 import type { HostFacts } from "../plan.ts";
@@ -66,7 +67,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   libc.joinNewSessionKeyring();
   libc.setSoftDescriptorLimit(facts.descriptorLimit);
 
-  const signals = catchSignals(facts.foreground);
+  const signals = catchSignals(isForeground(libc), request.ignoreInterrupt);
   const keeper = startKeeper(context.self.slice(1), run.lease);
   try {
     const { config, start, info, stop, kill } = container;
@@ -113,6 +114,11 @@ async function staged({ spec, facts }: ContainerRun, userns: number, context: Ru
 function userScope(runtimeDirectory: string): string[] {
   const scope = ["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes", "--"];
   return ["env", `XDG_RUNTIME_DIR=${runtimeDirectory}`, "systemd-run", ...scope];
+}
+
+/** Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. */
+function isForeground(libc: Libc): boolean {
+  return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined) ?? false;
 }
 
 /** With a name that nobody can have prepared. */
@@ -163,7 +169,7 @@ function ended(child: ChildProcess): Promise<number> {
  * From the client to the command. Ctrl-C and Ctrl-\\ come from the terminal to the whole foreground job by themselves, or
  * through the terminal that lxc-attach makes.
  */
-function catchSignals(foreground: boolean) {
+function catchSignals(foreground: boolean, ignoreInterrupt: boolean) {
   let target: ChildProcess | undefined;
   let tell: (signal: Forwarded) => void = () => {};
   const first = new Promise<Forwarded>((resolve) => {
@@ -175,6 +181,7 @@ function catchSignals(foreground: boolean) {
   });
   const handlers = forwarded.map((signal) => {
     const handle = (): void => {
+      if (ignoreInterrupt && signal === "SIGINT") return;
       tell(signal);
       if (target === undefined) return;
       if (foreground && (signal === "SIGINT" || signal === "SIGQUIT")) return;

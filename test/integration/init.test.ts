@@ -161,7 +161,7 @@ describe("exit code", () => {
 
 describe("refuses, with 125 and one sentence,", () => {
   const expected =
-    "expected [--lease-fd N] [--hold-fd N] [--foreground] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]";
+    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([
@@ -174,6 +174,8 @@ describe("refuses, with 125 and one sentence,", () => {
     [["--lease-fd", "2", "--", "true"], `${needsNumber} "2"`],
     [["--lease-fd", "3x", "--", "true"], `${needsNumber} "3x"`],
     [["--lease-fd", "4294967299", "--", "true"], `${needsNumber} "4294967299"`],
+    [["--monitor-fd", "2", "--", "true"], '--monitor-fd needs the number of a descriptor above 2, not "2"'],
+    [["--monitor-fd", "9", "--", "true"], "cannot keep the descriptor 9: Bad file descriptor"],
     [["--seccomp", "most", "--", "true"], '--seccomp needs default, tty or none, not "most"'],
     [["--seccomp"], '--seccomp needs default, tty or none, not ""'],
     [["--seccomp-fd", "x", "--", "true"], '--seccomp-fd needs the number of a descriptor above 2, not "x"'],
@@ -256,10 +258,6 @@ describe("the command", () => {
         "SigIgn:\t0000000000010000\n",
       );
       expect(run(bwrap(...childIgnored, ...sh("exit 4"))).code).toBe(4);
-    });
-
-    test("with --foreground INT and QUIT are default", () => {
-      expect(ignored(["--foreground"])).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000200\n");
     });
   });
 

@@ -32,10 +32,11 @@ const alive = async (pids: number[]) =>
 
 describe("the sandbox and its clone are gone after", () => {
   test.each([
-    ["kill -9 of the client, which is the engine", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[0]}`]],
+    ["kill -9 of the client, which is the monitor", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[0]}`]],
     ["kill -TERM of it", "sleep 1000", (pids: number[]) => ["kill", "-TERM", `${pids[0]}`]],
     ["kill -9 of the command", "exec sleep 1000", (pids: number[]) => ["kill", "-9", `${pids.at(-1)}`]],
-    ["kill -9 of the first program inside", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[1]}`]],
+    ["kill -9 of the engine", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[1]}`]],
+    ["kill -9 of the first program inside", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[2]}`]],
     ["kill -HUP, as at the end of a terminal", "sleep 1000", (pids: number[]) => ["kill", "-HUP", `${pids[0]}`]],
     [
       "a command that ignores TERM, and a daemon beside it",
@@ -47,7 +48,7 @@ describe("the sandbox and its clone are gone after", () => {
     const child = await up(command);
     const pids = await eventually("the command runs", async () => {
       const found = await tree(child.pid ?? 0);
-      return found.length >= 3 ? found : null;
+      return found.length >= 4 ? found : null;
     });
     const end = finished(child);
     await must(kill(pids));

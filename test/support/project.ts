@@ -8,5 +8,6 @@ function findRoot(from: string): string {
 }
 
 export const projectRoot = findRoot(dirname(fileURLToPath(import.meta.url)));
-export const program = (name: "isolate" | "isolated" | "isolate-init" | "isolate-seccomp"): string =>
-  join(projectRoot, "dist/bin", name);
+export const program = (
+  name: "isolate" | "isolated" | "isolate-init" | "isolate-monitor" | "isolate-seccomp",
+): string => join(projectRoot, "dist/bin", name);

@@ -21,12 +21,15 @@ const spec: LaunchSpec = {
     path: "/lib/isolate-init",
     leaseDescriptor: 4,
     heldDescriptor: undefined,
-    foreground: false,
+    monitorDescriptor: undefined,
     filter: "default",
     filterDescriptor: undefined,
     noNewUserns: false,
     innerCapabilities: undefined,
   },
+  monitor: "/lib/isolate-monitor",
+  newSession: false,
+  ignoreInterrupt: false,
   command: ["true"],
 };
 
@@ -37,6 +40,7 @@ test("every host path is staged, and the ids of the caller's own are mapped", ()
     { from: "/etc/resolv.conf", mapped: false, readOnly: true },
     { from: "/src", mapped: true, readOnly: false },
     { from: "/lib/isolate-init", mapped: false, readOnly: false },
+    { from: "/lib/isolate-monitor", mapped: false, readOnly: false },
   ]);
   expect(staged.spec).toEqual({
     ...spec,
@@ -47,6 +51,7 @@ test("every host path is staged, and the ids of the caller's own are mapped", ()
       { kind: "bind", from: "/tmp/2", source: "directory", to: "/mnt", readOnly: false },
     ],
     init: { ...spec.init, path: "/tmp/3" },
+    monitor: "/tmp/4",
   });
 });
 

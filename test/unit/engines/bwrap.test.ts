@@ -21,12 +21,15 @@ const leased: LaunchSpec = {
     path: "/usr/lib/isolate/isolate-init",
     leaseDescriptor: 4,
     heldDescriptor: undefined,
-    foreground: true,
+    monitorDescriptor: 9,
     filter: "default",
     filterDescriptor: undefined,
     noNewUserns: false,
     innerCapabilities: undefined,
   },
+  monitor: "/lib/isolate-monitor",
+  newSession: false,
+  ignoreInterrupt: false,
   command: ["sh", "-c", "exit 42"],
 };
 
@@ -56,14 +59,18 @@ const golden = [
   "--cap-add", "CAP_KILL",
   "--as-pid-1",
   "--",
-  "/dev/isolate-init", "--lease-fd", "4", "--foreground", "--",
+  "/dev/isolate-init", "--lease-fd", "4", "--monitor-fd", "9", "--",
   "sh", "-c", "exit 42",
 ];
 
 describe("bwrap", () => {
   test("data comes from a descriptor, and what is held goes to the init", () => {
     const mounts = [{ kind: "data", descriptor: 9, to: "/dev/isolate-xauthority" }] as const;
-    const { argv } = bwrap({ ...leased, mounts, init: { ...leased.init, heldDescriptor: 8, foreground: false } });
+    const { argv } = bwrap({
+      ...leased,
+      mounts,
+      init: { ...leased.init, heldDescriptor: 8, monitorDescriptor: undefined },
+    });
     const line = argv.join(" ");
     expect(line).toContain(" --perms 0644 --bind-data 9 /dev/isolate-xauthority ");
     expect(line).toContain(" -- /dev/isolate-init --lease-fd 4 --hold-fd 8 -- sh ");
@@ -85,7 +92,7 @@ describe("bwrap", () => {
         path: "/init",
         leaseDescriptor: undefined,
         heldDescriptor: undefined,
-        foreground: false,
+        monitorDescriptor: undefined,
         filter: "default",
         filterDescriptor: undefined,
         noNewUserns: false,

@@ -24,13 +24,14 @@ test("what each engine can", () => {
       "network",
       "x11",
       "audio",
+      "session",
       "seccomp",
       "privileges",
       "readOnly",
       "limits",
     ],
     lxc: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
-    chroot: ["command", "network", "seccomp", "privileges", "limits"],
+    chroot: ["command", "network", "session", "seccomp", "privileges", "limits"],
   });
 });
 

@@ -16,12 +16,15 @@ test("mounts and processes of its own, everything else the host's, and nothing o
       path: "/tmp/2",
       leaseDescriptor: 4,
       heldDescriptor: undefined,
-      foreground: false,
+      monitorDescriptor: 7,
       filter: "tty",
       filterDescriptor: 6,
       noNewUserns: false,
       innerCapabilities: undefined,
     },
+    monitor: "/tmp/3",
+    newSession: false,
+    ignoreInterrupt: false,
     command: ["--bind", "/"],
   });
   expect(program).toBe("bwrap");
@@ -42,7 +45,7 @@ test("mounts and processes of its own, everything else the host's, and nothing o
     "--cap-add", "CAP_CHOWN",
     "--as-pid-1",
     "--",
-    "/dev/isolate-init", "--lease-fd", "4", "--seccomp", "tty", "--seccomp-fd", "6", "--",
+    "/dev/isolate-init", "--lease-fd", "4", "--monitor-fd", "7", "--seccomp", "tty", "--seccomp-fd", "6", "--",
     "--bind", "/",
   ]);
 });

@@ -21,12 +21,15 @@ const spec: LaunchSpec = {
     path: "/lib/isolate-seccomp",
     leaseDescriptor: 4,
     heldDescriptor: undefined,
-    foreground: false,
+    monitorDescriptor: undefined,
     filter: "default",
     filterDescriptor: undefined,
     noNewUserns: false,
     innerCapabilities: undefined,
   },
+  monitor: "/lib/isolate-monitor",
+  newSession: false,
+  ignoreInterrupt: false,
   command: ["sh", "-c", "exit 42"],
 };
 const host: ContainerHost = {

@@ -49,7 +49,7 @@ const good: Facts = {
   sandbox: { ok: true },
   seccompActions: ["kill_process", "errno", "allow"],
   bwrap: { path: "/usr/bin/bwrap", version: "0.12.1", setuid: false },
-  init: { path: "/usr/lib/isolate/isolate-init", looked: [] },
+  helpers: [{ name: "isolate-init", path: "/usr/lib/isolate/isolate-init", looked: [] }],
   zfs: { module: "2.3.4-1", commands: true, pools: [{ name: "rpool", health: "ONLINE", capacity: 20 }] },
   overlayKnown: true,
   stateFileSystem: { path: "/var/lib", type: "ext4" },
@@ -135,7 +135,13 @@ describe("what does not work fails, with the command that mends it", () => {
       "sudo chmod u-s /usr/bin/bwrap",
     ],
     ["an old bwrap", { bwrap: { path: "/b", version: "0.4.1", setuid: false } }, "bwrap", /too old/, undefined],
-    ["no isolate-init", { init: { path: undefined, looked: ["/a", "/b"] } }, "isolate-init", /\/a or \/b/, undefined],
+    [
+      "no isolate-monitor",
+      { helpers: [{ name: "isolate-monitor", path: undefined, looked: ["/a", "/b"] }] },
+      "isolate-monitor",
+      /\/a or \/b/,
+      undefined,
+    ],
     [
       "no group",
       { group: { name: "isolate", gid: undefined } },

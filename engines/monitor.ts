@@ -1,0 +1,40 @@
+/** The words of isolate-monitor, the process that the caller waits for and signals: seccomp/monitor.c. */
+
+export interface EngineWatch {
+  /** The pipe's end to write to; isolate-init reads the other. */
+  readonly pipe: number;
+  readonly newSession: boolean;
+  /** The daemon's socket, where somebody has to connect once at the end. */
+  readonly wake: string | undefined;
+}
+
+export function watchEngine({ pipe, newSession, wake }: EngineWatch, engine: readonly string[]): string[] {
+  return ["--pipe", String(pipe), ...(newSession ? ["--new-session"] : []), ...waking(wake), "--", ...engine];
+}
+
+/** Shell commands that are run on the host. */
+export interface Hooks {
+  readonly pre: string | undefined;
+  readonly post: string | undefined;
+}
+
+export interface ClientWatch extends Hooks {
+  /** Descriptor of the lease, given back after the last hook. */
+  readonly hold: number | undefined;
+  readonly wake: string | undefined;
+}
+
+export function watchClient({ hold, pre, post, wake }: ClientWatch, client: readonly string[]): string[] {
+  return [
+    ...(hold === undefined ? [] : ["--hold", String(hold)]),
+    ...(pre === undefined ? [] : ["--pre", pre]),
+    ...(post === undefined ? [] : ["--post", post]),
+    ...waking(wake),
+    "--",
+    ...client,
+  ];
+}
+
+function waking(socket: string | undefined): string[] {
+  return socket === undefined ? [] : ["--wake", socket];
+}

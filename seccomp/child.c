@@ -1,0 +1,92 @@
+#include "child.h"
+#include "monitor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void fail(const char *sentence, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, sentence);
+    vsnprintf(text, sizeof text, sentence, args);
+    va_end(args);
+    dprintf(STDERR_FILENO, "isolate-monitor: %s\n", text);
+    _exit(EXIT_OURS);
+}
+
+struct caller watch(sigset_t *watched)
+{
+    const struct sigaction by_default = {.sa_handler = SIG_DFL};
+    const int noted[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    struct caller caller;
+    sigset_t blocked;
+
+    sigemptyset(watched);
+    add_handed_on(watched);
+    sigaddset(watched, SIGCHLD);
+    blocked = *watched;
+    sigaddset(&blocked, SIGPIPE); /* of a sandbox that has ended already */
+    sigemptyset(&caller.ignored);
+    for (size_t i = 0; i < sizeof noted / sizeof *noted; i++) {
+        struct sigaction present;
+
+        if (sigaction(noted[i], NULL, &present) == 0 && present.sa_handler == SIG_IGN)
+            sigaddset(&caller.ignored, noted[i]);
+    }
+    /* Where SIGCHLD is ignored, children vanish without a code. */
+    if (sigprocmask(SIG_BLOCK, &blocked, &caller.blocked) < 0 || sigaction(SIGCHLD, &by_default, NULL) < 0)
+        fail("cannot watch for signals: %s", strerror(errno));
+    return caller;
+}
+
+void restore(const struct caller *caller)
+{
+    if (sigismember(&caller->ignored, SIGCHLD))
+        signal(SIGCHLD, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &caller->blocked, NULL);
+}
+
+bool is_from_kernel(const siginfo_t *info)
+{
+    return info->si_code > 0; /* sigaction(2): SI_USER and whatever else a process sends is not above 0 */
+}
+
+void pass(pid_t child, const siginfo_t *info)
+{
+    if (!is_from_kernel(info))
+        kill(child, info->si_signo);
+    if (info->si_signo == SIGTSTP)
+        suspend();
+}
+
+void suspend(void)
+{
+    sigset_t stop;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    raise(SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+}
+
+bool reap(pid_t child, int *code)
+{
+    bool found = false;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != child)
+            continue;
+        found = true;
+        *code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status);
+    }
+    return found;
+}

@@ -1,0 +1,37 @@
+#ifndef ISOLATE_CHILD_H
+#define ISOLATE_CHILD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
+
+/* Of the signals as the caller had them, what a child is to have again. */
+struct caller {
+    sigset_t blocked;
+    sigset_t ignored; /* among CHLD and those that end a program by default */
+};
+
+/* Says so on standard error, and ends with 125. */
+__attribute__((noreturn, format(printf, 1, 2))) void fail(const char *sentence, ...);
+
+/* From here on what is handed on, and CHLD, wait to be fetched. */
+struct caller watch(sigset_t *watched);
+
+/* In a child. */
+void restore(const struct caller *caller);
+
+/* Whether the kernel itself sent it: the terminal, in the case of what is handed on. */
+bool is_from_kernel(const siginfo_t *info);
+
+/* To a child of this process group, which has already what the terminal sent. Stops this process too where that is asked. */
+void pass(pid_t child, const siginfo_t *info);
+
+/* Stops this process, where the caller's shell sees it, by the default action of the signal itself. */
+void suspend(void);
+
+/* Reaps all that have ended. True if `child` was among them; then `code` is its exit code, or 128+n. */
+bool reap(pid_t child, int *code);
+
+#endif

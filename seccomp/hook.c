@@ -1,0 +1,120 @@
+#include "hook.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_MS 2000
+
+static long long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static pid_t start(const char *command, const struct caller *caller)
+{
+    pid_t hook = fork();
+
+    if (hook < 0)
+        fail("cannot start a hook: %s", strerror(errno));
+    if (hook > 0)
+        return hook;
+    closefrom(STDERR_FILENO + 1); /* the lease is not for it */
+    restore(caller);
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    fail("cannot run /bin/sh: %s", strerror(errno));
+}
+
+/* As many as proc_pid_task_children(5) lists at once; the rest is there the next time. */
+static void signal_children(int sig)
+{
+    char text[4096];
+    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    char *next = text;
+
+    if (fd >= 0)
+        close(fd);
+    text[size < 0 ? 0 : size] = '\0';
+    for (;;) {
+        char *end;
+        long pid = strtol(next, &end, 10);
+
+        if (end == next || (*end == '\0' && size == sizeof text - 1)) /* the last may be cut */
+            return;
+        kill((pid_t)pid, sig);
+        kill((pid_t)pid, SIGCONT); /* a stopped process handles nothing */
+        next = end;
+    }
+}
+
+/* What a child that ends leaves becomes a child of ours (PR_SET_CHILD_SUBREAPER), and is ended in its turn. */
+static void end_children(void)
+{
+    const struct timespec moment = {.tv_nsec = 50000000};
+    long long kill_at = now_ms() + GRACE_MS;
+    long long give_up_at = kill_at + GRACE_MS; /* what another user's program in a hook leaves cannot be signalled */
+    sigset_t child;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    signal_children(SIGTERM);
+    for (;;) {
+        pid_t ended = waitpid(-1, NULL, WNOHANG);
+        long long now = now_ms();
+
+        if ((ended < 0 && errno == ECHILD) || now >= give_up_at)
+            return;
+        if (ended > 0 || now >= kill_at)
+            signal_children(now < kill_at ? SIGTERM : SIGKILL);
+        if (ended == 0)
+            sigtimedwait(&child, NULL, &moment);
+    }
+}
+
+static bool is_end(int sig, const struct caller *caller)
+{
+    return (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM) && !sigismember(&caller->ignored, sig);
+}
+
+static int wait_for(pid_t hook, const char *name, const struct caller *caller, const sigset_t *watched)
+{
+    int code = 0;
+
+    for (;;) {
+        siginfo_t info;
+        int sig = sigwaitinfo(watched, &info);
+
+        if (sig == SIGCHLD && reap(hook, &code))
+            break;
+        if (sig > 0 && is_end(sig, caller)) {
+            end_children();
+            return EXIT_SIGNAL + sig;
+        }
+        if (sig > 0 && sig != SIGCHLD)
+            pass(hook, &info);
+    }
+    if (code == 0)
+        return 0;
+    dprintf(STDERR_FILENO, "isolate: cannot go on: the hook %s ended with %d\n", name, code);
+    return EXIT_OURS;
+}
+
+int run_hook(const char *name, const char *command, const struct caller *caller, const sigset_t *watched)
+{
+    int code;
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    code = wait_for(start(command, caller), name, caller, watched);
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    return code;
+}

@@ -1,0 +1,257 @@
+/*
+ * isolate-monitor --pipe FD [--new-session] [--wake SOCKET] -- ENGINE [ARG...]
+ * isolate-monitor [--hold FD] [--pre COMMAND] [--post COMMAND] [--wake SOCKET] -- CLIENT [ARG...]
+ *
+ * Stays as the process that the caller started, to be signalled and waited for; the program is its child.
+ *
+ * With --pipe that is an engine, in which isolate-init reads the pipe's other end (monitor.h). The engine has those
+ * signals blocked that are handed on, so that none of them ends it. Otherwise it is a client of ours that is sent them
+ * itself, with a descriptor (the lease) that is kept open to the end, and with hooks, shell commands: a failing --pre
+ * prevents the run, --post follows it however it ends.
+ *
+ * What kill(2) sends is handed on. What the terminal sends reaches its whole foreground job, and so the command, by
+ * itself, unless that has a session of its own (--new-session). TERM, and HUP when the terminal is gone, end the sandbox.
+ *
+ * --wake: connects once to that Unix socket at the end, which starts the daemon behind it.
+ *
+ * Exit code: the child's, 128+n if signal n ended it, 125 if this program or a hook failed; after --post only where the
+ * child succeeded.
+ */
+
+#include "monitor.h"
+#include "child.h"
+#include "hook.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct request {
+    int pipe; /* -1: none */
+    int hold; /* -1: none */
+    bool new_session;
+    const char *wake; /* NULL: nothing, as are the hooks */
+    const char *pre;
+    const char *post;
+    char **program;
+};
+
+static int parse_fd(const char *option, const char *text)
+{
+    char *end = NULL;
+    long fd = -1;
+
+    if (text && *text >= '0' && *text <= '9')
+        fd = strtol(text, &end, 10);
+    if (fd <= STDERR_FILENO || fd > INT_MAX || *end)
+        fail("%s needs the number of a descriptor above 2, not \"%s\"", option, text ? text : "");
+    return (int)fd;
+}
+
+static const char *parse_text(const char *option, const char *text)
+{
+    if (!text || !*text)
+        fail("%s needs a value", option);
+    return text;
+}
+
+static struct request parse(char **argv)
+{
+    struct request request = {.pipe = -1, .hold = -1};
+
+    while (*++argv && strcmp(*argv, "--") != 0) {
+        const char *option = *argv;
+
+        if (strcmp(option, "--new-session") == 0) {
+            request.new_session = true;
+            continue;
+        }
+        argv++;
+        if (strcmp(option, "--pipe") == 0)
+            request.pipe = parse_fd(option, *argv);
+        else if (strcmp(option, "--hold") == 0)
+            request.hold = parse_fd(option, *argv);
+        else if (strcmp(option, "--wake") == 0)
+            request.wake = parse_text(option, *argv);
+        else if (strcmp(option, "--pre") == 0)
+            request.pre = parse_text(option, *argv);
+        else if (strcmp(option, "--post") == 0)
+            request.post = parse_text(option, *argv);
+        else
+            fail("unknown argument \"%s\"", option);
+    }
+    if (!argv[0] || !argv[1])
+        fail("no program");
+    request.program = argv + 1;
+    return request;
+}
+
+/* The child. */
+__attribute__((noreturn)) static void become(char **program)
+{
+    execv(program[0], program);
+    fail("cannot run %s: %s", program[0], strerror(errno));
+}
+
+static pid_t start_engine(const struct request *request, const struct caller *caller)
+{
+    const struct beginning beginning = {.blocked = caller->blocked,
+                                        .child_ignored = sigismember(&caller->ignored, SIGCHLD)};
+    sigset_t mask = caller->blocked;
+    pid_t engine;
+
+    /* Nothing is waited for: what is sent to a sandbox that reads no more is lost. */
+    if (fcntl(request->pipe, F_SETFD, FD_CLOEXEC) < 0 || fcntl(request->pipe, F_SETFL, O_NONBLOCK) < 0 ||
+        write(request->pipe, &beginning, sizeof beginning) != sizeof beginning)
+        fail("cannot use the pipe %d: %s", request->pipe, strerror(errno));
+    add_handed_on(&mask);
+    engine = vfork();
+    if (engine == 0) {
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+        become(request->program);
+    }
+    return engine;
+}
+
+/* Ends with this process, which alone keeps the lease's end from being the sandbox's. */
+static pid_t start_client(const struct request *request, const struct caller *caller)
+{
+    pid_t self = getpid();
+    pid_t client = fork();
+
+    if (client == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != self)
+            _exit(EXIT_OURS);
+        restore(caller);
+        become(request->program);
+    }
+    return client;
+}
+
+/* A sandbox that has ended, or reads no more, is told nothing. */
+static void order(int pipe, int byte)
+{
+    const unsigned char it = (unsigned char)byte;
+
+    if (write(pipe, &it, 1) < 0)
+        return;
+}
+
+static bool ends(const siginfo_t *info, const struct caller *caller)
+{
+    int sig = info->si_signo;
+
+    return (sig == SIGTERM || (sig == SIGHUP && is_from_kernel(info))) && !sigismember(&caller->ignored, sig);
+}
+
+static void hand_on(const struct request *request, const siginfo_t *info, const struct caller *caller)
+{
+    if (ends(info, caller))
+        order(request->pipe, ORDER_END);
+    else if (!is_from_kernel(info))
+        order(request->pipe, info->si_signo);
+    else if (request->new_session)
+        order(request->pipe, info->si_signo | ORDER_GROUP);
+    if (info->si_signo == SIGTSTP)
+        suspend();
+}
+
+/*
+ * This process waits for as long as the sandbox lives. Of its own program it has some 600 KB mapped by now, since the kernel
+ * maps what lies around each page that is touched; what is needed from here on comes back by itself.
+ */
+static void shrink(void)
+{
+    const ElfW(Phdr) *segment = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    const uintptr_t page = getauxval(AT_PAGESZ);
+
+    for (unsigned long left = getauxval(AT_PHNUM); left > 0; left--, segment++) {
+        uintptr_t start = segment->p_vaddr & ~(page - 1);
+
+        if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
+            madvise((void *)start, segment->p_vaddr + segment->p_memsz - start, MADV_DONTNEED);
+    }
+}
+
+static int run(const struct request *request, const struct caller *caller, const sigset_t *watched)
+{
+    bool is_engine = request->pipe >= 0;
+    pid_t child = is_engine ? start_engine(request, caller) : start_client(request, caller);
+    int kept = is_engine ? request->pipe : request->hold;
+    int code;
+
+    if (child < 0)
+        fail("cannot start %s: %s", request->program[0], strerror(errno));
+    /* The rest is the child's alone: a lease that stayed open here would outlive the sandbox. */
+    if (kept > STDERR_FILENO + 1)
+        close_range(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
+    closefrom(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
+    shrink();
+    for (;;) {
+        siginfo_t info;
+        int sig = sigwaitinfo(watched, &info);
+
+        if (sig == SIGCHLD && reap(child, &code))
+            return code;
+        if (sig <= 0 || sig == SIGCHLD)
+            continue;
+        if (is_engine)
+            hand_on(request, &info, caller);
+        else
+            pass(child, &info);
+    }
+}
+
+/* Nobody is left to be told if it fails: the next use of the daemon does the same. */
+static void wake(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (strlen(path) < sizeof address.sun_path) {
+        strcpy(address.sun_path, path);
+        connect(fd, (const struct sockaddr *)&address, sizeof address);
+    }
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct request request;
+    struct caller caller;
+    sigset_t watched;
+    int code;
+
+    if (argc < 1)
+        return EXIT_OURS;
+    request = parse(argv);
+    prctl(PR_SET_NAME, "isolate-monitor"); /* root's client starts it by another name */
+    caller = watch(&watched);
+    if (request.pre) {
+        code = run_hook("PRE_SPAWN_HOOK", request.pre, &caller, &watched);
+        if (code != 0)
+            return code;
+    }
+    code = run(&request, &caller, &watched);
+    if (request.post) {
+        int after = run_hook("POST_SPAWN_HOOK", request.post, &caller, &watched);
+
+        if (code == 0)
+            code = after;
+    }
+    if (request.hold >= 0)
+        close(request.hold);
+    if (request.wake)
+        wake(request.wake);
+    return code;
+}

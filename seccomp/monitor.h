@@ -1,0 +1,30 @@
+#ifndef ISOLATE_MONITOR_H
+#define ISOLATE_MONITOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/*
+ * What isolate-monitor writes to isolate-init, through a pipe: first this, then an order for each signal. The pipe's end
+ * is the end of the sandbox.
+ */
+struct beginning {
+    /* Of the process that the caller started: COMMAND is to have the same. */
+    sigset_t blocked;
+    bool child_ignored;
+};
+
+/* An order is a byte: the number of a signal for COMMAND, or for all of its process group, or this. */
+enum { ORDER_END = 0, ORDER_GROUP = 0x80 };
+
+/* What is handed on. All but these do here what they do to any program. */
+static const int handed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCONT, SIGTSTP, SIGWINCH};
+enum { HANDED_ON = sizeof handed_on / sizeof *handed_on };
+
+static inline void add_handed_on(sigset_t *set)
+{
+    for (int i = 0; i < HANDED_ON; i++)
+        sigaddset(set, handed_on[i]);
+}
+
+#endif

@@ -1,0 +1,194 @@
+/**
+ * Signals that are sent to `isolate` by kill(2): they reach the command, once, and the exit code is the command's. What a
+ * terminal sends is in terminal.test.ts.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { asUser, eventually, finished, root, run, type User } from "../support/process.ts";
+import { program } from "../support/project.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+}, 1_200_000);
+afterAll(() => world.close(), 300_000);
+afterEach(async () => void (await world.settled()));
+
+const engines: readonly (readonly [engine: string, caller: User])[] = [
+  ["bwrap", alice],
+  ["bwrap of root", root],
+  ["chroot", root],
+];
+
+interface Begin {
+  readonly options?: readonly string[];
+  /** In front of the client. */
+  readonly before?: readonly string[];
+}
+
+/** A shell inside that has said that it is up; leader of its process group outside. */
+async function up(
+  [engine, caller]: readonly [string, User],
+  script: string,
+  { options = [], before = [] }: Begin = {},
+): Promise<ChildProcess> {
+  const chosen = engine === "chroot" ? ["-e", "chroot"] : [];
+  const words = [...chosen, ...options, "-z", world.template, "bash", "-c", `echo up; ${script}`];
+  const [first = "", ...rest] = asUser(caller, [...before, program("isolate"), ...words]);
+  const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
+  const env = { PATH, ISOLATE_SOCKET: world.socket };
+  const child = spawn(first, rest, { cwd: "/", env, stdio: "pipe", detached: true });
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  return child;
+}
+
+const awaitIt = "for i in $(seq 600); do sleep 0.1; done; echo never";
+const handed = ["INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "TSTP", "CONT"] as const;
+const number = (name: string): number => constants.signals[`SIG${name}` as NodeJS.Signals];
+
+describe.each(engines)("%s:", (...engine) => {
+  test("each signal is the command's, and so is the exit code", async () => {
+    // Of TSTP the client's own stop is the other half; a process group without a shell is not suspended (setpgid(2)).
+    const traps = handed.map((name) => `trap 'echo ${name}' ${name};`).join(" ");
+    const child = await up(engine, `${traps} trap 'echo TERM; exit 7' TERM; ${awaitIt}`);
+    let heard = "";
+    child.stdout?.on("data", (text: Buffer) => {
+      heard += text;
+    });
+    const end = finished(child);
+    for (const name of handed) {
+      child.kill(`SIG${name}`);
+      await eventually(`the command gets ${name}`, () => heard.includes(`${name}\n`));
+    }
+    child.kill("SIGTERM");
+    expect(await end).toMatchObject({ code: 7, stdout: `${handed.join("\n")}\nTERM\n` });
+  });
+
+  test("what the command does nothing about ends it, with the code of the signal", async () => {
+    for (const name of ["INT", "USR1", "TERM"] as const) {
+      const child = await up(engine, "exec sleep 1000");
+      const end = finished(child);
+      child.kill(`SIG${name}`);
+      expect((await end).code).toBe(128 + number(name));
+    }
+  });
+});
+
+const bwrap = ["bwrap", alice] as const;
+
+test("a signal to the whole process group reaches the command once, and the engine lives on", async () => {
+  // Longer than two of them may lie apart.
+  const count = "n=0; trap 'n=$((n+1))' INT USR1; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.5; echo $n; exit 8";
+  for (const name of ["INT", "USR1"] as const) {
+    const child = await up(bwrap, count);
+    const end = finished(child);
+    process.kill(-(child.pid ?? 0), `SIG${name}`);
+    expect(await end).toMatchObject({ code: 8, stdout: "1\n" });
+  }
+});
+
+test("one that the command alone has got before is not taken for that", async () => {
+  const child = await up(bwrap, "n=0; trap 'n=$((n+1)); echo $n' USR1; while [ $n -lt 3 ]; do sleep 0.05; done");
+  let heard = "";
+  child.stdout?.on("data", (text: Buffer) => {
+    heard += text;
+  });
+  const end = finished(child);
+  for (const [so, far] of [
+    [() => process.kill(-(child.pid ?? 0), "SIGUSR1"), "1\n"],
+    [() => child.kill("SIGUSR1"), "1\n2\n"],
+    [() => child.kill("SIGUSR1"), "1\n2\n3\n"],
+  ] as const) {
+    so();
+    await eventually(`there is ${JSON.stringify(far)}`, () => heard === far);
+  }
+  expect((await end).code).toBe(0);
+});
+
+test("No handling of TERM and HUP: both reach the command, and TERM ends even what ignores it", async () => {
+  const hup = await up(bwrap, `trap 'echo reloaded' HUP; trap 'echo tidied; exit 3' TERM; ${awaitIt}`);
+  let heard = "";
+  hup.stdout?.on("data", (text: Buffer) => {
+    heard += text;
+  });
+  const end = finished(hup);
+  hup.kill("SIGHUP");
+  await eventually("it goes on after HUP", () => heard === "reloaded\n");
+  hup.kill("SIGTERM");
+  expect(await end).toMatchObject({ code: 3, stdout: "reloaded\ntidied\n" });
+
+  const stubborn = await up(bwrap, "trap '' TERM; sleep 1000; sleep 1000");
+  const killed = finished(stubborn);
+  stubborn.kill("SIGTERM");
+  expect((await killed).code).toBe(137);
+});
+
+describe("the command starts with the caller's", () => {
+  const status = (before: readonly string[], options: readonly string[] = []) =>
+    run([...before, program("isolate"), ...options, "-z", world.template, "grep", "Sig[BI]", "/proc/self/status"], {
+      as: alice,
+      env: { ISOLATE_SOCKET: world.socket },
+    });
+
+  test.each([
+    ["nothing blocked or ignored", [], [], "0000000000000000", "0000000000000000"],
+    ["blocked signals", ["env", "--block-signal=INT,USR1"], [], "0000000000000202", "0000000000000000"],
+    [
+      "ignored signals, CHLD among them",
+      ["env", "--ignore-signal=HUP,QUIT,CHLD"],
+      [],
+      "0000000000000000",
+      "0000000000010005",
+    ],
+    ["and with -i INT ignored", [], ["-i"], "0000000000000000", "0000000000000002"],
+  ] as const)("%s", async (_what, before, options, blocked, ignored) => {
+    expect(await status(before, options)).toEqual({
+      code: 0,
+      stdout: `SigBlk:\t${blocked}\nSigIgn:\t${ignored}\n`,
+      stderr: "",
+    });
+  });
+
+  test("an ignored TERM or HUP ends nothing, as for any program (nohup(1))", async () => {
+    const before = ["env", "--ignore-signal=TERM,HUP"];
+    const child = await up(bwrap, "read line; echo still here; exit 4", { before });
+    const end = finished(child);
+    for (const to of [child.pid ?? 0, -(child.pid ?? 0)]) {
+      process.kill(to, "SIGTERM");
+      process.kill(to, "SIGHUP");
+    }
+    expect(await end).toMatchObject({ code: 4, stdout: "still here\n" });
+  });
+});
+
+test("-i: a run goes on after INT", async () => {
+  const child = await up(bwrap, "read line; exit 5", { options: ["-i"] });
+  child.kill("SIGINT");
+  process.kill(-(child.pid ?? 0), "SIGINT");
+  const end = finished(child, { input: "\n" });
+  expect((await end).code).toBe(5);
+});
+
+test("--new-session: the command leads a group in a session of its own, and signals reach it all the same", async () => {
+  const { stdout } = await world.isolate([
+    ...["--new-session", "-z", world.template],
+    ...["cut", "-d ", "-f4-7", "/proc/self/stat"],
+  ]);
+  expect(stdout).toBe("1 2 1 0\n"); // parent, group, session, terminal
+  const child = await up(bwrap, `trap 'echo INT; exit 6' INT; ${awaitIt}`, { options: ["--new-session"] });
+  const end = finished(child);
+  process.kill(-(child.pid ?? 0), "SIGINT");
+  expect(await end).toMatchObject({ code: 6, stdout: "INT\n" });
+});
+
+test("the monitor is small, holds no lease, and ends with the sandbox", async () => {
+  const child = await up(bwrap, "read line");
+  const open = await run(["ls", "-l", `/proc/${child.pid}/fd`]);
+  expect(open.stdout).not.toContain("socket:");
+  expect((await run(["cat", `/proc/${child.pid}/comm`])).stdout).toBe("isolate-monitor\n");
+  const end = finished(child, { input: "\n" });
+  expect((await end).code).toBe(0);
+  await expect(run(["kill", "-0", String(child.pid)])).resolves.toMatchObject({ code: 1 });
+});
