@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { asUser, eventually, finished, root, run, type User } from "../support/process.ts";
+import { asUser, eventually, finished, must, root, run, type User } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
@@ -14,7 +14,11 @@ beforeAll(async () => {
   world = await createWorld();
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
-afterEach(async () => void (await world.settled()));
+const started: ChildProcess[] = [];
+afterEach(async () => {
+  for (const child of started.splice(0)) if (child.exitCode === null) child.kill("SIGKILL");
+  await world.settled();
+});
 
 const engines: readonly (readonly [engine: string, caller: User])[] = [
   ["bwrap", alice],
@@ -28,23 +32,24 @@ interface Begin {
   readonly before?: readonly string[];
 }
 
-/** A shell inside that has said that it is up; leader of its process group outside. */
+/** A shell inside whose script has said `up`; leader of its process group outside. */
 async function up(
   [engine, caller]: readonly [string, User],
   script: string,
   { options = [], before = [] }: Begin = {},
 ): Promise<ChildProcess> {
   const chosen = engine === "chroot" ? ["-e", "chroot"] : [];
-  const words = [...chosen, ...options, "-z", world.template, "bash", "-c", `echo up; ${script}`];
+  const words = [...chosen, ...options, "-z", world.template, "bash", "-c", script];
   const [first = "", ...rest] = asUser(caller, [...before, program("isolate"), ...words]);
   const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
   const env = { PATH, ISOLATE_SOCKET: world.socket };
   const child = spawn(first, rest, { cwd: "/", env, stdio: "pipe", detached: true });
+  started.push(child);
   await new Promise((resolve) => child.stdout.once("data", resolve));
   return child;
 }
 
-const awaitIt = "for i in $(seq 600); do sleep 0.1; done; echo never";
+const awaitIt = "echo up; for i in $(seq 600); do sleep 0.1; done; echo never";
 const handed = ["INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "TSTP", "CONT"] as const;
 const number = (name: string): number => constants.signals[`SIG${name}` as NodeJS.Signals];
 
@@ -68,7 +73,7 @@ describe.each(engines)("%s:", (...engine) => {
 
   test("what the command does nothing about ends it, with the code of the signal", async () => {
     for (const name of ["INT", "USR1", "TERM"] as const) {
-      const child = await up(engine, "exec sleep 1000");
+      const child = await up(engine, "echo up; exec sleep 1000");
       const end = finished(child);
       child.kill(`SIG${name}`);
       expect((await end).code).toBe(128 + number(name));
@@ -80,7 +85,8 @@ const bwrap = ["bwrap", alice] as const;
 
 test("a signal to the whole process group reaches the command once, and the engine lives on", async () => {
   // Longer than two of them may lie apart.
-  const count = "n=0; trap 'n=$((n+1))' INT USR1; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.5; echo $n; exit 8";
+  const count =
+    "n=0; trap 'n=$((n+1))' INT USR1; echo up; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.5; echo $n; exit 8";
   for (const name of ["INT", "USR1"] as const) {
     const child = await up(bwrap, count);
     const end = finished(child);
@@ -90,7 +96,10 @@ test("a signal to the whole process group reaches the command once, and the engi
 });
 
 test("one that the command alone has got before is not taken for that", async () => {
-  const child = await up(bwrap, "n=0; trap 'n=$((n+1)); echo $n' USR1; while [ $n -lt 3 ]; do sleep 0.05; done");
+  const child = await up(
+    bwrap,
+    "n=0; trap 'n=$((n+1)); echo $n' USR1; echo up; while [ $n -lt 3 ]; do sleep 0.05; done",
+  );
   let heard = "";
   child.stdout?.on("data", (text: Buffer) => {
     heard += text;
@@ -119,7 +128,7 @@ test("No handling of TERM and HUP: both reach the command, and TERM ends even wh
   hup.kill("SIGTERM");
   expect(await end).toMatchObject({ code: 3, stdout: "reloaded\ntidied\n" });
 
-  const stubborn = await up(bwrap, "trap '' TERM; sleep 1000; sleep 1000");
+  const stubborn = await up(bwrap, "trap '' TERM; echo up; sleep 1000; sleep 1000");
   const killed = finished(stubborn);
   stubborn.kill("SIGTERM");
   expect((await killed).code).toBe(137);
@@ -153,7 +162,7 @@ describe("the command starts with the caller's", () => {
 
   test("an ignored TERM or HUP ends nothing, as for any program (nohup(1))", async () => {
     const before = ["env", "--ignore-signal=TERM,HUP"];
-    const child = await up(bwrap, "read line; echo still here; exit 4", { before });
+    const child = await up(bwrap, "echo up; read line; echo still here; exit 4", { before });
     const end = finished(child);
     for (const to of [child.pid ?? 0, -(child.pid ?? 0)]) {
       process.kill(to, "SIGTERM");
@@ -164,7 +173,7 @@ describe("the command starts with the caller's", () => {
 });
 
 test("-i: a run goes on after INT", async () => {
-  const child = await up(bwrap, "read line; exit 5", { options: ["-i"] });
+  const child = await up(bwrap, "echo up; read line; exit 5", { options: ["-i"] });
   child.kill("SIGINT");
   process.kill(-(child.pid ?? 0), "SIGINT");
   const end = finished(child, { input: "\n" });
@@ -184,9 +193,13 @@ test("--new-session: the command leads a group in a session of its own, and sign
 });
 
 test("the monitor is small, holds no lease, and ends with the sandbox", async () => {
-  const child = await up(bwrap, "read line");
-  const open = await run(["ls", "-l", `/proc/${child.pid}/fd`]);
-  expect(open.stdout).not.toContain("socket:");
+  const child = await up(bwrap, "echo up; read line");
+  const open = (await must(["ls", `/proc/${child.pid}/fd`]))
+    .trim()
+    .split("\n")
+    .filter((fd) => Number(fd) > 2);
+  expect(open).toHaveLength(1);
+  expect(await must(["readlink", `/proc/${child.pid}/fd/${open[0]}`])).toMatch(/^pipe:/);
   expect((await run(["cat", `/proc/${child.pid}/comm`])).stdout).toBe("isolate-monitor\n");
   const end = finished(child, { input: "\n" });
   expect((await end).code).toBe(0);
