@@ -156,13 +156,15 @@ static bool ends(const siginfo_t *info, const struct caller *caller)
 
 static void hand_on(const struct request *request, const siginfo_t *info, const struct caller *caller)
 {
+    int sig = info->si_signo;
+
     if (ends(info, caller))
         order(request->pipe, ORDER_END);
+    else if (request->new_session && (is_from_kernel(info) || sig == SIGCONT)) /* fg(1) sends CONT to a whole job */
+        order(request->pipe, sig | ORDER_GROUP);
     else if (!is_from_kernel(info))
-        order(request->pipe, info->si_signo);
-    else if (request->new_session)
-        order(request->pipe, info->si_signo | ORDER_GROUP);
-    if (info->si_signo == SIGTSTP)
+        order(request->pipe, sig);
+    if (sig == SIGTSTP)
         suspend();
 }
 

@@ -179,6 +179,53 @@ describe("a command in the foreground", () => {
     await shows(/^code=6$/m);
   });
 
+  test("is suspended and resumed by TSTP and CONT from elsewhere, with everything that the shell notices", async () => {
+    await openShell();
+    await type(`${isolate} sh -c 'echo up; for i in $(seq 1000); do sleep 0.1; echo $i >/n; done'`);
+    await shows(/^up$/m);
+    const [lease] = await world.leases();
+    const pid = String(lease?.pid);
+    const [group] = (await must(["ps", "-o", "pgid=", "-p", pid])).trim().split("\n");
+    /** Some of them, and not the engine's own. */
+    const stopped = async (): Promise<boolean> =>
+      (await must(["ps", "-eo", "pgid=,stat="])).split("\n").some((line) => line.trim().startsWith(`${group} T`));
+    await must(["kill", "-TSTP", pid]);
+    await shows(/Stopped.*isolate/);
+    await eventually("it is suspended", stopped);
+    await must(["kill", "-CONT", pid]);
+    await eventually("it runs again", async () => !(await stopped()));
+    await must(["kill", "-INT", pid]);
+    await eventually("the run has ended", async () => (await world.leases()).length === 0);
+  });
+
+  test("in a session of its own has no terminal, and is reached by Ctrl-C and Ctrl-Z", async () => {
+    await openShell();
+    // The shell waits for its child: what the terminal sends goes to the whole group.
+    await type(`${isolate} --new-session sh -c 'tty </dev/tty; echo up; sleep 1000; echo sleep ended with $?; exit 3'`);
+    await shows(/cannot open \/dev\/tty[^]*^up$/m);
+    const sleeping = async () => must(["ps", "-o", "stat=", "-u", String(alice.uid), "-C", "sleep"]);
+    await keys("C-z");
+    await shows(/Stopped.*isolate/);
+    await eventually("the command is suspended", async () => /^T/m.test(await sleeping()));
+    await type("fg");
+    await eventually("it runs again", async () => !/^T/m.test(await sleeping()));
+    await keys("C-c");
+    await eventually("the run has ended", async () => (await world.leases()).length === 0);
+    await type("echo code=$?");
+    await shows(/^code=130$/m);
+  });
+
+  test("with -i goes on at Ctrl-C", async () => {
+    await openShell();
+    await type(`${isolate} -i sh -c 'echo up; read line; exit 4'`);
+    await shows(/^up$/m);
+    await keys("C-c");
+    await type("");
+    await shows(/host>$/);
+    await type("echo code=$?");
+    await shows(/^code=4$/m);
+  });
+
   test("types nothing into the caller's terminal", async () => {
     await openShell();
     await type(
