@@ -140,7 +140,9 @@ function showRemote(
   }
   if (!cookie)
     throw cannotShow(`there is no cookie for ${name} (${looked})`, "log in with ssh -X, and see 'xauth list'");
-  return showScreen({ display, number, xauthority: libc.memoryFile(xauthorityFor(cookie)), held: undefined });
+  // The root need not know the names of hosts.
+  const reached = { ...display, host: host === "::1" ? host : "127.0.0.1" };
+  return showScreen({ display: reached, number, xauthority: libc.memoryFile(xauthorityFor(cookie)), held: undefined });
 }
 
 /** Throws `cannot-share` where nobody answers. */

@@ -12,6 +12,7 @@ import {
   untrustedRequest,
 } from "../desktop/x-protocol.ts";
 import type { Libc } from "../libc.ts";
+import { SystemCallError } from "../libc-call.ts";
 import { type Conversation, converse } from "./conversation.ts";
 
 export interface Hello {
@@ -23,6 +24,9 @@ export interface Hello {
 
 /** Seconds: the holder of the cookie connects at once, and goes with the sandbox. */
 const cookieTimeout = 3;
+
+/** Bytes of what is asked for here, many times over. */
+const longest = 64 * 1024;
 
 /** Closes the descriptor when it throws. */
 export function askServer(descriptor: number, cookie: Uint8Array | undefined, libc: Libc): Hello {
@@ -53,6 +57,7 @@ function exchange(conversation: Conversation, request: Uint8Array): Uint8Array |
     const head = conversation.receive(messageHead);
     const { kind, rest } = message(head);
     if (kind === "error") return undefined;
+    if (rest > longest) throw new SystemCallError("read", "EMSGSIZE");
     if (kind === "reply") return Uint8Array.from([...head, ...conversation.receive(rest)]);
   }
 }

@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { copyPrograms } from "../support/host-programs.ts";
@@ -182,6 +183,23 @@ describe("-1", () => {
     expect(stdout.split("\n").filter((path) => path !== "" && holds(path))).toEqual([]);
     child.stdin?.end("\n");
     await finished(child);
+  });
+
+  test("a display that ssh forwards is reached with -n", async () => {
+    const forward = createServer((connection) => {
+      connection
+        .pipe(connect(`/tmp/.X11-unix/X${guarded}`))
+        .on("error", () => undefined)
+        .pipe(connection);
+      connection.on("error", () => undefined);
+    });
+    await new Promise<void>((resolve) => forward.listen(0, "127.0.0.1", resolve));
+    const number = (forward.address() as AddressInfo).port - 6000;
+    await must(["xauth", "-f", at("Xauthority"), "add", `:${number}`, ".", cookie], { as: alice });
+    const command = `${inside("xdpyinfo")} | head -1`;
+    const outcome = await isolate(["-1", "-n"], command, { env: onDisplay(`localhost:${number}.0`) });
+    forward.close();
+    expect(outcome.stdout).toMatch(new RegExp(`^name of display: +127.0.0.1:${number}.0$`, "m"));
   });
 
   test("a server that asks for nothing needs no cookie", async () => {
