@@ -48,7 +48,7 @@ export const runOptions: readonly OptionDefinition[] = [
     long: "x11",
     values: ["[=untrusted]"],
     about:
-      "show windows on the X display of $DISPLAY; untrusted: without seeing other windows, their keys or the clipboard",
+      "show windows on the X display of $DISPLAY; untrusted: without what other windows show and the keys they get",
   },
   { short: "2", long: "pulse", values: [], about: "play and record sound by the session's PulseAudio or PipeWire" },
   { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default), lxc or chroot: see below" },
