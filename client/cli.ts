@@ -51,6 +51,13 @@ export const runOptions: readonly OptionDefinition[] = [
       "show windows on the X display of $DISPLAY; untrusted: without what other windows show and the keys they get",
   },
   { short: "2", long: "pulse", values: [], about: "play and record sound by the session's PulseAudio or PipeWire" },
+  {
+    short: "u",
+    long: "uid-base",
+    values: ["N"],
+    about: "let user 0 to 65535 be N to N+65535 on the host, and write as they do where -d leads (root)",
+  },
+  { short: "g", long: "gid-base", values: ["N"], about: "the same for groups; one of the two alone is meant for both" },
   { short: "e", long: "engine", values: ["ENGINE"], about: "bwrap (default), lxc or chroot: see below" },
   {
     long: "seccomp",

@@ -52,6 +52,8 @@ export interface RunRequest {
   readonly seccomp: Seccomp;
   readonly noNewUserns: boolean;
   readonly readOnly: boolean;
+  /** Root's choice of host ids, as written; undefined: the daemon's. */
+  readonly ids: { readonly uid: string | undefined; readonly gid: string | undefined } | undefined;
   /** Undefined: the usual ones. */
   readonly capabilities: CapabilityChanges | undefined;
   /** SIGINT is ignored, by the command too until it says otherwise. */
@@ -274,6 +276,10 @@ function readInside(
     screen: readScreen(parsed),
     sound: parsed.has("pulse"),
     seccomp: readSeccomp(parsed.value("seccomp"), environment),
+    ids:
+      parsed.has("uid-base") || parsed.has("gid-base")
+        ? { uid: parsed.value("uid-base"), gid: parsed.value("gid-base") }
+        : undefined,
     noNewUserns: parsed.has("no-new-userns"),
     readOnly: parsed.has("read-only"),
     capabilities:

@@ -3,18 +3,18 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync, writeFileSync } from "node:fs";
 import { IsolateError } from "../daemon/protocol/errors.ts";
+import { type BaseIds, idCount } from "../daemon/protocol/ids.ts";
 import type { Identity } from "./root.ts";
 
-/** The last of the ids that systemd and shadow hand out to nobody; the daemon gives ranges from 0x70000000 upwards. */
-const firstId = 0x7fff0000;
-const idCount = 65536;
+/** The last of the ids that systemd and shadow hand out to nobody, above those that the daemon gives. */
+const own: BaseIds = { uid: 0x7fff0000, gid: 0x7fff0000 };
 
 /** The namespace lives as long as the descriptor. Throws `system-call`. */
-export async function makeUserns(): Promise<Identity> {
+export async function makeUserns({ uid, gid } = own): Promise<Identity> {
   // The helper makes it, so that its owner is the id that will join it; only root can write such maps.
   const helper = spawn("/usr/bin/unshare", ["--user", "/bin/cat"], {
-    uid: firstId,
-    gid: firstId,
+    uid,
+    gid,
     stdio: ["pipe", "pipe", "ignore"],
     cwd: "/",
     env: {},
@@ -24,9 +24,12 @@ export async function makeUserns(): Promise<Identity> {
     const ended = once(helper, "exit").then(() => Promise.reject(new Error("unshare ended")));
     helper.stdin.write("x"); // comes back when cat runs, in the new namespace
     await Promise.race([once(helper.stdout, "data"), failed, ended]);
-    for (const file of ["uid_map", "gid_map"])
-      writeFileSync(`/proc/${helper.pid}/${file}`, `0 ${firstId} ${idCount}\n`);
-    return { uid: firstId, gid: firstId, userns: openSync(`/proc/${helper.pid}/ns/user`, "r") };
+    for (const [file, first] of [
+      ["uid_map", uid],
+      ["gid_map", gid],
+    ] as const)
+      writeFileSync(`/proc/${helper.pid}/${file}`, `0 ${first} ${idCount}\n`);
+    return { uid, gid, userns: openSync(`/proc/${helper.pid}/ns/user`, "r") };
   } catch (error) {
     throw new IsolateError(
       "system-call",

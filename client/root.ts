@@ -5,9 +5,11 @@
  */
 import { closeSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { IsolateError } from "../daemon/protocol/errors.ts";
+import type { BaseIds } from "../daemon/protocol/ids.ts";
 import type { LaunchSpec } from "../engines/spec.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { RootCalls } from "./libc-root.ts";
+import type { HostFacts } from "./plan.ts";
 
 /** Whom the sandbox runs as. */
 export interface Identity {
@@ -23,6 +25,16 @@ export interface Tree {
   readonly mapped: boolean;
   /** Nobody inside can make it writable then: the flag was set from outside of their namespaces. */
   readonly readOnly: boolean;
+}
+
+/**
+ * Host paths whose stored ids are the host's own and must appear as the sandbox's. Where root chose ids, what is bound is
+ * for those to use as they may on the host, and a directory that is theirs already has its ids in place.
+ */
+export function toBeMapped({ sources, directory }: HostFacts, ids: BaseIds | undefined): Set<string> {
+  const mapped = ids ? [] : sources.map(({ path }) => path);
+  if (directory !== undefined && lstatSync(directory).uid !== ids?.uid) mapped.push(directory);
+  return new Set(mapped);
 }
 
 const staging = "/tmp";

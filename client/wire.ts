@@ -1,5 +1,6 @@
 /** The lease's exchange as bytes: the request to send, and the answers out of whatever pieces they arrive in. Pure. */
 import type { ErrorBody } from "../daemon/protocol/errors.ts";
+import type { BaseIds } from "../daemon/protocol/ids.ts";
 import { editPath, type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
 import { readErrorBody } from "./refusal.ts";
 
@@ -25,6 +26,7 @@ export interface Ask {
   readonly edit: boolean;
   /** Seconds. */
   readonly wait: string | undefined;
+  readonly ids: BaseIds | undefined;
   readonly command: readonly string[];
 }
 
@@ -36,6 +38,7 @@ export function leaseRequest(ask: Ask): string {
     ["command", command],
   ];
   if (ask.wait !== undefined) fields.push(["wait", ask.wait]);
+  if (ask.ids) fields.push(["uid", String(ask.ids.uid)], ["gid", String(ask.ids.gid)]);
   const query = fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   const lines = [
     `GET ${ask.edit ? editPath : leasePath}?${query} HTTP/1.1`,

@@ -4,6 +4,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { Ajv, type ErrorObject } from "ajv";
 import { type AST, getStaticTOMLValue, ParseError, parseTOML } from "toml-eslint-parser";
 import { IsolateError } from "./protocol/errors.ts";
+import { givenIds } from "./protocol/ids.ts";
 
 const strict = { additionalProperties: false } as const;
 const path = (value: string, description: string) => Type.String({ pattern: "^/", default: value, description });
@@ -122,7 +123,7 @@ export const Config = Type.Object(
         base: Type.Integer({
           minimum: 65536,
           maximum: 0x7ffd0000,
-          default: 0x70000000,
+          default: givenIds.first,
           description: "The first of the ids that the daemon gives to users without a range of their own.",
         }),
       },

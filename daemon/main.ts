@@ -15,6 +15,7 @@ import { createPolicy } from "./http/peer.ts";
 import { createServer, limitConnections, listen } from "./http/server.ts";
 import { createIsSubordinate } from "./http/subordinate.ts";
 import { createValidate } from "./http/validate.ts";
+import { givenFrom } from "./idmap/ranges.ts";
 import { createUserNamespaces } from "./idmap/userns.ts";
 import { createEdits, sweepViews } from "./leases/edits.ts";
 import { bootId } from "./leases/holder.ts";
@@ -138,7 +139,8 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
     validate,
     log,
   });
-  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, observe, log });
+  const givenIds = givenFrom(config.ids.base);
+  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, observe, givenIds, log });
 
   const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
   reconcileRows(reconciling);

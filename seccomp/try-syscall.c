@@ -146,6 +146,11 @@ static long try_open(char **arg)
     return open(arg[0], O_RDONLY | O_CLOEXEC);
 }
 
+static long try_create(char **arg)
+{
+    return open(arg[0], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
 /* Enters the user namespace at a path. */
 static long try_setns(char **arg)
 {
@@ -220,6 +225,7 @@ static const struct {
     {"fd-request", 3, try_fd_request},
     {"fd-hold", 2, try_fd_hold},
     {"open", 1, try_open},
+    {"create", 1, try_create},
     {"setns", 1, try_setns},
     {"ids", 0, try_ids},
     {"find-key", 1, try_find_key},

@@ -1,5 +1,6 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
 import { IsolateError } from "../../daemon/protocol/errors.ts";
+import type { BaseIds } from "../../daemon/protocol/ids.ts";
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
@@ -34,7 +35,8 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const engine = engineOf(request.engine);
   if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
-  warn(request, context.print);
+  const ids = await chosenIds(request);
+  warn(request, ids, context.print);
   // Hooks are not held to limits: the client that comes between them is.
   if (engine && hasLimits(request.limits) && !request.hooks) await limit(request, context);
   const filter =
@@ -49,7 +51,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     request.screen || request.sound
       ? await (await import("../session/session.ts")).probeSession(request, context)
       : undefined;
-  const ask = leaseAsk(request, context.socket);
+  const ask = leaseAsk(request, ids, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
   const mayAsk = ask && engine && request.binds.length === 0 && request.leased === undefined;
   const early = mayAsk ? askLease(ask, context.libc) : undefined;
@@ -58,7 +60,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
   const lease = ask && (await takeLease(request, early, ask, context));
   if (hasToStay(request, facts, lease)) await stay(request, facts, lease, context);
-  const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts);
+  const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts, ids);
   const [orders, pipe] = engine ? context.libc.pipe() : [];
   const root = { ...bare, filter, privileges, monitor: orders };
   const planned = plan(request, facts, root, looker(context.libc));
@@ -66,9 +68,9 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     if (!container) throw new Error("no engine, and no container either");
     const { runContainer } = await import("../lxc/run.ts");
     const { userns, lease: descriptor } = root;
-    return runContainer({ request, facts, host: container, spec: planned, userns, lease: descriptor }, context);
+    return runContainer({ request, facts, host: container, ids, spec: planned, userns, lease: descriptor }, context);
   }
-  const spec = facts.uid === 0 ? await withoutRoot(planned, facts, identity, context) : planned;
+  const spec = facts.uid === 0 ? await withoutRoot(planned, { facts, ids, identity }, context) : planned;
   // Where this client's parent is a monitor already, that one does it.
   const wake = lease?.grant.onDemand && request.leased === undefined ? context.socket : undefined;
   const argv = watchEngine({ pipe, newSession: spec.newSession, wake }, [facts.engine, ...engine(spec).argv]);
@@ -123,9 +125,24 @@ function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest,
   }
 }
 
+/** Throws `not-root` and `bad-ids`. */
+async function chosenIds({ ids }: RunRequest): Promise<BaseIds | undefined> {
+  if (!ids) return undefined;
+  if (process.getuid?.() !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
+  return (await import("../../daemon/protocol/ids.ts")).readBaseIds(ids);
+}
+
+/** Where systemd's and everybody's users of a host have their ids. */
+const usersEnd = 65536;
+
 /** What is not as safe as it could be; also under -q. */
-function warn({ engine, seccomp, scope, leased }: RunRequest, print: Print): void {
+function warn({ engine, seccomp, scope, leased }: RunRequest, ids: BaseIds | undefined, print: Print): void {
   if (scope !== undefined || leased !== undefined) return; // said before this process was started again
+  if (ids && Math.min(ids.uid, ids.gid) < usersEnd)
+    print.warn(
+      `the sandbox can take on ids that users of the host have: all below ${usersEnd} from -u or -g on`,
+      "give ids that nobody has, such as -u 1000000",
+    );
   if (engine === "chroot")
     print.warn(
       "the engine 'chroot' does not isolate: the command has the host's network, IPC and /sys",
@@ -162,8 +179,8 @@ interface Taken {
 }
 
 /** Undefined for a directory, which needs no daemon. */
-function leaseAsk({ root, wait, command }: RunRequest, socket: string): LeaseAsk | undefined {
-  return "directory" in root ? undefined : { socket, ...root, wait, command };
+function leaseAsk({ root, wait, command }: RunRequest, ids: BaseIds | undefined, socket: string): LeaseAsk | undefined {
+  return "directory" in root ? undefined : { socket, ...root, wait, ids, command };
 }
 
 async function takeLease(
@@ -183,8 +200,8 @@ function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): 
   return { root, identity: { uid: grant.uid, gid: grant.gid, userns } };
 }
 
-async function ownRoot({ uid, directory: path = "" }: HostFacts): Promise<Taken> {
-  const identity = uid === 0 ? await (await import("../own-userns.ts")).makeUserns() : undefined;
+async function ownRoot({ uid, directory: path = "" }: HostFacts, ids: BaseIds | undefined): Promise<Taken> {
+  const identity = uid === 0 ? await (await import("../own-userns.ts")).makeUserns(ids) : undefined;
   const name = path.slice(path.lastIndexOf("/") + 1);
   return { root: { path, name, userns: identity?.userns, lease: undefined }, identity };
 }
@@ -200,15 +217,13 @@ function openUserns(path: string, libc: Libc): number {
 
 async function withoutRoot(
   spec: LaunchSpec,
-  facts: HostFacts,
-  identity: Identity | undefined,
+  { facts, ids, identity }: { facts: HostFacts; ids: BaseIds | undefined; identity: Identity | undefined },
   context: RunContext,
 ): Promise<LaunchSpec> {
-  const { attachTrees, giveUpRoot, stage } = await import("../root.ts");
+  const { attachTrees, giveUpRoot, stage, toBeMapped } = await import("../root.ts");
   const calls = await context.rootCalls();
   if (!identity) throw new IsolateError("missing-protection", { what: "root has no identity to take on" });
-  const own = [...facts.sources.map(({ path }) => path), ...(facts.directory === undefined ? [] : [facts.directory])];
-  const { trees, spec: staged } = stage(spec, new Set(own));
+  const { trees, spec: staged } = stage(spec, toBeMapped(facts, ids));
   attachTrees(trees, identity.userns, calls);
   giveUpRoot(identity, calls);
   return staged;

@@ -7,6 +7,7 @@ import { mkdtempSync, openSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { createInterface } from "node:readline";
 import { IsolateError } from "../../daemon/protocol/errors.ts";
+import type { BaseIds } from "../../daemon/protocol/ids.ts";
 import { lxc } from "../../engines/lxc.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";
 import type { RunContext } from "../commands/run.ts";
@@ -16,7 +17,7 @@ import type { Libc } from "../libc.ts";
 import { cpuPeriod } from "../limits.ts";
 import type { RunRequest } from "../options.ts";
 import type { HostFacts } from "../plan.ts";
-import { attachTrees, stage } from "../root.ts";
+import { attachTrees, stage, toBeMapped } from "../root.ts";
 import { type ContainerFacts, readIdMaps, refuse } from "./host.ts";
 import { type KeeperAnswer, type KeeperOrder, keeperWord } from "./protocol.ts";
 
@@ -24,6 +25,8 @@ export interface ContainerRun {
   readonly request: RunRequest;
   readonly facts: HostFacts;
   readonly host: ContainerFacts;
+  /** Root's choice. */
+  readonly ids: BaseIds | undefined;
   readonly spec: LaunchSpec;
   readonly userns: number | undefined;
   readonly lease: number | undefined;
@@ -104,9 +107,8 @@ function findInit({ spec }: ContainerRun, { libc }: RunContext): string {
 }
 
 /** The caller's host paths, with their ids mapped, in a mount namespace of this process and of what it starts. */
-async function staged({ spec, facts }: ContainerRun, userns: number, context: RunContext): Promise<LaunchSpec> {
-  const own = [...facts.sources.map(({ path }) => path), ...(facts.directory === undefined ? [] : [facts.directory])];
-  const { trees, spec: moved } = stage(spec, new Set(own));
+async function staged({ spec, facts, ids }: ContainerRun, userns: number, context: RunContext): Promise<LaunchSpec> {
+  const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids));
   attachTrees(trees, userns, await context.rootCalls());
   return moved;
 }

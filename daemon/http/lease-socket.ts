@@ -12,10 +12,11 @@ import type { Pools } from "../leases/pools.ts";
 import { closeDescriptor } from "../libc.ts";
 import type { Metrics } from "../metrics.ts";
 import { IsolateError, toIsolateError } from "../protocol/errors.ts";
+import { type BaseIds, readBaseIds } from "../protocol/ids.ts";
 import { leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
 import { parseTemplateName } from "../protocol/names.ts";
-import { type QueryOf, routes, type UpgradeName } from "../protocol/routes.ts";
-import { descriptorOf, lesseeOf, type Policy, peerOf } from "./peer.ts";
+import { type QueryOf, routes } from "../protocol/routes.ts";
+import { descriptorOf, lesseeOf, type Peer, type Policy, peerOf } from "./peer.ts";
 import type { Validate } from "./validate.ts";
 
 export interface LeaseSocketOptions {
@@ -25,13 +26,24 @@ export interface LeaseSocketOptions {
   readonly policy: Policy;
   readonly validate: Validate;
   readonly observe: Pick<Metrics, "granted" | "refused">;
+  /** The ids that the daemon gives to users. */
+  readonly givenIds: { readonly first: number; readonly end: number };
   readonly log: Logger;
 }
 
 const defaultWaitSeconds = 30;
 
 /** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
-export function createLeaseSockets({ leases, edits, pools, policy, validate, observe, log }: LeaseSocketOptions) {
+export function createLeaseSockets({
+  leases,
+  edits,
+  pools,
+  policy,
+  validate,
+  observe,
+  givenIds,
+  log,
+}: LeaseSocketOptions) {
   const open = new Set<Socket>();
 
   async function serve(
@@ -49,8 +61,9 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, obs
       throw new IsolateError("bad-request", { wrong: `${request.method} ${url.pathname} is not upgraded` });
     }
     policy.mayCall(peer, route);
-    const query = Object.fromEntries(url.searchParams) as QueryOf<UpgradeName>;
+    const query = Object.fromEntries(url.searchParams) as QueryOf<"lease">;
     validate(route.query, query, "the query");
+    const ids = chosenIds(query, peer);
     const template = parseTemplateName(query.template);
     await pools.known(template, peer.uid === 0);
     await policy.mayLease(peer, template);
@@ -70,7 +83,7 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, obs
           giveUp();
         }
       };
-      return leases.acquire({ template, lessee, command: query.command ?? "", wait, signal, onWait, cutOff });
+      return leases.acquire({ template, lessee, ids, command: query.command ?? "", wait, signal, onWait, cutOff });
     };
     try {
       const { grant, release } = await acquire();
@@ -83,6 +96,12 @@ export function createLeaseSockets({ leases, edits, pools, policy, validate, obs
       closeDescriptor(lessee.pidfd);
       throw error;
     }
+  }
+
+  function chosenIds(query: QueryOf<"lease">, peer: Peer): BaseIds | undefined {
+    if (query.uid === undefined && query.gid === undefined) return undefined;
+    policy.mayChooseIds(peer);
+    return readBaseIds(query, givenIds);
   }
 
   return {

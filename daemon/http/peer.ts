@@ -58,6 +58,8 @@ export function lesseeOf(socket: Socket): Lessee {
 export interface Policy {
   /** Throws `not-member`, `subordinate-id` or `not-root`. */
   mayCall(peer: Peer, route: Pick<Route, "access" | "verb">): void;
+  /** Throws `not-root`: who chooses ids could choose another user's. */
+  mayChooseIds(peer: Peer): void;
   /** Throws `not-allowed`. */
   mayLease(peer: Peer, template: TemplateName): Promise<void>;
 }
@@ -77,6 +79,9 @@ export function createPolicy({ group, templates, accounts, isSubordinate }: Poli
       if (isSubordinate(peer)) throw new IsolateError("subordinate-id", { uid: peer.uid, gid: peer.gid });
       if (!peer.groups.has(group.gid)) throw new IsolateError("not-member", { group: group.name, uid: peer.uid });
       if (access === "root") throw new IsolateError("not-root", { what: verb });
+    },
+    mayChooseIds(peer) {
+      if (peer.uid !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
     },
     async mayLease(peer, template) {
       const entry = templates().find((one) => one.name === template);

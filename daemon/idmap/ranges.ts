@@ -5,16 +5,7 @@
  * where there is none. Root as the caller is never host 0 inside: the whole map is a range that the daemon owns.
  */
 import { IsolateError } from "../protocol/errors.ts";
-
-/**
- * systemd's "Users, Groups, UIDs and GIDs" leaves 0x70000000 up to its foreign ids at 0x7ffe0000 free. The range from
- * 0x7fff0000 is the client's own, for root's `-t`.
- */
-export const defaultRangeBase = 0x70000000;
-const rangeEnd = 0x7ffe0000;
-const rangeSize = 65536;
-/** (uid_t) -1 is no id, user_namespaces(7). */
-const idEnd = 0xffffffff;
+import { givenIds, idEnd, idCount as rangeSize } from "../protocol/ids.ts";
 
 export interface DelegatedRange {
   /** A login name or a numeric user id; in subgid(5) too. */
@@ -102,13 +93,19 @@ function ownedRange({ caller, subuid, subgid, given, base }: MapInput): { start:
     !overlap(start, rangeSize, caller.gid, 1);
   const before = given.get(caller.uid);
   if (before !== undefined && free(before)) return { start: before, give: undefined };
-  for (let start = base; start + rangeSize <= Math.max(rangeEnd, base + rangeSize); start += rangeSize) {
+  const { end } = givenFrom(base);
+  for (let start = base; start + rangeSize <= end; start += rangeSize) {
     if (free(start)) return { start, give: start };
   }
   throw new IsolateError("unsupported-host", {
     what: `no ${rangeSize} ids are free from ${base} on for user ${caller.uid}`,
     mend: `give the user a range: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${caller.name ?? caller.uid}`,
   });
+}
+
+/** All that the daemon gives where the configuration says the first: one range at least. */
+export function givenFrom(base: number): { first: number; end: number } {
+  return { first: base, end: Math.max(givenIds.end, base + rangeSize) };
 }
 
 function overlap(start: number, count: number, otherStart: number, otherCount: number): boolean {

@@ -1,8 +1,12 @@
-/** One pinned user namespace for each calling user: made once, found by its owner at a path, gone only with the host. */
+/**
+ * One pinned user namespace for each calling user: made once, found by its owner at a path, gone only with the host. And
+ * for root's choice of ids one for each lease, which is nowhere but in our hands and the sandbox's.
+ */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { hasErrno, MS, mount, unmountLazily } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
+import { type BaseIds, idCount } from "../protocol/ids.ts";
 import { CommandError } from "../run.ts";
 import { readDelegated } from "./delegated.ts";
 import { holdNamespace } from "./namespace.ts";
@@ -34,6 +38,11 @@ export interface UserNamespaces {
   readonly users: string;
   /** Of a caller that the kernel named. Calls for the same caller share one namespace. */
   for(caller: { readonly uid: number; readonly gid: number }): Promise<PinnedNamespace>;
+  /**
+   * Of root, with the ids that root chose, for one lease; closed by the caller once that has ended. The path of `userns` is
+   * that of our descriptor in proc(5), which only root can open: nothing of it has to be taken away after a crash.
+   */
+  based(ids: BaseIds): Promise<PinnedNamespace>;
   /** Closes the descriptors. The pins stay for what still runs. */
   close(): void;
 }
@@ -53,6 +62,16 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
   const users = openUsersDirectory(options.runtimeDirectory);
   const pinned = new Map<string, Promise<PinnedNamespace>>();
   let closed = false;
+
+  function pinnedFor(caller: { uid: number; gid: number }): Promise<PinnedNamespace> {
+    const key = caller.uid === 0 ? "root" : `${caller.uid}:${caller.gid}`;
+    const known = pinned.get(key);
+    if (known) return known;
+    const made = make(caller);
+    pinned.set(key, made);
+    made.catch(() => pinned.delete(key)); // the next call tries again
+    return made;
+  }
 
   async function make(caller: { uid: number; gid: number }): Promise<PinnedNamespace> {
     const name = await options.userName(caller.uid);
@@ -74,14 +93,19 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
 
   return {
     users: users.path,
-    for(caller) {
-      const key = caller.uid === 0 ? "root" : `${caller.uid}:${caller.gid}`;
-      const known = pinned.get(key);
-      if (known) return known;
-      const made = make(caller);
-      pinned.set(key, made);
-      made.catch(() => pinned.delete(key)); // the next call tries again
-      return made;
+    for: pinnedFor,
+    async based({ uid, gid }) {
+      const { directory } = await pinnedFor({ uid: 0, gid: 0 });
+      const map = (first: number): string => `0 ${first} ${idCount}\n`;
+      const held = await holdNamespace({ uid, gid, uidMap: map(uid), gidMap: map(gid) }).catch((error: unknown) => {
+        throw namespaceRefused(uid, error);
+      });
+      try {
+        const fd = openSync(`/proc/self/fd/${held.fd}`, "r");
+        return { directory, userns: `/proc/${process.pid}/fd/${fd}`, fd, uid, gid };
+      } finally {
+        await held.release();
+      }
     },
     close() {
       closed = true;

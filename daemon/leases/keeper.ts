@@ -28,6 +28,8 @@ export type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
 export interface TakeRequest {
   /** Whose ids the view will have. */
   readonly to: IdMap;
+  /** Who comes again will have the same map. */
+  readonly lasting: boolean;
   /** The row that the clone gets, once it is known which it is. */
   readonly lease: (id: CloneId) => LeaseRecord;
   /** Milliseconds. */
@@ -154,7 +156,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
       pool.waiters.shift();
       try {
         waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
-        ahead.leased(pool.settings.template, waiter.request.to);
+        if (waiter.request.lasting) ahead.leased(pool.settings.template, waiter.request.to);
       } catch (error) {
         waiter.refuse(error);
       }

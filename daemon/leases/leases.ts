@@ -2,10 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import type { UserNamespaces } from "../idmap/userns.ts";
+import type { PinnedNamespace, UserNamespaces } from "../idmap/userns.ts";
 import { closeDescriptor, pidfdKill } from "../libc.ts";
 import type { Metrics } from "../metrics.ts";
 import { IsolateError } from "../protocol/errors.ts";
+import type { BaseIds } from "../protocol/ids.ts";
 import type { Grant } from "../protocol/lease.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
 import type { LeaseEnd } from "../protocol/schema.ts";
@@ -25,6 +26,8 @@ export interface Lessee extends Holder {
 export interface LeaseRequest {
   readonly template: TemplateName;
   readonly lessee: Lessee;
+  /** Root's choice; undefined: those of the lessee's namespace. */
+  readonly ids: BaseIds | undefined;
   /** Shown in listings only. */
   readonly command: string;
   /** Milliseconds. */
@@ -137,13 +140,32 @@ export function createLeases(options: LeasesOptions) {
   }
 
   async function grant(request: LeaseRequest, leased: () => void): Promise<Granted> {
+    if (!request.ids) return grantIn(await namespaces.for(request.lessee), request, leased);
+    const namespace = await namespaces.based(request.ids);
+    const close = (): void => closeDescriptor(namespace.fd);
+    try {
+      const { grant, release } = await grantIn(namespace, request, leased);
+      return {
+        grant,
+        release() {
+          close();
+          release();
+        },
+      };
+    } catch (error) {
+      close();
+      throw error;
+    }
+  }
+
+  async function grantIn(namespace: PinnedNamespace, request: LeaseRequest, leased: () => void): Promise<Granted> {
     const { template, lessee, command, wait, signal, onWait } = request;
-    const namespace = await namespaces.for(lessee);
     signal.throwIfAborted();
     const to = { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid };
     const asked = performance.now();
     const taken = keeper.take(template, {
       to,
+      lasting: !request.ids,
       wait,
       signal,
       onWait,

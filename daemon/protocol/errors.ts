@@ -231,6 +231,11 @@ const table = {
     (d) => `cannot share ${d.what}: ${d.wrong}`,
     (d) => d.mend,
   ),
+  "bad-ids": entry<{ option: string; value: string; wrong: string }>(
+    400,
+    (d) => `cannot map ids by ${d.option} ${quoted(d.value)}: ${d.wrong}`,
+    "give the first of 65536 host ids that nobody has, such as -u 1000000",
+  ),
   "bad-filter": entry<{ file: string; wrong: string }>(
     400,
     (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,

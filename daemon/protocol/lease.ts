@@ -17,9 +17,9 @@ export interface Grant {
   readonly snapshot: string;
   /** Where the lessee, and nobody else, finds the clone's root. */
   readonly view: string;
-  /** A file that is the lessee's pinned user namespace, user_namespaces(7). */
+  /** A file that is the lessee's user namespace, user_namespaces(7), for as long as the lease lasts. */
   readonly userns: string;
-  /** The host ids that are container 0. They are the caller's own, unless the caller is root. */
+  /** The host ids that are container 0. They are the caller's own, unless the caller is root: never 0. */
   readonly uid: number;
   readonly gid: number;
   /** The daemon may have been stopped when the lease ends: the lessee connects once more then, which starts it. */

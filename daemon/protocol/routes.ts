@@ -2,6 +2,7 @@
 import type { Static, TSchema } from "@sinclair/typebox";
 import { editPath, leasePath } from "./lease.ts";
 import {
+  EditQuery,
   Empty,
   Health,
   Killed,
@@ -36,7 +37,7 @@ export type UpgradeName = "lease" | "edit";
 
 export const routes = {
   lease: { method: "GET", path: leasePath, access: "member", verb: "lease a clone", query: LeaseQuery, reply: Empty },
-  edit: { method: "GET", path: editPath, access: "root", verb: "edit a template", query: LeaseQuery, reply: Empty },
+  edit: { method: "GET", path: editPath, access: "root", verb: "edit a template", query: EditQuery, reply: Empty },
   pools: { method: "GET", path: "/v1/pools", access: "member", verb: "list pools", query: Empty, reply: Pools },
   setPool: {
     method: "PUT",

@@ -7,16 +7,18 @@ const name = Type.String({ maxLength: 1000 });
 
 export const Empty = Type.Object({}, strict);
 
-export const LeaseQuery = Type.Object(
-  {
-    template: name,
-    /** Seconds that the caller is ready to wait for a clone. */
-    wait: Type.Optional(Type.String({ pattern: "^[0-9]{1,5}$" })),
-    /** What the caller says it will run; shown by `isolate ps` to the caller and to root, and believed by nobody. */
-    command: Type.Optional(Type.String({ maxLength: 4096 })),
-  },
-  strict,
-);
+const leaseFields = {
+  template: name,
+  /** Seconds that the caller is ready to wait for a clone. */
+  wait: Type.Optional(Type.String({ pattern: "^[0-9]{1,5}$" })),
+  /** What the caller says it will run; shown by `isolate ps` to the caller and to root, and believed by nobody. */
+  command: Type.Optional(Type.String({ maxLength: 4096 })),
+};
+const base = Type.Optional(Type.String({ maxLength: 100 }));
+
+/** `uid` and `gid`: root's choice of ids, as `readBaseIds` takes it. */
+export const LeaseQuery = Type.Object({ ...leaseFields, uid: base, gid: base }, strict);
+export const EditQuery = Type.Object(leaseFields, strict);
 export type LeaseQuery = Static<typeof LeaseQuery>;
 
 export const TemplateQuery = Type.Object({ template: name }, strict);

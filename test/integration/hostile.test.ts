@@ -313,6 +313,15 @@ describe("who reaches the daemon", () => {
 });
 
 describe("a member cannot", () => {
+  test("choose the host ids of a sandbox, by an option or by a request", async () => {
+    const outcome = await world.isolate(["-z", world.template, "-u", "1000000", "id"], { as: bob });
+    expect(outcome).toMatchObject({ code: 125, stdout: "" });
+    expect(outcome.stderr).toContain("cannot choose ids (-u, -g): only root may");
+    for (const ids of ["&uid=1000000", "&gid=1000000", `&uid=${bob.uid}&gid=${bob.uid}`, "&uid=", "&uid=0"])
+      expect(status(await ask(bob, leaseRequest(world.template, ids)))).toBe(403);
+    expect(await world.leases()).toEqual([]);
+  });
+
   test("change a pool or a template", async () => {
     const before = await world.settled();
     const body = JSON.stringify({ template: world.template, size: "90", fresh: true, reclaimOnly: false });
@@ -416,7 +425,7 @@ describe("a member cannot", () => {
         expect(answer).not.toMatch(/ at .*\.js|node:/);
       }
     }
-    for (const more of ["&snapshot=x", "&id=x", "&view=/etc", "&uid=0", "&wait=-1", "&wait=x", "&wait=1e9"]) {
+    for (const more of ["&snapshot=x", "&id=x", "&view=/etc", "&wait=-1", "&wait=x", "&wait=1e9"]) {
       expect({ more, status: status(await ask(bob, leaseRequest(world.template, more))) }).toEqual({
         more,
         status: 400,

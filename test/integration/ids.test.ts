@@ -1,10 +1,11 @@
 /** Every id inside is usable, none of the host's is reached, and root as a caller is no exception. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { must, root } from "../support/process.ts";
-import { alice, bob, createWorld, type World } from "../support/world.ts";
+import { projectRoot } from "../support/project.ts";
+import { alice, bob, createWorld, mountsBelow, type World } from "../support/world.ts";
 
 let world: World;
 let scratch: string;
@@ -12,6 +13,7 @@ let scratch: string;
 beforeAll(async () => {
   world = await createWorld();
   scratch = mkdtempSync(join(tmpdir(), "isolate-ids-"));
+  chmodSync(scratch, 0o755);
 }, 1_200_000);
 afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
@@ -107,6 +109,85 @@ test("root's sandbox cannot read what only root can read, unless it was bound", 
       .stdout,
   ).not.toContain("mnt");
   expect(existsSync(join(scratch, "c"))).toBe(false);
+});
+
+describe("-u and -g", () => {
+  const [uid, gid] = [1_000_000, 2_000_000];
+  const bases = ["-u", String(uid), "-g", String(gid)];
+  const owners = (...paths: string[]) => must(["stat", "-c", "%u:%g", ...paths]);
+
+  test("choose what root inside is on the host, where its files are those ids'", async () => {
+    const shared = join(scratch, "shared");
+    mkdirSync(shared);
+    chmodSync(shared, 0o777);
+    const { stdout, stderr, code } = await world.isolate(
+      [
+        ...["-z", world.template, "-d", `${shared}:/mnt`, ...bases, "sh", "-c"],
+        "id -u; id -g; touch /mnt/a; install -o 33 -g 65535 /dev/null /mnt/b; chown 33 /etc/passwd; stat -c %u:%g /etc/shadow /etc/passwd; touch /root/mine; tr -s ' ' </proc/self/gid_map",
+      ],
+      { as: root },
+    );
+    expect({ stdout, stderr, code }).toEqual({
+      stdout: `0\n0\n0:42\n33:0\n 0 ${gid} 65536\n`,
+      stderr: "",
+      code: 0,
+    });
+    expect(await owners(join(shared, "a"), join(shared, "b"))).toBe(`${uid}:${gid}\n${uid + 33}:${gid + 65535}\n`);
+    await world.settled();
+  });
+
+  test("leave nothing of theirs: no pinned namespace, no directory", async () => {
+    const pins = () => mountsBelow(world.runtime).filter((path) => path.includes("/userns."));
+    await world.isolate(["-z", world.template, "true"], { as: root });
+    const before = pins();
+    for (const base of ["1000000", "3000000", "2147418112"])
+      expect((await world.isolate(["-z", world.template, "-u", base, "true"], { as: root })).code).toBe(0);
+    await world.settled();
+    expect(pins()).toEqual(before);
+    const descriptors = () => readdirSync(`/proc/${world.daemonPid()}/fd`).length;
+    const few = descriptors();
+    for (let round = 0; round < 5; round++)
+      await world.isolate(["-z", world.template, "-u", "1000000", "true"], { as: root });
+    await world.settled();
+    expect(descriptors()).toBeLessThan(few + 5);
+  });
+
+  test("are what the host sees of its processes, and never 0", async () => {
+    const child = world.begin(["-z", world.template, ...bases, "sh", "-c", "sleep 60 & echo up; read line"], {
+      as: root,
+    });
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    const seen = await must(["ps", "-o", "uid=,gid=", "-p", String(child.pid), "--ppid", String(child.pid)]);
+    expect(
+      new Set(
+        seen
+          .trim()
+          .split("\n")
+          .map((line) => line.trim().split(/\s+/).join(":")),
+      ),
+    ).toEqual(new Set([`${uid}:${gid}`]));
+    child.stdin?.end("\n");
+    await world.settled();
+  });
+
+  test("go with -t: a root with ids as in itself stays so, and one that is theirs already stays theirs", async () => {
+    const directory = join(scratch, "root");
+    for (const place of ["bin", "proc", "dev", "tmp", "home"]) mkdirSync(join(directory, place), { recursive: true });
+    const tool = join(projectRoot, "dist/test/try-syscall");
+    await must(["cp", tool, join(directory, "bin/try")]);
+    const made = (name: string) => ["-t", directory, ...bases, "/bin/try", "create", `/${name}`];
+    expect((await world.isolate(made("a"), { as: root })).stdout).toBe("OK\n");
+    expect(await owners(join(directory, "a"))).toBe("0:0\n");
+    await must(["chown", "-R", `${uid}:${gid}`, directory]);
+    expect((await world.isolate(made("b"), { as: root })).stdout).toBe("OK\n");
+    expect(await owners(join(directory, "b"))).toBe(`${uid}:${gid}\n`);
+  });
+
+  test("warn of ids that users of the host have, also under -q", async () => {
+    const outcome = await world.isolate(["-q", "-z", world.template, "-u", "1000", "id", "-u"], { as: root });
+    expect(outcome).toMatchObject({ code: 0, stdout: "0\n" });
+    expect(outcome.stderr).toContain("the sandbox can take on ids that users of the host have");
+  });
 });
 
 test("two users' ids never meet on the host", async () => {

@@ -1,5 +1,5 @@
 /** Bad input: one clear sentence and the next step, exit 125, nothing changed, no stack trace. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
@@ -35,8 +35,11 @@ async function situation() {
   const templates = listed.replace(/"bytes".*/g, ""); // counted in the background
   const store = join(world.state, "overlay");
   await eventually("the trash is empty", () => readdirSync(join(store, "trash")).length === 0);
-  const state = readdirSync(store, { recursive: true, encoding: "utf8" }).filter(
-    (path) => path.split("/").length < 3 && !path.startsWith("clones/"),
+  // No deeper: the templates hold links that lead out of the store.
+  const state = readdirSync(store).flatMap((kind) =>
+    kind === "clones" || !statSync(join(store, kind)).isDirectory()
+      ? [kind]
+      : [kind, ...readdirSync(join(store, kind)).map((name) => join(kind, name))],
   );
   return { pool, templates, state: state.sort() };
 }
@@ -226,11 +229,27 @@ describe("a run", () => {
     [["--wait", "x"], "--wait needs a whole number of seconds up to 99999, not 'x'"],
     [["--wait", "-1"], "--wait needs a whole number of seconds"],
     [["--wait", ""], "--wait needs a whole number of seconds"],
+    [["--cap-add", "ROOT"], "--cap-add needs the name of a capability, such as NET_ADMIN, or ALL, not 'ROOT'"],
+    [["--cap-drop="], "--cap-drop needs the name of a capability"],
+    [["--cap-add", "kill", "--cap-drop", "CAP_KILL"], "--cap-add KILL and --cap-drop KILL contradict each other"],
+    [["--read-only", "-d", "/etc:/new"], "cannot bind '/etc:/new': /new does not exist, and / is read-only"],
+    [["-u", "1000000"], "cannot choose ids (-u, -g): only root may"],
     [["-q", "-x"], "-q and -x contradict each other"],
     [["--socket="], "--socket is empty"],
   ])("with %j", async (args, wrong) => {
     expectRefusal(await onTemplate(...args, "true"), wrong);
   });
+
+  test.each(["x", "-1", "4294967295", "", "0", "1879048192", "99999999999", "5; touch /x", "5\n6", "1e3"])(
+    "by root with the ids from %j on",
+    async (base) => {
+      for (const option of ["-u", "-g"]) {
+        const outcome = await asRoot("-z", world.template, option, base, "true");
+        expectRefusal(outcome, `cannot map ids by ${option} '`);
+        expectRefusal(await asRoot("-t", "/nowhere", option, base, "true"), `cannot map ids by ${option} '`);
+      }
+    },
+  );
 
   test("binds nothing that its caller cannot reach", async () => {
     const closed = join(scratch, "closed");

@@ -1,7 +1,7 @@
 /** The daemon may die at any moment: what runs goes on, what was half done is finished or undone. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { eventually, finished, must } from "../support/process.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { eventually, finished, must, root } from "../support/process.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -9,25 +9,26 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
 
-async function up(command: string) {
-  const child = world.begin(["-z", world.template, "sh", "-c", `echo up; ${command}`]);
+async function up(command: string, args: readonly string[] = [], as = alice) {
+  const child = world.begin(["-z", world.template, ...args, "sh", "-c", `echo up; ${command}`], { as });
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   return child;
 }
 
-test.each(["SIGKILL", "SIGTERM"] as const)(
-  "a run goes on across %s of the daemon, and its clone goes at its end",
-  async (signal) => {
-    const before = await world.settled();
-    const child = await up("read line; touch /alive && hostname");
-    expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
-    await world.startDaemon();
-    expect(await world.leases()).toHaveLength(1);
-    const end = finished(child, { input: "\n" });
-    expect((await end).code).toBe(0);
-    expect(await world.settled()).toEqual(before);
-  },
-);
+test.each([
+  ["SIGKILL", "a run", [], alice],
+  ["SIGTERM", "a run", [], alice],
+  ["SIGKILL", "a run with ids of root's choice", ["-u", "1000000"], root],
+] as const)("across %s of the daemon %s goes on, and its clone goes at its end", async (signal, _what, args, as) => {
+  const before = await world.settled();
+  const child = await up("read line; touch /alive && chown 33 /alive && hostname", args, as);
+  expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
+  await world.startDaemon();
+  expect(await world.leases()).toHaveLength(1);
+  const end = finished(child, { input: "\n" });
+  expect((await end).code).toBe(0);
+  expect(await world.settled()).toEqual(before);
+});
 
 test("a run that ends while there is no daemon is cleaned up by the next", async () => {
   const before = await world.settled();

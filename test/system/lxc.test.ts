@@ -230,6 +230,16 @@ describe("root", () => {
     await nothingLeft();
   });
 
+  test("-u and -g choose the host's ids, and --no-new-userns holds for init and for the command", async () => {
+    const directory = join(scratch, "based");
+    await must(["install", "-d", "-m", "777", directory]);
+    const script =
+      "touch /mnt/f; chown 33:33 /mnt/f; tr -s ' ' </proc/1/uid_map; grep -c Seccomp_filters:.2 /proc/1/status; unshare -U true || echo refused";
+    const based = ["-u", "1000000", "-g", "2000000", "--no-new-userns", "-d", `${directory}:/mnt`];
+    expect((await lxc([...based, "sh", "-c", script])).stdout).toBe(" 0 1000000 65536\n1\nrefused\n");
+    expect(await must(["stat", "-c", "%u:%g", join(directory, "f")])).toBe("1000033:2000033\n");
+  });
+
   test(":ro cannot be made writable by root of the container", async () => {
     const script = "mount -o remount,bind,rw /mnt; umount -l /mnt; touch /mnt/y";
     expect((await lxc(["-d", `${scratch}:/mnt:ro`, "sh", "-c", `${script}; test -e /mnt/y`])).code).not.toBe(2);

@@ -38,6 +38,7 @@ describe("a run", () => {
         screen: undefined,
         sound: false,
         seccomp: { kind: "default" },
+        ids: undefined,
         noNewUserns: false,
         readOnly: false,
         capabilities: undefined,

@@ -14,6 +14,7 @@ const request: RunRequest = {
   screen: undefined,
   sound: false,
   seccomp: { kind: "default" },
+  ids: undefined,
   noNewUserns: false,
   readOnly: false,
   capabilities: undefined,

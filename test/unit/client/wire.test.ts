@@ -102,19 +102,27 @@ describe("garbage", () => {
 
 describe("the request", () => {
   test("is the upgrade of the protocol and nothing else", () => {
-    expect(leaseRequest({ edit: false, template: "p/t", wait: "5", command: ["sh", "-c", "a&b"] })).toBe(
+    expect(
+      leaseRequest({ edit: false, template: "p/t", wait: "5", ids: undefined, command: ["sh", "-c", "a&b"] }),
+    ).toBe(
       "GET /v1/lease?template=p%2Ft&command=sh%20-c%20a%26b&wait=5 HTTP/1.1\r\n" +
         "Host: isolate\r\nConnection: Upgrade\r\nUpgrade: isolate-lease\r\n\r\n",
     );
-    expect(leaseRequest({ edit: false, template: "t", wait: undefined, command: ["x"] })).not.toContain("wait");
-    expect(leaseRequest({ edit: true, template: "t", wait: undefined, command: ["x"] })).toMatch(
+    expect(leaseRequest({ edit: false, template: "t", wait: undefined, ids: undefined, command: ["x"] })).not.toContain(
+      "wait",
+    );
+    const ids = { uid: 100000, gid: 200000 };
+    expect(leaseRequest({ edit: false, template: "t", wait: undefined, ids, command: ["x"] })).toMatch(
+      /&uid=100000&gid=200000 HTTP/,
+    );
+    expect(leaseRequest({ edit: true, template: "t", wait: undefined, ids: undefined, command: ["x"] })).toMatch(
       /^GET \/v1\/edit\?template=t&/,
     );
   });
 
   test("cannot be widened by what it carries", () => {
     const evil = "x HTTP/1.1\r\nHost: y\r\n\r\nDELETE /v1/templates";
-    const text = leaseRequest({ edit: false, template: evil, wait: undefined, command: [evil] });
+    const text = leaseRequest({ edit: false, template: evil, wait: undefined, ids: undefined, command: [evil] });
     expect(text.split("\r\n")).toHaveLength(6);
     expect(text.match(/ HTTP\/1\.1/g)).toHaveLength(1);
   });
@@ -124,11 +132,12 @@ describe("the request", () => {
       edit: false,
       template: "t",
       wait: undefined,
+      ids: undefined,
       command: ["\u{1f600}".repeat(100_000), "\ud800"],
     });
     expect(text.length).toBeLessThan(8192);
-    expect(leaseRequest({ edit: false, template: "\ud800", wait: undefined, command: ["\udfff"] })).toContain(
-      "%EF%BF%BD",
-    );
+    expect(
+      leaseRequest({ edit: false, template: "\ud800", wait: undefined, ids: undefined, command: ["\udfff"] }),
+    ).toContain("%EF%BF%BD");
   });
 });

@@ -21,6 +21,7 @@ test("what each engine can", () => {
       "environment",
       "directories",
       "workingDirectory",
+      "ids",
       "network",
       "x11",
       "audio",
@@ -30,7 +31,7 @@ test("what each engine can", () => {
       "readOnly",
       "limits",
     ],
-    lxc: ["command", "environment", "directories", "workingDirectory", "network", "seccomp", "limits"],
+    lxc: ["command", "environment", "directories", "workingDirectory", "ids", "network", "seccomp", "limits"],
     chroot: ["command", "network", "session", "seccomp", "privileges", "limits"],
   });
 });
