@@ -49,7 +49,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
       : (await import("../capabilities.ts")).choosePrivileges(request.capabilities, usualCapabilities);
   const session =
     request.screen || request.sound
-      ? await (await import("../session/session.ts")).probeSession(request, context)
+      ? await (await import("../session/session.ts")).probeSession(request, ids, context)
       : undefined;
   const ask = leaseAsk(request, ids, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.

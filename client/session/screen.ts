@@ -86,6 +86,12 @@ function admit(display: Display, { cookie, looked }: Found, session: Session): U
 /** A cookie that the server trusts less, and a connection that keeps it valid. */
 function demote(display: Display, { cookie, looked }: Found, session: Session): [Uint8Array, number] {
   const name = `the server of the display ':${display.number}'`;
+  if (session.ids) {
+    throw cannotShow(
+      `with -u or -g the sandbox can take on ids that ${name} lets in without a cookie, and trusts`,
+      "leave out -u and -g",
+    );
+  }
   // Who comes without a cookie is trusted if let in at all: nothing would hold the sandbox to its own.
   const stranger = greet(display, undefined, session, session.connectAsSandbox);
   stranger.end();

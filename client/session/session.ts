@@ -1,5 +1,6 @@
 /** What the caller's session offers a sandbox, asked before anything is spent on the run. */
 
+import type { BaseIds } from "../../daemon/protocol/ids.ts";
 import type { RunContext } from "../commands/run.ts";
 import { type Shown, together } from "../desktop/shown.ts";
 import type { Libc } from "../libc.ts";
@@ -8,6 +9,8 @@ import type { Environment, RunRequest } from "../options.ts";
 export interface Session {
   readonly environment: Environment;
   readonly uid: number;
+  /** Root's choice for the sandbox. */
+  readonly ids: BaseIds | undefined;
   readonly libc: Libc;
   /** What is not as safe as it could be. */
   warn(sentence: string, hint: string): void;
@@ -22,19 +25,24 @@ const stranger = 0x6fff0000;
 
 /** Throws `cannot-share`. */
 export async function probeSession(
-  { screen, sound, network }: RunRequest,
+  request: RunRequest,
+  ids: BaseIds | undefined,
   { libc, environment, rootCalls, print }: Pick<RunContext, "libc" | "environment" | "rootCalls" | "print">,
 ): Promise<Shown> {
   const uid = process.getuid?.() ?? 0;
+  const { screen, sound, network } = request;
   const connect = libc.connectUnix;
-  const session = { environment, uid, libc, warn: print.warn, connect, connectAsSandbox: connect };
+  const warn = request.leased === undefined ? print.warn : () => undefined; // the client before this one has said it
+  const session = { environment, uid, ids, libc, warn, connect, connectAsSandbox: connect };
   if (uid === 0) {
     const calls = await rootCalls();
     session.connectAsSandbox = (path) => {
       // The way to it may be closed to others.
       const socket = libc.openPath(path);
       try {
-        return calls.asUser(stranger, stranger, () => libc.connectUnix(`/proc/self/fd/${socket}`));
+        return calls.asUser(ids?.uid ?? stranger, ids?.gid ?? stranger, () =>
+          libc.connectUnix(`/proc/self/fd/${socket}`),
+        );
       } finally {
         libc.close(socket);
       }

@@ -224,6 +224,27 @@ describe("-1", () => {
     }
   });
 
+  test("root's sandbox with a user's ids is let in as that user is", async () => {
+    const env = session({ DISPLAY: `:${guarded}` });
+    const command = `${inside("xdpyinfo")} | head -1`;
+    const asAlice = ["-1", "-u", String(alice.uid)];
+    expect(await isolate(asAlice, command, { env, as: root })).toMatchObject({ code: 125, stdout: "" });
+    await onHost(["xhost", `+si:localuser:#${alice.uid}`]);
+    try {
+      expect(await isolate(asAlice, command, { env, as: root })).toMatchObject({
+        stdout: expect.stringMatching(/^name of display/),
+      });
+      // Whoever has such ids is trusted without a cookie.
+      for (const as of [alice, root]) {
+        const options = as === root ? ["-u", "1000000"] : [];
+        const sentence = await refused(["--x11=untrusted", ...options], onDisplay(`:${guarded}`), as);
+        expect(sentence).toMatch(/lets (you )?in without a cookie/);
+      }
+    } finally {
+      await onHost(["xhost", `-si:localuser:#${alice.uid}`]);
+    }
+  });
+
   test.each<[what: string, options: string[], display: string, more: Record<string, string>, sentence: RegExp]>([
     ["no display", ["-1"], "", {}, /cannot share the screen: there is no X display here: DISPLAY is not set\n {2}name/],
     ["Wayland alone", ["-1"], "", { WAYLAND_DISPLAY: "wayland-0" }, /a session of Wayland without an X server/],
