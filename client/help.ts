@@ -79,8 +79,10 @@ export const notes: readonly { readonly title: string; readonly text: string }[]
   {
     title: "Environment",
     text:
-      "DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone: LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one\n" +
-      "processor), LXC_MEM_MB_QUOTA (5 % of the memory), LXC_MAP_TUN=1 (/dev/net/tun), DEBUG_LXC_SPAWN=1 (keeps a log).\n",
+      "PRE_SPAWN_HOOK, POST_SPAWN_HOOK: shell commands to run on the host before and after the command, with the root's path\n" +
+      "in ROOTFS; when the first fails there is no run. DISABLE_SECCOMP_WRAPPER=1: as --seccomp=none. Of lxc alone:\n" +
+      "LXC_NET_BR (br_vm), LXC_CPU_QUOTA (20, percent of one processor), LXC_MEM_MB_QUOTA (5 % of the memory),\n" +
+      "LXC_MAP_TUN=1 (/dev/net/tun), DEBUG_LXC_SPAWN=1 (keeps a log).\n",
   },
   {
     title: "Exit status",

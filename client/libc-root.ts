@@ -7,6 +7,7 @@ import { everywhere, type Kernel, type Numbers } from "./libc-call.ts";
 export const rootNumbers = {
   unshare: { x64: 272, arm64: 97 },
   mount: { x64: 165, arm64: 40 },
+  prctl: { x64: 157, arm64: 167 },
   setgroups: { x64: 116, arm64: 159 },
   setresuid: { x64: 117, arm64: 147 },
   setresgid: { x64: 119, arm64: 149 },
@@ -15,6 +16,8 @@ export const rootNumbers = {
   mount_setattr: everywhere(442),
 } as const satisfies Numbers;
 
+const PR_SET_PDEATHSIG = 1;
+const PR_GET_PDEATHSIG = 2;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_RECURSIVE = 0x8000;
@@ -69,11 +72,17 @@ export function createRootCalls({ checked }: Kernel<keyof typeof rootNumbers>) {
       }
     },
 
-    /** Gives up root for good, in this thread. The caller verifies. */
+    /**
+     * Gives up root for good, in this thread. The caller verifies. Which signal comes when the parent dies is kept, though
+     * the kernel forgets it with the ids (prctl(2), PR_SET_PDEATHSIG).
+     */
     becomeUser(uid: number, gid: number): void {
+      const signal = new Int32Array(1);
+      checked("prctl", PR_GET_PDEATHSIG, signal);
       checked("setgroups", 0, null);
       checked("setresgid", gid, gid, gid);
       checked("setresuid", uid, uid, uid);
+      checked("prctl", PR_SET_PDEATHSIG, signal[0] ?? 0);
     },
   };
 }

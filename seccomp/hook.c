@@ -28,6 +28,7 @@ static pid_t start(const char *command, const struct caller *caller)
         fail("cannot start a hook: %s", strerror(errno));
     if (hook > 0)
         return hook;
+    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     closefrom(STDERR_FILENO + 1); /* the lease is not for it */
     restore(caller);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
@@ -86,7 +87,7 @@ static bool is_end(int sig, const struct caller *caller)
     return (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM) && !sigismember(&caller->ignored, sig);
 }
 
-static int wait_for(pid_t hook, const char *name, const struct caller *caller, const sigset_t *watched)
+static int wait_for(pid_t pid, const struct hook *hook, const struct caller *caller, const sigset_t *watched)
 {
     int code = 0;
 
@@ -94,27 +95,28 @@ static int wait_for(pid_t hook, const char *name, const struct caller *caller, c
         siginfo_t info;
         int sig = sigwaitinfo(watched, &info);
 
-        if (sig == SIGCHLD && reap(hook, &code))
+        if (sig == SIGCHLD && reap(pid, &code))
             break;
         if (sig > 0 && is_end(sig, caller)) {
             end_children();
             return EXIT_SIGNAL + sig;
         }
         if (sig > 0 && sig != SIGCHLD)
-            pass(hook, &info);
+            pass(pid, &info);
     }
     if (code == 0)
         return 0;
-    dprintf(STDERR_FILENO, "isolate: cannot go on: the hook %s ended with %d\n", name, code);
+    dprintf(STDERR_FILENO, "isolate: cannot %s: %s failed with exit code %d\n  mend that command, or unset the variable\n",
+            hook->refused, hook->name, code);
     return EXIT_OURS;
 }
 
-int run_hook(const char *name, const char *command, const struct caller *caller, const sigset_t *watched)
+int run_hook(const struct hook *hook, const struct caller *caller, const sigset_t *watched)
 {
     int code;
 
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    code = wait_for(start(command, caller), name, caller, watched);
+    code = wait_for(start(hook->command, caller), hook, caller, watched);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     return code;
 }

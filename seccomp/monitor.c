@@ -40,9 +40,9 @@ struct request {
     int pipe; /* -1: none */
     int hold; /* -1: none */
     bool new_session;
-    const char *wake; /* NULL: nothing, as are the hooks */
-    const char *pre;
-    const char *post;
+    const char *wake; /* NULL: nothing */
+    struct hook pre;  /* without a command: none */
+    struct hook post;
     char **program;
 };
 
@@ -67,7 +67,12 @@ static const char *parse_text(const char *option, const char *text)
 
 static struct request parse(char **argv)
 {
-    struct request request = {.pipe = -1, .hold = -1};
+    struct request request = {
+        .pipe = -1,
+        .hold = -1,
+        .pre = {.name = "PRE_SPAWN_HOOK", .refused = "run"},
+        .post = {.name = "POST_SPAWN_HOOK", .refused = "finish"},
+    };
 
     while (*++argv && strcmp(*argv, "--") != 0) {
         const char *option = *argv;
@@ -84,9 +89,9 @@ static struct request parse(char **argv)
         else if (strcmp(option, "--wake") == 0)
             request.wake = parse_text(option, *argv);
         else if (strcmp(option, "--pre") == 0)
-            request.pre = parse_text(option, *argv);
+            request.pre.command = parse_text(option, *argv);
         else if (strcmp(option, "--post") == 0)
-            request.post = parse_text(option, *argv);
+            request.post.command = parse_text(option, *argv);
         else
             fail("unknown argument \"%s\"", option);
     }
@@ -239,14 +244,14 @@ int main(int argc, char **argv)
     request = parse(argv);
     prctl(PR_SET_NAME, "isolate-monitor"); /* root's client starts it by another name */
     caller = watch(&watched);
-    if (request.pre) {
-        code = run_hook("PRE_SPAWN_HOOK", request.pre, &caller, &watched);
+    if (request.pre.command) {
+        code = run_hook(&request.pre, &caller, &watched);
         if (code != 0)
             return code;
     }
     code = run(&request, &caller, &watched);
-    if (request.post) {
-        int after = run_hook("POST_SPAWN_HOOK", request.post, &caller, &watched);
+    if (request.post.command) {
+        int after = run_hook(&request.post, &caller, &watched);
 
         if (code == 0)
             code = after;

@@ -1,0 +1,168 @@
+/** PRE_SPAWN_HOOK and POST_SPAWN_HOOK: around each run, on the host, as the caller. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { eventually, finished, must, type Outcome, root, run, type User } from "../support/process.ts";
+import { program } from "../support/project.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+/** alice's, and every caller's working directory here. */
+let scratch: string;
+beforeAll(async () => {
+  world = await createWorld();
+  scratch = mkdtempSync(join(tmpdir(), "isolate-hooks-"));
+  await must(["chown", `${alice.uid}:${alice.gid}`, scratch]);
+}, 1_200_000);
+afterAll(async () => {
+  rmSync(scratch, { recursive: true, force: true });
+  await world.close();
+}, 300_000);
+afterEach(async () => {
+  await run(["sh", "-c", `rm -f ${scratch}/*; pgrep -f "^sleep 4711$" | xargs -r kill -9`]);
+  await world.settled();
+});
+
+interface Hooks {
+  readonly pre?: string;
+  readonly post?: string;
+}
+const environment = ({ pre = "", post = "" }: Hooks) => ({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post });
+const hooked = (hooks: Hooks, args: readonly string[], as: User = alice): Promise<Outcome> =>
+  world.isolate(args, { as, cwd: scratch, env: environment(hooks) });
+const inClone = (...command: readonly string[]): string[] => ["-z", world.template, ...command];
+
+describe.each([
+  ["bwrap", alice, []],
+  ["bwrap of root", root, []],
+  ["chroot", root, ["-e", "chroot"]],
+] as const)("%s:", (_engine, as, engine) => {
+  test("before and after the command, as the caller, where it was started, with ROOTFS", async () => {
+    const pre = 'echo "pre $(id -u) $PWD $(. "$ROOTFS/etc/os-release"; echo $ID)"; echo "$ROOTFS" >root';
+    const post = `echo "post $(cat "$ROOTFS/var/m") $PRE_SPAWN_HOOK$POST_SPAWN_HOOK"; echo "$ROOTFS" | cmp - root; ls /tmp | grep -c "${scratch.slice(5)}"`;
+    const { code, stdout } = await hooked(
+      { pre, post },
+      [...engine, ...inClone("sh", "-c", "echo in; echo mine >/var/m; env | grep -c -e HOOK -e ROOTFS; true")],
+      as,
+    );
+    expect(stdout).toBe(`pre ${as.uid} ${scratch} debian\nin\n0\npost mine \n1\n`);
+    expect(code).toBe(0);
+  });
+
+  test("kill -9 of the client ends the sandbox too", async () => {
+    const child = world.begin([...engine, ...inClone("sh", "-c", "echo up; sleep 4711")], {
+      as,
+      env: environment({ post: "true" }),
+    });
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    const end = finished(child);
+    child.kill("SIGKILL");
+    await end;
+    await eventually(
+      "the command has ended",
+      async () => (await run(["pgrep", "-f", "^sleep 4711$"])).code === 1,
+      2500,
+    );
+  });
+});
+
+describe("Hooks are word-split and a failing one does not stop the run:", () => {
+  test("each is one command for the shell", async () => {
+    const pre = `set -- "two  words" '*'; for word; do echo "<$word>"; done`;
+    expect((await hooked({ pre }, inClone("echo", "ran"))).stdout).toBe("<two  words>\n<*>\nran\n");
+  });
+
+  test("a failing pre hook: no run, no post hook, the clone given back, one sentence", async () => {
+    const before = await world.settled();
+    const outcome = await hooked({ pre: "touch begun; exit 3", post: "touch after" }, inClone("echo", "ran"));
+    expect(outcome).toEqual({
+      code: 125,
+      stdout: "",
+      stderr:
+        "isolate: cannot run: PRE_SPAWN_HOOK failed with exit code 3\n  mend that command, or unset the variable\n",
+    });
+    expect([existsSync(join(scratch, "begun")), existsSync(join(scratch, "after"))]).toEqual([true, false]);
+    expect(await world.settled()).toEqual(before);
+  });
+});
+
+describe("a pre hook that hangs", () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)("is ended by %s, with all that it started, and the clone is given back", async (signal, expected) => {
+    const before = await world.settled();
+    const pre = `(trap '' TERM; setsid sh -c "trap '' TERM; sleep 4711") & echo up; sleep 4711; touch ${scratch}/late`;
+    const child = world.begin(inClone("echo", "ran"), { env: environment({ pre, post: `touch ${scratch}/after` }) });
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    const end = finished(child);
+    child.kill(signal);
+    expect((await end).code).toBe(expected);
+    expect((await run(["pgrep", "-f", "sleep 4711"])).code).toBe(1);
+    expect([existsSync(join(scratch, "late")), existsSync(join(scratch, "after"))]).toEqual([false, false]);
+    expect(await world.settled()).toEqual(before);
+  });
+});
+
+describe("the post hook", () => {
+  test.each([
+    ["the command fails", inClone, ["sh", "-c", "exit 7"], 7],
+    ["it is killed", inClone, ["sh", "-c", "kill -KILL $$"], 137],
+    ["it is not there", inClone, ["no-such-command"], 127],
+  ] as const)("runs when %s, and its own failure does not hide that", async (_what, where, command, code) => {
+    const outcome = await hooked({ post: "echo after; exit 5" }, where(...command));
+    expect(outcome.code).toBe(code);
+    expect(outcome.stdout).toBe("after\n");
+    expect(outcome.stderr).toContain("isolate: cannot finish: POST_SPAWN_HOOK failed with exit code 5\n");
+  });
+
+  test("runs when the engine could not start", async () => {
+    const { code, stdout, stderr } = await hooked({ post: "echo after" }, ["-p", "/nowhere", ...inClone("true")]);
+    expect({ code, stdout }).toEqual({ code: 125, stdout: "after\n" });
+    expect(stderr).toContain("cannot start in '/nowhere'");
+  });
+
+  test("runs when the client is ended by TERM, after the command's end and before the clone's", async () => {
+    const child = world.begin(
+      inClone("sh", "-c", "trap 'echo ended >/var/m; exit 6' TERM; echo up; while :; do sleep 0.1; done"),
+      {
+        env: environment({ post: 'echo after it has $(cat "$ROOTFS/var/m")' }),
+      },
+    );
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    const end = finished(child);
+    child.kill("SIGTERM");
+    expect(await end).toMatchObject({ code: 6, stdout: "after it has ended\n" });
+  });
+
+  test("shows its failure where the command succeeded", async () => {
+    expect((await hooked({ post: "exit 5" }, inClone("true"))).code).toBe(125);
+  });
+});
+
+test("what a hook leaves behind on purpose lives on, and holds no lease", async () => {
+  const pre = "sleep 4711 </dev/null >/dev/null 2>&1 &";
+  expect((await hooked({ pre }, inClone("true"))).code).toBe(0);
+  await world.settled();
+  expect((await run(["pgrep", "-f", "^sleep 4711$"])).code).toBe(0);
+});
+
+test("in a directory of one's own there are hooks too; a template's edit, a listing and a nested run have none", async () => {
+  const directory = join(scratch, "d");
+  await must(["mkdir", "-p", `${directory}/bin`], { as: alice });
+  try {
+    const outcome = await hooked({ pre: 'echo "$ROOTFS"' }, ["-t", directory, "x"]);
+    expect(outcome.stdout).toBe(`${directory}\n`);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  const mark = { pre: `echo ran >>${scratch}/mark` };
+  await hooked(mark, ["template", "edit", world.template, "true"], root);
+  await hooked(mark, ["pool"]);
+  expect(existsSync(join(scratch, "mark"))).toBe(false);
+  const nested = { pre: `echo ran >>${scratch}/mark; ${program("isolate")} -z ${world.template} echo nested` };
+  expect((await hooked(nested, inClone("echo", "ran"))).stdout).toBe("nested\nran\n");
+  expect(readFileSync(join(scratch, "mark"), "utf8")).toBe("ran\n");
+});
