@@ -1,5 +1,5 @@
 /** Files by the kernel's own calls: loading `node:fs` costs 1.5 ms, a third of the runtime's whole start. */
-import { decodeBytes } from "./bytes.ts";
+import { decodeBytes, decodeText, joinBytes } from "./bytes.ts";
 import { failure, type Kernel, type Numbers, SystemCallError } from "./libc-call.ts";
 
 export const fileNumbers = {
@@ -58,7 +58,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
         for (;;) {
           const chunk = new Uint8Array(pathMaximum);
           const length = checked("read", fd, chunk, chunk.length);
-          if (length === 0) return Buffer.concat(chunks).toString();
+          if (length === 0) return decodeText(joinBytes(chunks));
           chunks.push(chunk.subarray(0, length));
         }
       } finally {

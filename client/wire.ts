@@ -2,6 +2,7 @@
 import type { ErrorBody } from "../daemon/protocol/errors.ts";
 import type { BaseIds } from "../daemon/protocol/ids.ts";
 import { editPath, type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
+import { decodeText, joinBytes } from "./bytes.ts";
 import { readErrorBody } from "./refusal.ts";
 
 export type Answer =
@@ -19,6 +20,8 @@ export interface AnswerReader {
 const maximumHead = 16 * 1024;
 const maximumBody = 256 * 1024;
 const shownCommand = 400;
+const carriageReturn = 13;
+const lineFeed = 10;
 
 export interface Ask {
   readonly template: string;
@@ -56,7 +59,7 @@ interface Head {
 }
 
 export function createAnswerReader(): AnswerReader {
-  let pending = Buffer.alloc(0);
+  let pending: Uint8Array = new Uint8Array(0);
   let head: Head | undefined;
   let ended = false;
 
@@ -73,26 +76,26 @@ export function createAnswerReader(): AnswerReader {
   }
 
   function takeHead(): Head | undefined {
-    const end = pending.indexOf("\r\n\r\n");
+    const end = endOfHead(pending);
     if (end < 0 || end > maximumHead) return undefined;
-    const [first = "", ...lines] = pending.toString("utf8", 0, end).split("\r\n");
+    const [first = "", ...lines] = decodeText(pending.subarray(0, end)).split("\r\n");
     if (!first.startsWith("HTTP/1.1 ")) return { status: 0, lines };
     pending = pending.subarray(end + 4);
     return { status: Number(first.slice(9, 12)) || 0, lines };
   }
 
   function takeGrant(): Answer | undefined {
-    const end = pending.indexOf("\n");
+    const end = pending.indexOf(lineFeed);
     if (end < 0) return pending.length > maximumBody ? garbled("its grant does not end") : undefined;
     if (end !== pending.length - 1) return garbled("something follows its grant");
-    const grant = readGrant(parseJson(pending.toString("utf8", 0, end)));
+    const grant = readGrant(parseJson(decodeText(pending.subarray(0, end))));
     return grant ? { kind: "granted", grant } : garbled("its grant cannot be understood");
   }
 
   function takeError(status: number, length: number): Answer | undefined {
     if (!(length >= 0 && length <= maximumBody)) return garbled(`it answered HTTP ${status} of impossible length`);
     if (pending.length < length) return undefined;
-    const error = status >= 400 ? readErrorBody(pending.toString("utf8", 0, length)) : undefined;
+    const error = status >= 400 ? readErrorBody(decodeText(pending.subarray(0, length))) : undefined;
     return error
       ? { kind: "refused", error }
       : garbled(status === 0 ? "it does not speak HTTP" : `it answered HTTP ${status}`);
@@ -104,7 +107,7 @@ export function createAnswerReader(): AnswerReader {
 
   return {
     feed(bytes) {
-      pending = Buffer.concat([pending, bytes]);
+      pending = joinBytes([pending, bytes]);
       const answers: Answer[] = [];
       while (!ended) {
         const answer = next();
@@ -115,6 +118,14 @@ export function createAnswerReader(): AnswerReader {
       return answers;
     },
   };
+}
+
+/** Where an empty line begins, with the end of the line before it; -1 where there is none. */
+function endOfHead(bytes: Uint8Array): number {
+  for (let at = bytes.indexOf(carriageReturn); at >= 0; at = bytes.indexOf(carriageReturn, at + 1)) {
+    if (bytes[at + 1] === lineFeed && bytes[at + 2] === carriageReturn && bytes[at + 3] === lineFeed) return at;
+  }
+  return -1;
 }
 
 function header(lines: readonly string[], name: string): string | undefined {
