@@ -56,7 +56,7 @@ const peers: readonly Peer[] = [
     version: ["podman", "--version"],
     goal: 8,
     forms: (root, scratch) => podman(root, scratch),
-    clean: removeControlGroups,
+    clean: cleanAfterPodman,
   },
   {
     name: "podman --rootfs ROOT:O, by an ordinary user",
@@ -67,7 +67,7 @@ const peers: readonly Peer[] = [
         as: alice,
         env: { HOME: scratch, XDG_RUNTIME_DIR: scratch },
       })),
-    clean: removeControlGroups,
+    clean: cleanAfterPodman,
   },
 ];
 
@@ -85,17 +85,19 @@ const parents = (): string[] =>
   [cgroups, ...(existsSync(cgroups) ? readdirSync(cgroups).map((name) => join(cgroups, name)) : [])]
     .map((directory) => join(directory, "libpod_parent"))
     .filter(existsSync);
-const controlGroupsBefore = new Set(parents());
+const locks = ["/dev/shm/libpod_lock", `/dev/shm/libpod_rootless_lock_${alice.uid}`];
+const before = new Set([...parents(), ...locks.filter(existsSync)]);
 
-/** podman leaves its parent group in every hierarchy. A group that is still in use cannot be removed, and stays. */
-function removeControlGroups(): void {
+/** podman leaves its locks, and its parent group in every hierarchy. A group that is in use cannot be removed, and stays. */
+function cleanAfterPodman(): void {
+  for (const lock of locks) if (!before.has(lock)) rmSync(lock, { force: true });
   const remove = (directory: string): void => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       if (entry.isDirectory()) remove(join(directory, entry.name));
     }
     rmdirSync(directory);
   };
-  for (const parent of parents().filter((path) => !controlGroupsBefore.has(path))) {
+  for (const parent of parents().filter((path) => !before.has(path))) {
     try {
       remove(parent);
     } catch {
