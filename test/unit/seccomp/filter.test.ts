@@ -49,11 +49,14 @@ function answer(program: readonly Instruction[], { architecture, number, args = 
 const [allow, kill, errno] = [0x7fff0000, 0x80000000, 0x00050000];
 
 // AUDIT_ARCH_* of linux/audit.h, and the numbers of some calls: syscalls(2).
-const x86_64 = { architecture: 0xc000003e, ioctl: 16, keyctl: 250, bpf: 321, read: 0 };
-const x32 = { architecture: 0xc000003e, ioctl: 0x40000202, keyctl: 0x400000fa, bpf: 0x40000141, read: 0x40000000 };
-const i386 = { architecture: 0x40000003, ioctl: 54, keyctl: 288, bpf: 357, read: 3 };
-const aarch64 = { architecture: 0xc00000b7, ioctl: 29, keyctl: 219, bpf: 280, read: 63 };
-const arm = { architecture: 0x40000028, ioctl: 54, keyctl: 311, bpf: 386, read: 3 };
+const x86_64 = { architecture: 0xc000003e, ioctl: 16, keyctl: 250, bpf: 321, read: 0, clone: 56, unshare: 272 };
+const x32 = {
+  ...{ architecture: 0xc000003e, ioctl: 0x40000202, keyctl: 0x400000fa, bpf: 0x40000141 },
+  ...{ read: 0x40000000, clone: 0x40000038, unshare: 0x40000110 },
+};
+const i386 = { architecture: 0x40000003, ioctl: 54, keyctl: 288, bpf: 357, read: 3, clone: 120, unshare: 310 };
+const aarch64 = { architecture: 0xc00000b7, ioctl: 29, keyctl: 219, bpf: 280, read: 63, clone: 220, unshare: 97 };
+const arm = { architecture: 0x40000028, ioctl: 54, keyctl: 311, bpf: 386, read: 3, clone: 120, unshare: 337 };
 const riscv64 = { architecture: 0xc00000f3, read: 63 };
 
 describe.each([
@@ -63,7 +66,7 @@ describe.each([
   ["aarch64", "aarch64", aarch64],
   ["aarch64", "arm", arm],
 ] as const)("on %s, by the calls of %s,", (machine, _name, calls) => {
-  const { terminal = [], default: whole = [] } = filters(machine);
+  const { terminal = [], default: whole = [], userns = [] } = filters(machine);
   const { architecture } = calls;
   const ioctl = (program: readonly Instruction[], request: bigint) =>
     answer(program, { architecture, number: calls.ioctl, args: [0n, request, 0n] });
@@ -80,6 +83,21 @@ describe.each([
   test("other requests of a terminal's are not", () => {
     for (const request of [0x5401n, 0x5411n, 0x5413n, 0x541bn, 0x541dn, 0x5422n, 0x5424n, 0xffff5412n])
       expect([terminal, whole].map((program) => ioctl(program, request))).toEqual(["allow", "allow"]);
+  });
+
+  test("new user namespaces are the third filter's alone: clone3, whose flags it cannot see, does not exist", () => {
+    const clone3 = 435 + (calls.read & 0x40000000);
+    const [thread, newUser, newMounts] = [0x3d0f00n, 0x10000000n, 0x20000n];
+    const each = (program: readonly Instruction[], flags: bigint) =>
+      [calls.clone, calls.unshare, clone3, calls.read].map((number) =>
+        answer(program, { architecture, number, args: [flags] }),
+      );
+    for (const flags of [newUser, newUser | newMounts, newUser | thread, newUser | (1n << 32n), 0xffffffffffffffffn])
+      expect(each(userns, flags)).toEqual(["EPERM", "EPERM", "ENOSYS", "allow"]);
+    for (const flags of [0n, thread, newMounts, 17n, newUser << 32n])
+      expect(each(userns, flags)).toEqual(["allow", "allow", "ENOSYS", "allow"]);
+    for (const program of [terminal, whole])
+      expect(each(program, newUser)).toEqual(["allow", "allow", "allow", "allow"]);
   });
 
   test("the blocklist is the default filter's alone", () => {
