@@ -159,6 +159,13 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     if (source) bind(source, to, readOnly, (wrong) => new IsolateError("bad-bind", { bind: text, wrong }));
   });
 
+  /** The root's, and nothing that is mounted in it. */
+  const isOwn = (directory: string): boolean => {
+    const resolved = resolveInRoot(directory, mounted, look);
+    const around = "kind" in resolved ? mounted.findLast(({ at }) => isWithin(resolved.path, at)) : undefined;
+    return around?.at === "/";
+  };
+
   const start = resolveInRoot(request.workingDirectory, mounted, look);
   // What the engine puts into /proc and /dev is not to be seen from here.
   const known = "wrong" in start || !places.some((place) => isWithin(start.path, place));
@@ -187,12 +194,18 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
       filterDescriptor: root.filter,
       noNewUserns: request.noNewUserns,
       innerCapabilities: root.privileges.inner,
+      machineId: isDisposable(request) && isOwn("/etc"),
     },
     monitor: facts.monitor,
     newSession: request.newSession,
     ignoreInterrupt: request.ignoreInterrupt,
     command: request.command,
   };
+}
+
+/** A clone of the run's own, which it may write. */
+function isDisposable({ root, readOnly }: RunRequest): boolean {
+  return "template" in root && !root.edit && !readOnly;
 }
 
 interface Placed extends Mounted {

@@ -67,7 +67,7 @@ export function mount(it: Mount): string[] {
 
 function init({ init, network }: LaunchSpec): string[] {
   const { leaseDescriptor, heldDescriptor, monitorDescriptor, filter, filterDescriptor } = init;
-  const { noNewUserns, innerCapabilities } = init;
+  const { noNewUserns, innerCapabilities, machineId } = init;
   return [
     initPath,
     ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
@@ -78,6 +78,7 @@ function init({ init, network }: LaunchSpec): string[] {
     ...(noNewUserns ? ["--no-new-userns"] : []),
     ...(innerCapabilities === undefined ? [] : ["--capabilities", innerCapabilities]),
     ...(innerCapabilities === undefined || network === "host" ? [] : ["--own-network"]),
+    ...(machineId ? ["--machine-id"] : []),
     "--",
   ];
 }

@@ -57,6 +57,8 @@ export interface Init {
   /** A compiled filter on top of that one, to be read from there. */
   readonly filterDescriptor: number | undefined;
   readonly noNewUserns: boolean;
+  /** The root gets an id where it has none, machine-id(5). */
+  readonly machineId: boolean;
   /** Of the command, as a hexadecimal mask, in a user namespace below; undefined: it has the sandbox's. */
   readonly innerCapabilities: string | undefined;
 }

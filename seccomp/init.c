@@ -1,6 +1,6 @@
 /*
  * isolate-init [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp default|tty|none] [--seccomp-fd N]
- *              [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]
+ *              [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
@@ -20,7 +20,8 @@
  * namespaces are made.
  *
  * --capabilities: COMMAND has these, a hexadecimal mask, in a user namespace of its own (inner.h). --own-network: the
- * network namespace is the sandbox's alone.
+ * network namespace is the sandbox's alone. --machine-id: the root gets an id where it has none
+ * (machine-id.h).
  *
  * Exit code: COMMAND's, 128+n if signal n ended it, 126 or 127 if it cannot run (command.h), 125 if this program failed.
  */
@@ -28,6 +29,7 @@
 #include "command.h"
 #include "filter.h"
 #include "inner.h"
+#include "machine-id.h"
 #include "monitor.h"
 #include "program.h"
 
@@ -64,6 +66,7 @@ struct request {
     struct sock_fprog program; /* of no instructions: none */
     bool no_new_userns;
     struct inner inner;
+    bool machine_id;
     char **command;
 };
 
@@ -96,7 +99,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sen
 
 #define EXPECTED                                                                                                       \
     "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "    \
-    "[--capabilities MASK [--own-network]] -- COMMAND [ARG...]"
+    "[--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]"
 
 static int parse_fd(const char *option, const char *text)
 {
@@ -148,6 +151,8 @@ static struct request parse(char **argv)
             request.program = read_program_from(parse_fd("--seccomp-fd", *++argv));
         else if (strcmp(*argv, "--no-new-userns") == 0)
             request.no_new_userns = true;
+        else if (strcmp(*argv, "--machine-id") == 0)
+            request.machine_id = true;
         else if (strcmp(*argv, "--own-network") == 0)
             request.inner.network = true;
         else if (strcmp(*argv, "--capabilities") == 0) {
@@ -392,6 +397,8 @@ int main(int argc, char **argv)
     beginning = inherit(request.monitor_fd);
     sources = (struct sources){.signals = watch(), .monitor = request.monitor_fd};
     protect(request.filter);
+    if (request.machine_id)
+        ensure_machine_id();
 
     if (request.inner.wanted && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         fail("cannot make a socket pair: %s", strerror(errno));

@@ -6,6 +6,7 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -161,7 +162,7 @@ describe("exit code", () => {
 
 describe("refuses, with 125 and one sentence,", () => {
   const expected =
-    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] -- COMMAND [ARG...]";
+    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([
@@ -404,5 +405,38 @@ describe("the filter", () => {
     const onTerminal = (command: string[]) => run(["script", "-qec", command.join(" "), "/dev/null"]).out.trim();
     expect(["OK", "EIO"]).toContain(onTerminal(bwrap("/dev/try-syscall", "ioctl", "0x5412")));
     expect(onTerminal(underInit("--", "/dev/try-syscall", "ioctl", "0x5412"))).toBe("EPERM");
+  });
+});
+
+describe("the root's id, machine-id(5),", () => {
+  const etc = join(scratch, "etc");
+  const of = (content: string | undefined): string => {
+    rmSync(etc, { recursive: true, force: true });
+    mkdirSync(etc);
+    chmodSync(etc, 0o777);
+    if (content !== undefined) writeFileSync(join(etc, "machine-id"), content);
+    const { code, out, err } = run(
+      bwrap("--bind", etc, "/etc", "/dev/isolate-init", "--machine-id", "--", "cat", "/etc/machine-id"),
+    );
+    expect({ code, err, left: readdirSync(etc) }).toEqual({ code: 0, err: "", left: ["machine-id"] });
+    return out;
+  };
+
+  test("stays where there is one", () => {
+    for (const id of ["0123456789abcdef0123456789abcdef\n", "0123456789abcdef0123456789abcdef"])
+      expect(of(id)).toBe(id);
+  });
+
+  test.each([undefined, "", "uninitialized\n", "short\n", `${"0".repeat(32)}\n`, "x".repeat(32)])(
+    "is a new one each time where there is %j",
+    (content) => {
+      const [one, other] = [of(content), of(content)];
+      for (const id of [one, other]) expect(id).toMatch(/^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\n$/);
+      expect(one).not.toBe(other);
+    },
+  );
+
+  test("is not asked for where nothing can be written", () => {
+    expect(run(bwrap("/dev/isolate-init", "--machine-id", "--", "true"))).toEqual({ code: 0, out: "", err: "" });
   });
 });

@@ -1,5 +1,5 @@
 /** The main job: `isolate -z TEMPLATE COMMAND` by an ordinary user. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -63,6 +63,18 @@ describe("a run", () => {
     const listed = await must(["find", join(world.runtime, "users"), "-mindepth", "2", "-not", "-name", "userns*"]);
     expect(listed).toBe("");
   });
+});
+
+test("every clone of a template without a machine-id has one of its own, and nobody else's /etc is written", async () => {
+  const id = async (...args: string[]) =>
+    (await world.isolate(["-z", world.template, ...args, "cat", "/etc/machine-id"])).stdout;
+  const ids = [await id(), await id(), await id("-p", "/tmp")];
+  for (const one of ids) expect(one).toMatch(/^[0-9a-f]{32}\n$/);
+  expect(new Set(ids).size).toBe(3);
+  const etc = join(scratch, "etc");
+  mkdirSync(etc);
+  chmodSync(etc, 0o777);
+  expect((await world.isolate(["-z", world.template, "-d", `${etc}:/etc`, "ls", "-A", "/etc"])).stdout).toBe("");
 });
 
 describe("its exit code", () => {

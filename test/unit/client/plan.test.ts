@@ -134,6 +134,7 @@ describe("plan", () => {
         filterDescriptor: undefined,
         noNewUserns: false,
         innerCapabilities: undefined,
+        machineId: true,
       },
       monitor: "/usr/lib/isolate/isolate-monitor",
       newSession: false,
@@ -304,6 +305,18 @@ describe("a read-only root", () => {
     expect(() => plan_(true)).toThrow(`cannot use '/view' as a root: its ${place} is missing, and it is read-only`);
     expect(() => plan_(false)).not.toThrow();
   });
+});
+
+test("an id is only given to a clone of the run's own, in an /etc of its own", () => {
+  const given = (it: Case): boolean => planned(it).init.machineId;
+  expect(given({})).toBe(true);
+  expect(given({ request: { readOnly: true } })).toBe(false);
+  expect(given({ request: { root: { directory: "/d" } } })).toBe(false);
+  expect(given({ request: { root: { template: "debian", edit: true } } })).toBe(false);
+  expect(given(bound("/etc"))).toBe(false);
+  expect(given({ entries: { "/view/etc": "-> home" } })).toBe(false);
+  const bindBelow = bound("/x", { entries: { "/view/x": "d", "/view/etc": "-> x/etc" } });
+  expect(given(bindBelow)).toBe(false);
 });
 
 describe("where it starts", () => {

@@ -26,6 +26,7 @@ const spec: LaunchSpec = {
     filterDescriptor: undefined,
     noNewUserns: false,
     innerCapabilities: undefined,
+    machineId: false,
   },
   monitor: "/lib/isolate-monitor",
   newSession: false,

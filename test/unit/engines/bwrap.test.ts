@@ -26,6 +26,7 @@ const leased: LaunchSpec = {
     filterDescriptor: undefined,
     noNewUserns: false,
     innerCapabilities: undefined,
+    machineId: false,
   },
   monitor: "/lib/isolate-monitor",
   newSession: false,
@@ -97,6 +98,7 @@ describe("bwrap", () => {
         filterDescriptor: undefined,
         noNewUserns: false,
         innerCapabilities: undefined,
+        machineId: false,
       },
     });
     // biome-ignore format: one option with its values on each line
@@ -122,10 +124,10 @@ describe("bwrap", () => {
   });
 
   test("a read-only root, and what the command alone has, are said to those whom it concerns", () => {
-    const init = { ...leased.init, noNewUserns: true, innerCapabilities: "1ffffffffff" };
+    const init = { ...leased.init, noNewUserns: true, innerCapabilities: "1ffffffffff", machineId: true };
     const changed = bwrap({ ...leased, readOnly: true, init }).argv;
     // biome-ignore format: one option with its values on each line
-    const inner = ["--no-new-userns", "--capabilities", "1ffffffffff", "--own-network"];
+    const inner = ["--no-new-userns", "--capabilities", "1ffffffffff", "--own-network", "--machine-id"];
     const expected = [...golden];
     expected[expected.indexOf("--bind")] = "--ro-bind";
     expected.splice(expected.lastIndexOf("--"), 0, ...inner);

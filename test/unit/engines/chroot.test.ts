@@ -21,6 +21,7 @@ test("mounts and processes of its own, everything else the host's, and nothing o
       filterDescriptor: 6,
       noNewUserns: false,
       innerCapabilities: undefined,
+      machineId: false,
     },
     monitor: "/tmp/3",
     newSession: false,
