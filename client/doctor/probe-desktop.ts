@@ -30,7 +30,7 @@ export async function probeDesktop(environment: Environment, uid: number): Promi
 
 function sound(environment: Environment, uid: number): Omit<DesktopSocket, "answers"> {
   const servers = soundServers(environment, uid) ?? [];
-  const named = environment.PULSE_SERVER !== undefined;
+  const named = Boolean(environment.PULSE_SERVER);
   const server = findSoundServer(servers) ?? (named ? servers[0] : undefined);
   const path = server?.kind === "socket" ? server.path : undefined;
   return { name: "pulse", variable: named ? "PULSE_SERVER" : path && "XDG_RUNTIME_DIR", path };
