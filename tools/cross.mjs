@@ -55,7 +55,8 @@ export async function crossTarget(root, debian) {
 /** An optional package of the lock that `npm ci` leaves out here. It is what the lock says, or there is none. */
 async function npmModule(root, modules, name) {
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
-  const { version, integrity } = lock.packages[`node_modules/${name}`];
+  const { version, integrity } = lock.packages[`node_modules/${name}`] ?? {};
+  if (!integrity) throw new NotPrepared(`cannot use ${name}: package-lock.json does not say what it is`);
   const target = join(modules, name);
   mkdirSync(target, { recursive: true });
   const packed = await quietly("npm", [
