@@ -31,11 +31,11 @@ export function resolveInRoot(path: string, mounts: readonly Mounted[], look: Lo
     if (kind === "file") return { wrong: `${join(here)} is not a directory` };
     if (name === "..") {
       here.pop();
-      kind = kindOf(entryAt(join(here), mounts, look));
+      kind = kindOf(seenAt(join(here), mounts, look));
       continue;
     }
     const next = [...here, name];
-    const entry: Entry = kind === "absent" ? { kind: "absent" } : entryAt(join(next), mounts, look);
+    const entry: Entry = kind === "absent" ? { kind: "absent" } : seenAt(join(next), mounts, look);
     if (entry.kind !== "link") {
       here = next;
       kind = entry.kind;
@@ -55,6 +55,13 @@ function join(names: readonly string[]): string {
 /** Of a directory that was already passed, so never a link. */
 function kindOf(entry: Entry): "absent" | "directory" | "file" {
   return entry.kind === "link" ? "directory" : entry.kind;
+}
+
+/** What is above a mount is there, made for it if need be. */
+function seenAt(path: string, mounts: readonly Mounted[], look: Look): Entry {
+  const entry = entryAt(path, mounts, look);
+  const made = entry.kind === "absent" && mounts.some(({ at }) => isWithin(at, path));
+  return made ? { kind: "directory" } : entry;
 }
 
 function entryAt(path: string, mounts: readonly Mounted[], look: Look): Entry {

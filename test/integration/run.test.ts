@@ -158,6 +158,11 @@ describe("its options", () => {
     expect((await world.isolate(["-z", world.template, "-p", "/etc", "pwd"])).stdout).toBe("/etc\n");
   });
 
+  test("-p starts in what -d makes, however deep", async () => {
+    const args = ["-z", world.template, "-d", `${scratch}:/work/of/mine`, "-p", "/work/of/mine", "pwd"];
+    expect(await world.isolate(args)).toEqual({ code: 0, stdout: "/work/of/mine\n", stderr: "" });
+  });
+
   test("-n shares the host's network", async () => {
     const host = await must(["readlink", "/proc/self/ns/net"]);
     expect((await world.isolate(["-z", world.template, "-n", "readlink", "/proc/self/ns/net"])).stdout).toBe(host);

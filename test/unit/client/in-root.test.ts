@@ -85,4 +85,14 @@ describe("resolveInRoot", () => {
     expect(resolve("/mnt/y/passwd", extra, mounts)).toEqual({ path: "/etc/passwd", kind: "file" });
     expect(resolve("/mnt/../tmp", extra, mounts)).toEqual({ path: "/tmp", kind: "directory" });
   });
+
+  test("what is above a mount is there, though the root lacks it", () => {
+    const mounts: Mounted[] = [...root, { at: "/new/deep/mount", from: "/src" }];
+    const extra = { "/src": "d", "/src/y": "f" };
+    expect(resolve("/new/deep/mount", extra, mounts)).toEqual({ path: "/new/deep/mount", kind: "directory" });
+    expect(resolve("/new/deep/mount/y", extra, mounts)).toEqual({ path: "/new/deep/mount/y", kind: "file" });
+    expect(resolve("/new/deep/mount/../..", extra, mounts)).toEqual({ path: "/new", kind: "directory" });
+    expect(resolve("/new/other/mount", extra, mounts)).toEqual({ path: "/new/other/mount", kind: "absent" });
+    expect(resolve("/ne", extra, mounts)).toEqual({ path: "/ne", kind: "absent" });
+  });
 });
