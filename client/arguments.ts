@@ -1,7 +1,7 @@
 /**
  * Words to values by the POSIX rules (getopt(3) with `+`): options end at the first other word or at `--`, letters may be
  * clustered (`-nq`), a value may follow its letter at once (`-zT`) or a long name after `=`. One option takes two words;
- * the value of some is never a word of its own (`--x11=untrusted`).
+ * the value of some is never a word of its own (`--x11=untrusted`), and a letter may stand for one value (`-n`).
  * A table and these lines, since a library costs 2.4 ms of the 8 that a whole run takes.
  */
 import { IsolateError } from "../daemon/protocol/errors.ts";
@@ -14,6 +14,8 @@ export interface OptionDefinition {
    * is given after `=` or not at all: its letter takes none.
    */
   readonly values: readonly string[];
+  /** The value that the letter stands for: it takes none then. */
+  readonly letterMeans?: string;
   readonly repeatable?: true;
   readonly about: string;
 }
@@ -65,8 +67,8 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
       const option = definitions.find(({ short }) => short === letter);
       if (!option) throw usage(`unknown option -${letter}`);
       const attached = word.slice(index + 1);
-      const takesRest = wordValues(option).length > 0;
-      take(option, `-${letter}`, takesRest && attached !== "" ? attached : undefined);
+      const takesRest = wordValues(option).length > 0 && option.letterMeans === undefined;
+      take(option, `-${letter}`, takesRest && attached !== "" ? attached : option.letterMeans);
       if (takesRest) return;
     }
   }

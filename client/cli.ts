@@ -38,7 +38,20 @@ export const insideOptions: readonly OptionDefinition[] = [
   },
   { short: "v", long: "env", values: ["NAME:VALUE"], repeatable: true, about: "set an environment variable" },
   { short: "p", long: "chdir", values: ["DIR"], about: "start in DIR of the root (default: /)" },
-  { short: "n", long: "net", values: [], about: "share the host's network; without it there is only lo" },
+  {
+    short: "n",
+    long: "net",
+    values: ["MODE"],
+    letterMeans: "host",
+    about:
+      "none (default): only lo; host, which -n means: the host's network; private: the way out, by pasta(1), and none to the " +
+      "host itself",
+  },
+  {
+    long: "abstract-sockets",
+    values: [],
+    about: "with the host's network: let the host's abstract Unix sockets be reached too",
+  },
 ];
 
 export const runOptions: readonly OptionDefinition[] = [
@@ -205,6 +218,7 @@ export type CommandName = Words extends infer W
 export const examples: readonly (readonly [command: string, about: string])[] = [
   ["isolate -z debian bash", "a shell in a fresh root, yours to break"],
   ["isolate -z debian -n apt-get update", "with the host's network"],
+  ["isolate -z debian --net=private apt-get update", "with the way out, and none to the host itself"],
   ["isolate -z debian -d .:/src -p /src make", "on this directory"],
   ["isolate -z debian -d /data:/data:ro -v LANG:C.UTF-8 sh -c 'ls /data'", "read-only, with a variable"],
   ["isolate -1 -2 -n -z desktop firefox", "with a window, sound and the network"],

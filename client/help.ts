@@ -63,8 +63,9 @@ export const notes: readonly { readonly title: string; readonly text: string }[]
     title: "Inside",
     text:
       "Inside, the command is root (id 0) of 65536 ids and has 14 capabilities; on the host it is you. /tmp and /home are\n" +
-      "empty, the network is absent without -n, and of your environment there are TERM, COLORTERM, LANG, LANGUAGE, LC_*, TZ\n" +
-      "and NO_COLOR, besides what -v sets. The soft limit of descriptors is that of the process that started isolate.\n" +
+      "empty, there is no network but lo unless --net says so, and of your environment there are TERM, COLORTERM, LANG,\n" +
+      "LANGUAGE, LC_*, TZ and NO_COLOR, besides what -v sets. The soft limit of descriptors is that of the process that\n" +
+      "started isolate.\n" +
       "The capabilities: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP SETFCAP SYS_CHROOT MKNOD\n" +
       "NET_BIND_SERVICE NET_RAW AUDIT_WRITE. What --cap-add gives besides, the command has over namespaces of its own: what\n" +
       "the sandbox is made of it can neither unmount nor make writable.\n",

@@ -9,6 +9,7 @@ import type { HostFacts, Source } from "./plan.ts";
 
 /** Not the caller's PATH: root may be the caller, and `.` in it. */
 export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
+export const systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 export const initDirectory = "/usr/lib/isolate";
 /** Of each engine, and the package that has it. */
 const programs: Readonly<Record<EngineName, readonly [program: string, debianPackage: string]>> = {
@@ -21,8 +22,7 @@ const programs: Readonly<Record<EngineName, readonly [program: string, debianPac
 export function probeHost(
   request: RunRequest,
   libc: Libc,
-  environment: HostFacts["environment"],
-  session: HostFacts["session"],
+  { environment, session, privateNetwork }: Pick<HostFacts, "environment" | "session" | "privateNetwork">,
 ): HostFacts {
   return {
     uid: process.getuid?.() ?? 0,
@@ -30,7 +30,9 @@ export function probeHost(
     engine: findProgram(...programs[request.engine], libc),
     init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc),
     monitor: findOwn("isolate-monitor", libc),
-    resolvConf: request.network === "host" ? realPath("/etc/resolv.conf", libc) : undefined,
+    resolvConf: request.network === "none" ? undefined : realPath("/etc/resolv.conf", libc),
+    scopesSockets: request.network === "host" && libc.scopesSockets(),
+    privateNetwork,
     environment,
     descriptorLimit: parentDescriptorLimit(libc),
     session,
@@ -65,13 +67,21 @@ function parentDescriptorLimit(libc: Libc): number {
 }
 
 function findProgram(program: string, debianPackage: string, libc: Libc): string {
-  const found = programDirectories.map((directory) => `${directory}/${program}`).find(libc.isExecutable);
+  const found = lookUp(program, libc);
   if (found === undefined) throw new IsolateError("missing-program", { program, package: debianPackage });
   return found;
 }
 
-/** A program of ours: beside the executable, or where the package puts it. */
-function findOwn(name: "isolate-init" | "isolate-monitor" | "isolate-seccomp", libc: Libc): string {
+export function lookUp(program: string, libc: Libc): string | undefined {
+  return [...programDirectories, ...systemDirectories]
+    .map((directory) => `${directory}/${program}`)
+    .find(libc.isExecutable);
+}
+
+type Own = "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp";
+
+/** A program of ours: beside the executable, or where the package puts it. Throws `missing-protection`. */
+export function findOwn(name: Own, libc: Libc): string {
   const executable = realPath("/proc/self/exe", libc) ?? "";
   const beside = executable.slice(0, executable.lastIndexOf("/"));
   const looked = [beside, initDirectory].map((directory) => `${directory}/${name}`);

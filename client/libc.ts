@@ -8,6 +8,7 @@ const numbers = {
   ...fileNumbers,
   socket: { x64: 41, arm64: 198 },
   connect: { x64: 42, arm64: 203 },
+  socketpair: { x64: 53, arm64: 199 },
   write: { x64: 1, arm64: 64 },
   lseek: { x64: 8, arm64: 62 },
   memfd_create: { x64: 319, arm64: 279 },
@@ -21,6 +22,7 @@ const numbers = {
   pipe2: { x64: 293, arm64: 59 },
   keyctl: { x64: 250, arm64: 219 },
   close_range: everywhere(436),
+  landlock_create_ruleset: everywhere(444),
 } as const satisfies Numbers;
 
 const AF_UNIX = 1;
@@ -56,12 +58,21 @@ export function createLibc(call: SystemCall, architecture: string) {
     writeAll,
 
     /** What can be read from the descriptor, once; it is in no file system, and gone with the last who has it. */
-    memoryFile(content: Uint8Array): number {
+    memoryFile(content: string | Uint8Array): number {
       const fd = checked("memfd_create", "isolate", 0);
       writeAll(fd, content);
       checked("lseek", fd, 0, 0); // SEEK_SET
       return fd;
     },
+
+    socketPair(): readonly [number, number] {
+      const pair = new Int32Array(2);
+      checked("socketpair", AF_UNIX, SOCK_STREAM, 0, pair);
+      return [pair[0] ?? -1, pair[1] ?? -1];
+    },
+
+    /** Whether a process can be kept from abstract Unix sockets: landlock(7), ABI 6, Linux 6.12. */
+    scopesSockets: (): boolean => attempt("landlock_create_ruleset", null, 0, 1) >= 6, // LANDLOCK_CREATE_RULESET_VERSION
 
     /** Blocking, and open across exec: its connection is the lease. */
     connectUnix(path: string): number {

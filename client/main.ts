@@ -49,7 +49,8 @@ async function main(words: readonly string[]): Promise<void> {
         if (process.versions.bun !== undefined) Bun.unsafe.setJITPolicy(1); // listings may be long
         const { createApi } = await import("./api.ts");
         const { runCommand, runRefill } = await import("./commands/index.ts");
-        const context = { common: intent, api: createApi(intent.socket), print, output };
+        const loadLibc = async () => createLibc(await loadSystemCall(), process.arch);
+        const context = { common: intent, api: createApi(intent.socket), print, output, loadLibc };
         if (intent.kind === "refill") return await runRefill(intent.refill, context);
         return await runCommand(intent.command, context);
       }

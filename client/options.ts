@@ -14,7 +14,7 @@ import {
   isEngineName,
 } from "../engines/capabilities.ts";
 import type { Hooks } from "../engines/monitor.ts";
-import type { Limits } from "../engines/spec.ts";
+import { type Limits, type Network, networks } from "../engines/spec.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
 import type { CapabilityChanges } from "./capabilities.ts";
 import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./cli.ts";
@@ -45,7 +45,9 @@ export interface RunRequest {
   readonly binds: readonly Bind[];
   readonly variables: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
-  readonly network: "host" | "none";
+  readonly network: Network;
+  /** With the host's network: its abstract Unix sockets as well. */
+  readonly abstractSockets: boolean;
   /** The caller's X display; `untrusted`: for a client that the server keeps apart from the others. */
   readonly screen: Screen | undefined;
   readonly sound: boolean;
@@ -272,7 +274,7 @@ function readInside(
     binds,
     variables,
     workingDirectory,
-    network: parsed.has("net") || engines[what.engine].network === "always host" ? "host" : "none",
+    ...readNetwork(parsed, what.engine),
     screen: readScreen(parsed),
     sound: parsed.has("pulse"),
     seccomp: readSeccomp(parsed.value("seccomp"), environment),
@@ -304,6 +306,19 @@ function readScreen(parsed: Parsed): Screen | undefined {
   throw usage(`--x11 can be --x11=untrusted, not '${kind}'`);
 }
 
+function readNetwork(parsed: Parsed, engine: EngineName): Pick<RunRequest, "network" | "abstractSockets"> {
+  const network = parsed.value("net") ?? (engines[engine].can.includes("noNetwork") ? "none" : "host");
+  if (!isNetwork(network)) throw usage(`unknown network '${network}'; there is ${networks.join(", ")}`);
+  const abstractSockets = parsed.has("abstract-sockets");
+  if (abstractSockets && network !== "host")
+    throw usage("--abstract-sockets goes only with the host's network: otherwise the sandbox has its own");
+  return { network, abstractSockets };
+}
+
+function isNetwork(name: string): name is Network {
+  return (networks as readonly string[]).includes(name);
+}
+
 function readSeccomp(given: string | undefined, { DISABLE_SECCOMP_WRAPPER: disabled }: Environment): Seccomp {
   if (given === undefined) return { kind: disabled ? "none" : "default" };
   if (given === "default" || given === "tty" || given === "none") return { kind: given };
@@ -318,8 +333,11 @@ function readHooks({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post }: Environment):
 function readEngine(parsed: Parsed): EngineName {
   const name = parsed.value("engine") ?? "bwrap";
   if (!isEngineName(name)) throw usage(`unknown engine '${name}'; there is ${engineNames.join(", ")}`);
+  const written = parsed.given.map((option) =>
+    option.long === "net" ? `--net=${parsed.value("net")}` : spelling(option),
+  );
   const wanted = (Object.keys(capabilities) as CapabilityName[]).filter((capability) =>
-    parsed.given.some((option) => (capabilities[capability].options as readonly string[]).includes(spelling(option))),
+    (capabilities[capability].options as readonly string[]).some((option) => written.includes(option)),
   );
   const lacking = firstLacking(name, wanted);
   if (lacking)

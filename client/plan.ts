@@ -1,7 +1,7 @@
 /** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { EngineName } from "../engines/capabilities.ts";
-import type { LaunchSpec, Mount } from "../engines/spec.ts";
+import type { Connection, LaunchSpec, Mount } from "../engines/spec.ts";
 import type { Privileges } from "./capabilities.ts";
 import type { Shown } from "./desktop/shown.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";
@@ -23,6 +23,10 @@ export interface HostFacts {
   /** `isolate-monitor`. */
   readonly monitor: string;
   readonly resolvConf: string | undefined;
+  /** The kernel can keep a process from abstract Unix sockets. */
+  readonly scopesSockets: boolean;
+  /** Of `--net=private`. */
+  readonly privateNetwork: PrivateNetwork | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Soft limit of descriptors to leave behind. */
   readonly descriptorLimit: number;
@@ -32,6 +36,14 @@ export interface HostFacts {
   readonly session: Shown | undefined;
   /** Of `-t`: absolute, without links. */
   readonly directory: string | undefined;
+}
+
+export interface PrivateNetwork {
+  readonly connection: Connection;
+  /** For isolate-init. */
+  readonly socket: number;
+  /** From which a resolv.conf(5) can be read; undefined where the host has none. */
+  readonly resolvConf: number | undefined;
 }
 
 /** What the command will live in. */
@@ -126,7 +138,14 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     needed.push(target.path);
   }
 
-  const bind = (source: Source, to: string, readOnly: boolean, wrong: (why: string) => IsolateError): void => {
+  /** What is at the source will be seen there, by the mount that is given. */
+  const place = (
+    source: Source,
+    to: string,
+    readOnly: boolean,
+    wrong: (why: string) => IsolateError,
+    mount: (at: string) => Mount,
+  ): void => {
     const target = resolveInRoot(to, mounted, look);
     if ("wrong" in target) throw wrong(target.wrong);
     const covered = needed.find((path) => isWithin(path, target.path));
@@ -140,19 +159,26 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     // The engine makes what is missing for root alone; the other ids inside have to pass too.
     const parent = resolveInRoot(`${target.path}/..`, mounted, look);
     if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
-    mounts.push({ kind: "bind", from: source.path, source: source.kind, to: target.path, readOnly });
+    mounts.push(mount(target.path));
     mounted.push({ at: target.path, from: source.path, readOnly });
   };
+  const bind = (source: Source, to: string, readOnly: boolean, wrong: (why: string) => IsolateError): void =>
+    place(source, to, readOnly, wrong, (at) => ({
+      kind: "bind",
+      from: source.path,
+      source: source.kind,
+      to: at,
+      readOnly,
+    }));
 
   // First, so that a bind of the user's may replace it.
-  if (request.network === "host" && facts.resolvConf !== undefined) {
-    const text = `${facts.resolvConf}:/etc/resolv.conf:ro`;
-    bind(
-      { path: facts.resolvConf, kind: "file" },
-      "/etc/resolv.conf",
-      true,
-      (wrong) => new IsolateError("bad-bind", { bind: text, wrong }),
-    );
+  if (request.network !== "none" && facts.resolvConf !== undefined) {
+    const source: Source = { path: facts.resolvConf, kind: "file" };
+    const to = "/etc/resolv.conf";
+    const wrong = (why: string) => new IsolateError("bad-bind", { bind: `${source.path}:${to}:ro`, wrong: why });
+    const own = facts.privateNetwork?.resolvConf;
+    if (own === undefined) bind(source, to, true, wrong);
+    else place(source, to, true, wrong, (at) => ({ kind: "data", descriptor: own, to: at }));
   }
   request.binds.forEach(({ to, readOnly, text }: Bind, index) => {
     const source = facts.sources[index];
@@ -183,13 +209,19 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     workingDirectory: request.workingDirectory,
     hostname: hostname(root.name),
     network: request.network,
+    connection: facts.privateNetwork?.connection,
     userns: root.userns,
-    capabilities: root.privileges.capabilities,
+    // Packets of its own making would pass by the rules that keep the host itself out of reach.
+    capabilities: root.privileges.capabilities.filter(
+      (name) => request.network !== "private" || name !== "CAP_NET_RAW",
+    ),
     init: {
       path: facts.init,
       leaseDescriptor: root.lease,
       heldDescriptor: facts.session?.held,
       monitorDescriptor: root.monitor,
+      networkDescriptor: facts.privateNetwork?.socket,
+      noAbstractSockets: request.network === "host" && !request.abstractSockets && facts.scopesSockets,
       filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
       filterDescriptor: root.filter,
       noNewUserns: request.noNewUserns,

@@ -51,7 +51,8 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
     mount.kind === "bind" ? { ...mount, from: staged(mount.from, mount.readOnly) } : mount,
   );
   const init = { ...spec.init, path: staged(spec.init.path) };
-  return { trees, spec: { ...spec, root, mounts, init, monitor: staged(spec.monitor) } };
+  const connection = spec.connection && { ...spec.connection, path: staged(spec.connection.path) };
+  return { trees, spec: { ...spec, root, mounts, init, connection, monitor: staged(spec.monitor) } };
 }
 
 /** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */

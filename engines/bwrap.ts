@@ -15,7 +15,7 @@ export function bwrap(spec: LaunchSpec): Invocation {
     "--unshare-pid",
     "--unshare-uts",
     "--unshare-cgroup-try",
-    ...(spec.network === "none" ? ["--unshare-net"] : []),
+    ...(spec.network === "host" ? [] : ["--unshare-net"]),
     "--hostname",
     spec.hostname,
     ...engineFileSystems(spec),
@@ -66,18 +66,20 @@ export function mount(it: Mount): string[] {
 }
 
 function init({ init, network }: LaunchSpec): string[] {
-  const { leaseDescriptor, heldDescriptor, monitorDescriptor, filter, filterDescriptor } = init;
-  const { noNewUserns, innerCapabilities, machineId } = init;
+  const { leaseDescriptor, heldDescriptor, monitorDescriptor, networkDescriptor, noAbstractSockets } = init;
+  const { filter, filterDescriptor, noNewUserns, innerCapabilities, machineId } = init;
   return [
     initPath,
     ...(leaseDescriptor === undefined ? [] : ["--lease-fd", String(leaseDescriptor)]),
     ...(heldDescriptor === undefined ? [] : ["--hold-fd", String(heldDescriptor)]),
     ...(monitorDescriptor === undefined ? [] : ["--monitor-fd", String(monitorDescriptor)]),
+    ...(networkDescriptor === undefined ? [] : ["--network-fd", String(networkDescriptor)]),
+    ...(noAbstractSockets ? ["--no-abstract-sockets"] : []),
     ...(filter === "default" ? [] : ["--seccomp", filter]),
     ...(filterDescriptor === undefined ? [] : ["--seccomp-fd", String(filterDescriptor)]),
     ...(noNewUserns ? ["--no-new-userns"] : []),
     ...(innerCapabilities === undefined ? [] : ["--capabilities", innerCapabilities]),
-    ...(innerCapabilities === undefined || network === "host" ? [] : ["--own-network"]),
+    ...(innerCapabilities === undefined || network !== "none" ? [] : ["--own-network"]),
     ...(machineId ? ["--machine-id"] : []),
     "--",
   ];

@@ -5,7 +5,7 @@ export type EngineName = (typeof engineNames)[number];
 
 export interface Capability {
   readonly title: string;
-  /** The options that need it, as `spelling` writes them. */
+  /** The options that need it, as `spelling` writes them; or one value of an option. */
   readonly options: readonly string[];
 }
 
@@ -15,7 +15,10 @@ export const capabilities = {
   directories: { title: "directories", options: ["-d"] },
   workingDirectory: { title: "working directory", options: ["-p"] },
   ids: { title: "base ids", options: ["-u", "-g"] },
-  network: { title: "host's network", options: ["-n"] },
+  noNetwork: { title: "no network", options: ["--net=none"] },
+  network: { title: "host's network", options: ["-n", "--net=host"] },
+  privateNetwork: { title: "private network", options: ["--net=private"] },
+  abstractSockets: { title: "abstract sockets", options: ["--abstract-sockets"] },
   x11: { title: "windows", options: ["-1"] },
   audio: { title: "sound", options: ["-2"] },
   session: { title: "session of its own", options: ["--new-session"] },
@@ -31,8 +34,6 @@ export interface Engine {
   readonly can: readonly CapabilityName[];
   /** Nobody else may use it. */
   readonly rootOnly: boolean;
-  /** What it means to share the network, where that is not a choice or not the host's own. */
-  readonly network: "chosen" | "always host" | "bridge";
 }
 
 export const engines: Readonly<Record<EngineName, Engine>> = {
@@ -44,7 +45,10 @@ export const engines: Readonly<Record<EngineName, Engine>> = {
       "directories",
       "workingDirectory",
       "ids",
+      "noNetwork",
       "network",
+      "privateNetwork",
+      "abstractSockets",
       "x11",
       "audio",
       "session",
@@ -54,19 +58,26 @@ export const engines: Readonly<Record<EngineName, Engine>> = {
       "limits",
     ],
     rootOnly: false,
-    network: "chosen",
   },
   lxc: {
     about: "boots the root's own init; -n: a device on the bridge $LXC_NET_BR",
-    can: ["command", "environment", "directories", "workingDirectory", "ids", "network", "seccomp", "limits"],
+    can: [
+      "command",
+      "environment",
+      "directories",
+      "workingDirectory",
+      "ids",
+      "noNetwork",
+      "network",
+      "seccomp",
+      "limits",
+    ],
     rootOnly: false,
-    network: "bridge",
   },
   chroot: {
     about: "for package work by root; does not isolate, and always has the host's network",
-    can: ["command", "network", "session", "seccomp", "privileges", "limits"],
+    can: ["command", "network", "abstractSockets", "session", "seccomp", "privileges", "limits"],
     rootOnly: true,
-    network: "always host",
   },
 };
 

@@ -17,6 +17,10 @@ export type Mount =
   | { readonly kind: "directory"; readonly to: string }
   | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };
 
+/** `none`: a network namespace with only `lo`; `private`: one that a program of the host's connects, `Connection`. */
+export const networks = ["none", "host", "private"] as const;
+export type Network = (typeof networks)[number];
+
 export interface LaunchSpec {
   /** Host path of the root: the view of a clone, or a directory of the user's. */
   readonly root: string;
@@ -28,8 +32,9 @@ export interface LaunchSpec {
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly hostname: string;
-  /** `host`: the host's network; `none`: a network namespace with only `lo`. */
-  readonly network: "host" | "none";
+  readonly network: Network;
+  /** Of a `private` network. */
+  readonly connection: Connection | undefined;
   /** Descriptor of the user namespace to join; undefined: the engine makes one that maps the caller alone. */
   readonly userns: number | undefined;
   /** Names as in capabilities(7), with `CAP_`. Never ALL: what is mounted belongs to the same user namespace. */
@@ -44,6 +49,16 @@ export interface LaunchSpec {
   readonly command: readonly [string, ...string[]];
 }
 
+/** `isolate-network`, which stands in front of the engine: seccomp/network.c. */
+export interface Connection {
+  /** Host path of `isolate-network`. */
+  readonly path: string;
+  /** What comes before the engine's own command line. */
+  readonly argv: readonly string[];
+  /** What that tells of, and `isolate-init` does not. */
+  readonly descriptors: readonly number[];
+}
+
 /** The first program inside: pid 1, the filter, and the keeper of the lease's descriptor. */
 export interface Init {
   /** Host path of `isolate-init`. */
@@ -53,6 +68,10 @@ export interface Init {
   readonly heldDescriptor: number | undefined;
   /** From which the monitor's orders are read. */
   readonly monitorDescriptor: number | undefined;
+  /** A socket of `isolate-network`'s; the command starts once the network is there. */
+  readonly networkDescriptor: number | undefined;
+  /** Abstract Unix sockets of the host's are out of reach, though its network is shared. */
+  readonly noAbstractSockets: boolean;
   readonly filter: Filter;
   /** A compiled filter on top of that one, to be read from there. */
   readonly filterDescriptor: number | undefined;

@@ -1,6 +1,7 @@
 /*
- * isolate-init [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp default|tty|none] [--seccomp-fd N]
- *              [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]
+ * isolate-init [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--network-fd N] [--no-abstract-sockets]
+ *              [--seccomp default|tty|none] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]]
+ *              [--machine-id] -- COMMAND [ARG...]
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
@@ -15,6 +16,9 @@
  * A session of its own (bwrap --new-session) has no terminal, and so no job control by the caller's shell; COMMAND is then
  * in a process group of its own, since one without a parent in its session could not be suspended (setpgid(2)).
  *
+ * --network-fd: a socket of isolate-network's (network.c); COMMAND starts when that has connected this network namespace.
+ * --no-abstract-sockets: none of the host's is reached (landlock.h), for where the network is the host's.
+ *
  * --seccomp: which filter (filter.h); the default one unless told. --seccomp-fd: a compiled filter is read from there
  * (program.h), and holds for COMMAND and what it starts, on top of ours. --no-new-userns: so does the rule that no user
  * namespaces are made.
@@ -27,8 +31,10 @@
  */
 
 #include "command.h"
+#include "connect.h"
 #include "filter.h"
 #include "inner.h"
+#include "landlock.h"
 #include "machine-id.h"
 #include "monitor.h"
 #include "program.h"
@@ -62,6 +68,8 @@ struct request {
     int held_fd;    /* likewise */
     int monitor_fd; /* likewise */
     int held_end;   /* all three are from FIRST_HELD to before this */
+    int network_fd; /* -1: none */
+    bool no_abstract_sockets;
     enum filter_kind filter;
     struct sock_fprog program; /* of no instructions: none */
     bool no_new_userns;
@@ -98,8 +106,9 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sen
 }
 
 #define EXPECTED                                                                                                       \
-    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] "    \
-    "[--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]"
+    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--network-fd N] [--no-abstract-sockets] "                 \
+    "[--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- "     \
+    "COMMAND [ARG...]"
 
 static int parse_fd(const char *option, const char *text)
 {
@@ -138,7 +147,8 @@ static uint64_t parse_mask(const char *text)
 
 static struct request parse(char **argv)
 {
-    struct request request = {.lease_fd = -1, .held_fd = -1, .monitor_fd = -1, .filter = FILTER_DEFAULT};
+    struct request request = {
+        .lease_fd = -1, .held_fd = -1, .monitor_fd = -1, .network_fd = -1, .filter = FILTER_DEFAULT};
 
     while (*++argv && strcmp(*argv, "--") != 0) {
         if (strcmp(*argv, "--lease-fd") == 0)
@@ -147,6 +157,10 @@ static struct request parse(char **argv)
             request.held_fd = parse_fd("--hold-fd", *++argv);
         else if (strcmp(*argv, "--monitor-fd") == 0)
             request.monitor_fd = parse_fd("--monitor-fd", *++argv);
+        else if (strcmp(*argv, "--network-fd") == 0)
+            request.network_fd = parse_fd("--network-fd", *++argv);
+        else if (strcmp(*argv, "--no-abstract-sockets") == 0)
+            request.no_abstract_sockets = true;
         else if (strcmp(*argv, "--seccomp-fd") == 0)
             request.program = read_program_from(parse_fd("--seccomp-fd", *++argv));
         else if (strcmp(*argv, "--no-new-userns") == 0)
@@ -192,16 +206,29 @@ static void keep_only(struct request *request)
     request->held_end = next;
 }
 
-static void protect(enum filter_kind kind)
+static void connect_network(int socket)
 {
-    int error;
+    char room[200];
+    const char *wrong = await_network(socket, room, sizeof room);
+
+    if (wrong)
+        fail("cannot give the sandbox a network of its own: %s", wrong);
+}
+
+static void protect(const struct request *request)
+{
+    int error = 0;
 
     /* Nobody inside may ptrace this process or take the lease from it (pidfd_getfd(2)). */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         fail("cannot protect the lease: %s", strerror(errno));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail("cannot give up new privileges: %s", strerror(errno));
-    error = install_filter(kind);
+    if (request->no_abstract_sockets)
+        error = close_abstract_sockets();
+    if (error)
+        fail("cannot close the host's abstract sockets: %s", strerror(-error));
+    error = install_filter(request->filter);
     if (error)
         fail("cannot install the seccomp filter: %s", strerror(-error));
 }
@@ -393,10 +420,12 @@ int main(int argc, char **argv)
     request = parse(argv);
     if (getpid() != 1) /* kill(-1) would reach everything else that runs here */
         fail("this program runs only as pid 1 of a sandbox (bwrap --as-pid-1)");
+    if (request.network_fd >= 0)
+        connect_network(request.network_fd);
     keep_only(&request);
     beginning = inherit(request.monitor_fd);
     sources = (struct sources){.signals = watch(), .monitor = request.monitor_fd};
-    protect(request.filter);
+    protect(&request);
     if (request.machine_id)
         ensure_machine_id();
 

@@ -120,6 +120,7 @@ function putPrograms(put, { node, bin, modules: compiled }, native) {
   const own = "usr/lib/isolate";
   put.copy(`${own}/isolate`, join(bin, "isolate"), 0o755);
   put.copy(`${own}/isolate-monitor`, join(bin, "isolate-monitor"), 0o755);
+  put.copy(`${own}/isolate-network`, join(bin, "isolate-network"), 0o755);
   // Not to be read: see tools/build.mjs.
   put.copy(`${own}/isolate-init`, join(bin, "isolate-init"), 0o711);
   put.copy(`${own}/isolate-seccomp`, join(bin, "isolate-seccomp"), 0o755);
@@ -185,8 +186,8 @@ function copyright() {
   const parts = [
     `isolate: ${license}\n\n${own}`,
     "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. isolate-init, isolate-monitor and isolate-seccomp hold parts of\n" +
-      "the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
+      "listed at https://bun.sh/docs/project/license. isolate-init, isolate-monitor, isolate-network and isolate-seccomp\n" +
+      "hold parts of the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
     ...modules,
   ];
   return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
@@ -218,7 +219,7 @@ function putControl(put, stage, target) {
     `Maintainer: ${maintainer}`,
     `Installed-Size: ${Math.ceil(all.reduce((sum, path) => sum + statSync(join(stage, path)).size, 0) / 1024)}`,
     `Depends: ${depends.join(", ")}`,
-    `Recommends: ${notEssential(packages.template).join(", ")}`,
+    `Recommends: ${notEssential([...packages.template, ...packages.network]).join(", ")}`,
     "Suggests: zfsutils-linux (>= 2.2), uidmap",
     "Section: admin",
     "Priority: optional",

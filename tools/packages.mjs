@@ -17,6 +17,8 @@ export const packages = {
   ],
   /** What the client and the daemon start. */
   run: ["bubblewrap", "mount", "tar", "util-linux"],
+  /** For `isolate --net=private`. */
+  network: ["nftables", "passt"],
   /** For `isolate template create`, whatever its source. */
   template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
   /** For `npm run package`, beside `build`. */
@@ -27,9 +29,11 @@ export const packages = {
     "e2fsprogs",
     "fish",
     "hyperfine",
+    "iproute2",
     "procps",
     "pulseaudio",
     "pulseaudio-utils",
+    "slirp4netns",
     "strace",
     "systemd",
     "tmux",

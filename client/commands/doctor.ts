@@ -7,10 +7,11 @@ import type { CommandContext } from "./index.ts";
 
 const failed = 1;
 
-export async function doctor(json: boolean, { common, api, print, output }: CommandContext): Promise<void> {
-  const { environment } = output;
+export async function doctor(json: boolean, context: CommandContext): Promise<void> {
+  const { common, api, print, loadLibc } = context;
+  const { environment } = context.output;
   const self = [...ownProgram(), "--socket", common.socket];
-  const checks = judge(await probe({ socket: common.socket, api, environment, self }));
+  const checks = judge(await probe({ socket: common.socket, api, environment, self, libc: await loadLibc() }));
   const ok = isWell(checks);
   if (!ok) process.exitCode = failed;
   if (json) return print.json({ ok, checks });

@@ -1,5 +1,6 @@
 /** From a command's name to its verb. Everything here talks to the daemon by HTTP and stays in this process. */
 import type { Api } from "../api.ts";
+import type { Libc } from "../libc.ts";
 import type { CommandRequest, Common, RefillRequest } from "../options.ts";
 import type { Output, Print } from "../print.ts";
 import { kill } from "./kill.ts";
@@ -13,6 +14,7 @@ export interface CommandContext {
   readonly api: Api;
   readonly print: Print;
   readonly output: Output;
+  readonly loadLibc: () => Promise<Libc>;
 }
 
 export async function runRefill(request: RefillRequest, { common, api, print }: CommandContext): Promise<void> {

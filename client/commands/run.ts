@@ -36,7 +36,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
   const ids = await chosenIds(request);
-  warn(request, ids, context.print);
+  warn(request, ids, context);
   // Hooks are not held to limits: the client that comes between them is.
   if (engine && hasLimits(request.limits) && !request.hooks) await limit(request, context);
   const filter =
@@ -51,11 +51,16 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
     request.screen || request.sound
       ? await (await import("../session/session.ts")).probeSession(request, ids, context)
       : undefined;
+  const privateNetwork =
+    request.network === "private"
+      ? (await import("../network/private.ts")).preparePrivateNetwork(context.libc)
+      : undefined;
   const ask = leaseAsk(request, ids, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
   const mayAsk = ask && engine && request.binds.length === 0 && request.leased === undefined;
   const early = mayAsk ? askLease(ask, context.libc) : undefined;
-  const facts = probeHost(request, context.libc, context.environment, session);
+  const { environment } = context;
+  const facts = probeHost(request, context.libc, { environment, session, privateNetwork });
   const container = engine ? undefined : await probeContainer(request, facts);
   if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
   const lease = ask && (await takeLease(request, early, ask, context));
@@ -73,7 +78,9 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const spec = facts.uid === 0 ? await withoutRoot(planned, { facts, ids, identity }, context) : planned;
   // Where this client's parent is a monitor already, that one does it.
   const wake = lease?.grant.onDemand && request.leased === undefined ? context.socket : undefined;
-  const argv = watchEngine({ pipe, newSession: spec.newSession, wake }, [facts.engine, ...engine(spec).argv]);
+  const { connection } = spec;
+  const front = connection ? [connection.path, ...connection.argv] : [];
+  const argv = watchEngine({ pipe, newSession: spec.newSession, wake }, [...front, facts.engine, ...engine(spec).argv]);
   context.print.trace(() => `exec: ${[spec.monitor, ...argv].map(quote).join(" ")}`);
   return launch(
     {
@@ -88,13 +95,12 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   );
 }
 
-/** Those that the engine and what it starts are told of. */
-function descriptorsOf({ userns, init, mounts }: LaunchSpec): number[] {
-  const { leaseDescriptor, heldDescriptor, monitorDescriptor, filterDescriptor } = init;
+/** Those that the engine, and what stands in front of it and inside, are told of. */
+function descriptorsOf({ userns, connection, init, mounts }: LaunchSpec): number[] {
+  const { leaseDescriptor, heldDescriptor, monitorDescriptor, networkDescriptor, filterDescriptor } = init;
+  const ofInit = [leaseDescriptor, heldDescriptor, monitorDescriptor, networkDescriptor, filterDescriptor];
   const data = mounts.map((mount) => (mount.kind === "data" ? mount.descriptor : undefined));
-  return [userns, leaseDescriptor, heldDescriptor, monitorDescriptor, filterDescriptor, ...data].filter(
-    (fd) => fd !== undefined,
-  );
+  return [userns, ...(connection?.descriptors ?? []), ...ofInit, ...data].filter((fd) => fd !== undefined);
 }
 
 /** For the hooks; and to start the daemon at the end, where the engine's own monitor cannot. */
@@ -136,7 +142,8 @@ async function chosenIds({ ids }: RunRequest): Promise<BaseIds | undefined> {
 const usersEnd = 65536;
 
 /** What is not as safe as it could be; also under -q. */
-function warn({ engine, seccomp, scope, leased }: RunRequest, ids: BaseIds | undefined, print: Print): void {
+function warn(request: RunRequest, ids: BaseIds | undefined, { print, libc }: RunContext): void {
+  const { engine, seccomp, scope, leased, network, abstractSockets } = request;
   if (scope !== undefined || leased !== undefined) return; // said before this process was started again
   if (ids && Math.min(ids.uid, ids.gid) < usersEnd)
     print.warn(
@@ -147,6 +154,11 @@ function warn({ engine, seccomp, scope, leased }: RunRequest, ids: BaseIds | und
     print.warn(
       "the engine 'chroot' does not isolate: the command has the host's network, IPC and /sys",
       "use the engine 'bwrap' for what you do not trust",
+    );
+  if (engine === "bwrap" && network === "host" && !abstractSockets && !libc.scopesSockets())
+    print.warn(
+      "the host's abstract Unix sockets can be reached: this kernel cannot close them (Landlock, Linux 6.12)",
+      "use --net=private, or say --abstract-sockets where they may be",
     );
   if (seccomp.kind === "none")
     print.warn(

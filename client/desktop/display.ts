@@ -25,3 +25,14 @@ export function parseDisplay(text: string): Display | undefined {
 export function socketOf({ number }: Pick<Display, "number">): string {
   return `/tmp/.X11-unix/X${number}`;
 }
+
+/**
+ * A number for it inside, of which the host has no abstract socket: libxcb tries that one first, and where it is refused
+ * (landlock(7)) and not absent, it does not go on to the one with a path. `sockets`: /proc/net/unix.
+ */
+export function unlisted(display: Pick<Display, "number">, sockets: string): number {
+  const listed = new Set(sockets.split("\n").map((line) => line.slice(line.lastIndexOf(" ") + 1)));
+  let number = display.number;
+  while (listed.has(`@${socketOf({ number })}`)) number += 1000;
+  return number;
+}

@@ -31,6 +31,14 @@ export interface Facts {
   /** Actions of seccomp(2) that the kernel has. */
   readonly seccompActions: readonly string[];
   readonly bwrap: { readonly path: string; readonly version: string | undefined; readonly setuid: boolean } | undefined;
+  readonly network: {
+    /** Abstract Unix sockets can be closed, landlock(7). */
+    readonly scopesSockets: boolean;
+    /** Of nft, pasta and slirp4netns, those that are there. */
+    readonly programs: readonly string[];
+    /** This caller may open /dev/net/tun. */
+    readonly tun: boolean;
+  };
   /** Our own helpers: where each is, or where it was looked for. */
   readonly helpers: readonly {
     readonly name: string;

@@ -69,6 +69,31 @@ export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
   return [ok(`bubblewrap ${version}`)];
 };
 
+export const abstractSockets: Judge = ({ network: { scopesSockets } }) => {
+  const { ok, note } = check("abstract sockets");
+  return scopesSockets
+    ? [ok("the kernel closes the host's to a run with -n")]
+    : [note("a run with -n reaches the host's: Landlock of Linux 6.12 or newer would close them, or --net=private")];
+};
+
+export const privateNetwork: Judge = ({ network: { programs, tun }, distribution, caller }) => {
+  const { ok, note } = check("private network");
+  const wanted = [
+    ...(programs.includes("nft") ? [] : (["nftables"] as const)),
+    ...(programs.some((program) => program !== "nft") ? [] : (["passt"] as const)),
+  ];
+  if (wanted.length > 0) {
+    const commands = wanted.flatMap((one) => install(one, distribution) ?? []);
+    const mend = commands.map((command) => asRoot(command, caller.uid)).join(" && ");
+    return [note(`--net=private needs ${wanted.join(" and ")}`, mend === "" ? undefined : mend)];
+  }
+  if (!tun)
+    return [note("--net=private needs /dev/net/tun, open to you", asRoot("chmod 666 /dev/net/tun", caller.uid))];
+  if (!programs.includes("pasta"))
+    return [note("by slirp4netns: IPv4 alone, and no nameserver at an address of the host's own; passt has both")];
+  return [ok("by pasta")];
+};
+
 export const helpers: Judge = ({ helpers: all }) =>
   all.map(({ name, path, looked }) => {
     const { ok, fail } = check(name);

@@ -1,7 +1,7 @@
 /** From what a host is to what that means for isolate: one judgement for each thing, and all of them. Pure. */
 import { type Check, check, type Judge } from "./check.ts";
 import type { Facts } from "./facts.ts";
-import { bwrap, helpers, kernel, seccomp, userNamespaces } from "./judge-client.ts";
+import { abstractSockets, bwrap, helpers, kernel, privateNetwork, seccomp, userNamespaces } from "./judge-client.ts";
 import { daemon, group, limits, subordinateIds, units } from "./judge-daemon.ts";
 import { overlay, space, templates, zfs } from "./judge-storage.ts";
 
@@ -40,6 +40,8 @@ const judges: readonly Judge[] = [
   seccomp,
   bwrap,
   helpers,
+  abstractSockets,
+  privateNetwork,
   group,
   subordinateIds,
   units,

@@ -1,30 +1,31 @@
 /** Commands that mend a host, for its distribution. Pure. */
 
-type Wanted = "bubblewrap" | "zfs";
+type Wanted = "bubblewrap" | "nftables" | "passt" | "zfs";
 
-const managers: readonly (readonly [ids: readonly string[], packages: Partial<Record<Wanted, string>>])[] = [
-  [["ubuntu"], { bubblewrap: "apt-get install bubblewrap", zfs: "apt-get install zfsutils-linux" }],
+const managers: readonly (readonly [ids: readonly string[], command: string, zfs?: string])[] = [
+  [["ubuntu"], "apt-get install", "apt-get install zfsutils-linux"],
   // In contrib; the module is built for the kernel that runs.
-  [
-    ["debian"],
-    {
-      bubblewrap: "apt-get install bubblewrap",
-      zfs: "apt-get install linux-headers-$(uname -r) zfs-dkms zfsutils-linux",
-    },
-  ],
-  [["gentoo"], { bubblewrap: "emerge sys-apps/bubblewrap", zfs: "emerge sys-fs/zfs" }],
-  [["arch"], { bubblewrap: "pacman -S bubblewrap" }],
-  [["fedora", "rhel"], { bubblewrap: "dnf install bubblewrap" }],
-  [["opensuse", "suse"], { bubblewrap: "zypper install bubblewrap" }],
-  [["alpine"], { bubblewrap: "apk add bubblewrap", zfs: "apk add zfs" }],
-  [["nixos"], {}],
+  [["debian"], "apt-get install", "apt-get install linux-headers-$(uname -r) zfs-dkms zfsutils-linux"],
+  [["gentoo"], "emerge", "emerge sys-fs/zfs"],
+  [["arch"], "pacman -S"],
+  [["fedora", "rhel"], "dnf install"],
+  [["opensuse", "suse"], "zypper install"],
+  [["alpine"], "apk add", "apk add zfs"],
 ];
+const ofGentoo: Readonly<Record<string, string>> = {
+  bubblewrap: "sys-apps/bubblewrap",
+  nftables: "net-firewall/nftables",
+  passt: "net-misc/passt",
+};
 
 /** `distribution`: `ID`, then `ID_LIKE`, of os-release(5). Undefined where we do not know the command. */
 export function install(what: Wanted, distribution: readonly string[]): string | undefined {
   for (const id of distribution) {
     const found = managers.find(([ids]) => ids.some((known) => id === known || id.startsWith(`${known}-`)));
-    if (found) return found[1][what];
+    if (!found) continue;
+    const [, command, zfs] = found;
+    if (what === "zfs") return zfs;
+    return `${command} ${(command === "emerge" && ofGentoo[what]) || what}`;
   }
   return undefined;
 }

@@ -5,7 +5,8 @@ import { dirname } from "node:path";
 import { toIsolateError } from "../../daemon/protocol/errors.ts";
 import { version } from "../../daemon/protocol/version.ts";
 import type { Api } from "../api.ts";
-import { initDirectory, programDirectories } from "../host.ts";
+import { initDirectory, lookUp, programDirectories, systemDirectories } from "../host.ts";
+import type { Libc } from "../libc.ts";
 import { Refusal } from "../refusal.ts";
 import type { Daemon, Facts, Trial, Unit } from "./facts.ts";
 import { rangesOf, readDistribution, readPools, readUnits } from "./parse.ts";
@@ -21,9 +22,10 @@ export interface ProbeOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** argv of this client. */
   readonly self: readonly string[];
+  readonly libc: Libc;
 }
 
-export async function probe({ socket, api, environment, self }: ProbeOptions): Promise<Facts> {
+export async function probe({ socket, api, environment, self, libc }: ProbeOptions): Promise<Facts> {
   const uid = process.getuid?.() ?? 0;
   const bwrap = findBwrap();
   const [callerFacts, group, daemon, bwrapVersion, sandbox, units, zfs, desktop] = await Promise.all([
@@ -49,7 +51,12 @@ export async function probe({ socket, api, environment, self }: ProbeOptions): P
     sandbox,
     seccompActions: (read("/proc/sys/kernel/seccomp/actions_avail") ?? "").trim().split(" "),
     bwrap: bwrap && { ...bwrap, version: /(\d+\.\d+(?:\.\d+)?)/.exec(bwrapVersion?.stdout ?? "")?.[1] },
-    helpers: ["isolate-init", "isolate-monitor", "isolate-seccomp"].map(findHelper),
+    network: {
+      scopesSockets: libc.scopesSockets(),
+      programs: ["nft", "pasta", "slirp4netns"].filter((program) => lookUp(program, libc) !== undefined),
+      tun: libc.isOpenable("/dev/net/tun"),
+    },
+    helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map(findHelper),
     zfs,
     overlayKnown: /\boverlay$/m.test(read("/proc/filesystems") ?? ""),
     stateFileSystem: fileSystemOf(nearest("/var/lib/isolate")),
@@ -188,7 +195,7 @@ async function probeUnits(): Promise<readonly Unit[] | undefined> {
 
 async function probeZfs(): Promise<Facts["zfs"]> {
   const module = read("/sys/module/zfs/version")?.trim();
-  const commands = ["/usr/local/sbin", "/usr/sbin", "/sbin", ...programDirectories].some((directory) =>
+  const commands = [...systemDirectories, ...programDirectories].some((directory) =>
     isExecutable(`${directory}/zpool`),
   );
   const listed =

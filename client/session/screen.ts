@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { IsolateError } from "../../daemon/protocol/errors.ts";
-import { type Display, parseDisplay, socketOf } from "../desktop/display.ts";
+import { type Display, parseDisplay, socketOf, unlisted } from "../desktop/display.ts";
 import type { Shown } from "../desktop/shown.ts";
 import { showScreen } from "../desktop/x11.ts";
 import { findCookie, parseXauthority, xauthorityFor } from "../desktop/xauthority.ts";
@@ -24,7 +24,7 @@ export function probeScreen(kind: Screen, network: RunRequest["network"], sessio
   const display = readDisplay(environment);
   const found = readCookie(display, environment);
   if (display.host !== undefined) return showRemote(kind, network, display, found, session);
-  const { number } = display;
+  const number = network === "host" ? unlisted(display, session.libc.readText("/proc/net/unix")) : display.number;
   const [cookie, held] = kind === "trusted" ? [admit(display, found, session)] : demote(display, found, session);
   return showScreen({
     display,

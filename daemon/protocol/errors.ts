@@ -226,6 +226,11 @@ const table = {
     (d) => `cannot run with the engine 'lxc': ${d.wrong}`,
     (d) => d.mend,
   ),
+  "no-private-network": entry<{ wrong: string; mend: string }>(
+    500,
+    (d) => `cannot give the sandbox a network of its own: ${d.wrong}`,
+    (d) => d.mend,
+  ),
   "cannot-share": entry<{ what: string; wrong: string; mend: string }>(
     500,
     (d) => `cannot share ${d.what}: ${d.wrong}`,

@@ -162,7 +162,7 @@ describe("exit code", () => {
 
 describe("refuses, with 125 and one sentence,", () => {
   const expected =
-    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]";
+    "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--network-fd N] [--no-abstract-sockets] [--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- COMMAND [ARG...]";
   const needsNumber = "--lease-fd needs the number of a descriptor above 2, not";
 
   test.each([

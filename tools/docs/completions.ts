@@ -2,12 +2,13 @@
 import { type OptionDefinition, wordValues } from "../../client/arguments.ts";
 import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/cli.ts";
 import { engineNames } from "../../engines/capabilities.ts";
+import { networks } from "../../engines/spec.ts";
 
 const all: readonly CommandDefinition[] = commands;
 /** What is run to learn names: the first column below the heading of what isolate lists. */
 const listings = { templates: "template ls", leases: "ps" } as const;
 
-type Kind = keyof typeof listings | "engines" | "directories" | "files" | "commands" | "nothing";
+type Kind = keyof typeof listings | "engines" | "networks" | "directories" | "files" | "commands" | "nothing";
 
 /** By what the help calls it. */
 function kindOf(value: string): Kind {
@@ -15,6 +16,7 @@ function kindOf(value: string): Kind {
   if (name === "TEMPLATE") return "templates";
   if (name === "LEASE") return "leases";
   if (name === "ENGINE") return "engines";
+  if (name === "MODE") return "networks";
   if (name === "DIR") return "directories";
   if (name === "FILE" || name === "PATH" || name === "HOST") return "files";
   return name === "COMMAND" ? "commands" : "nothing";
@@ -24,6 +26,11 @@ const spellings = ({ short, long }: OptionDefinition): string[] => [...(short ? 
 /** What may follow `=` and nothing else: `[=this|that]`. */
 const attachedChoices = ({ values }: OptionDefinition): string[] =>
   values.flatMap((value) => (value.startsWith("[=") ? value.slice(2, -1).split("|") : []));
+/** Those after which a word comes that is their value. */
+const valueSpellings = (option: OptionDefinition): string[] =>
+  wordValues(option).length === 0
+    ? []
+    : spellings(option).filter((spelled) => spelled.startsWith("--") || option.letterMeans === undefined);
 const firstWords = [...new Set(all.map(({ words }) => words[0]))];
 const secondWords = (first: string): string[] =>
   all.flatMap(({ words }) => (words[0] === first && words[1] !== undefined ? [words[1]] : []));
@@ -39,6 +46,7 @@ const bashReply: Readonly<Record<Kind, string>> = {
   templates: `mapfile -t COMPREPLY < <(compgen -W "$(${list("templates")})" -- "$current")`,
   leases: `mapfile -t COMPREPLY < <(compgen -W "$(${list("leases")})" -- "$current")`,
   engines: `mapfile -t COMPREPLY < <(compgen -W "${engineNames.join(" ")}" -- "$current")`,
+  networks: `mapfile -t COMPREPLY < <(compgen -W "${networks.join(" ")}" -- "$current")`,
   directories: `compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current")`,
   files: `compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")`,
   commands: `mapfile -t COMPREPLY < <(compgen -c -- "$current")`,
@@ -49,7 +57,7 @@ const bashReply: Readonly<Record<Kind, string>> = {
 function bashValues(definitions: readonly OptionDefinition[]): string {
   return definitions
     .filter((option) => wordValues(option).length > 0)
-    .map((option) => `${spellings(option).join("|")}) ${bashReply[kindOf(option.values[0] ?? "")]}; return ;;`)
+    .map((option) => `${valueSpellings(option).join("|")}) ${bashReply[kindOf(option.values[0] ?? "")]}; return ;;`)
     .join("\n            ");
 }
 
@@ -80,13 +88,7 @@ const bashWords = (option: OptionDefinition): string[] => [
 ];
 
 /** Option words that take a value, so that the value is not taken for an operand. */
-const valued = [
-  ...new Set(
-    [...shownOptions, ...all.flatMap((one) => one.options)]
-      .filter((option) => wordValues(option).length > 0)
-      .flatMap(spellings),
-  ),
-];
+const valued = [...new Set([...shownOptions, ...all.flatMap((one) => one.options)].flatMap(valueSpellings))];
 
 export function bashCompletion(): string {
   return `# bash completion for isolate
@@ -157,6 +159,7 @@ const zshAction: Readonly<Record<Kind, string>> = {
   templates: "_isolate_templates",
   leases: "_isolate_leases",
   engines: `(${engineNames.join(" ")})`,
+  networks: `(${networks.join(" ")})`,
   directories: "_directories",
   files: "_files",
   commands: "_command_names -e",
@@ -173,10 +176,12 @@ function zshOption(option: OptionDefinition): string {
     .map((value) => `${value.startsWith("[") ? "::" : ":"}${zshText(value)}:${zshAction[kindOf(value)]}`)
     .join("");
   const excluded = repeatable ? "*" : `(${names.join(" ")})`;
-  const spec = (name: string, more = actions): string => quoted(`${excluded}${name}[${zshText(about)}]${more}`);
+  const spec = (name: string, more: string): string => quoted(`${excluded}${name}[${zshText(about)}]${more}`);
+  const taking = valueSpellings(option);
+  const plain = names.map((name) => spec(name, taking.includes(name) ? actions : ""));
   const attached = attachedChoices(option);
-  if (attached.length === 0) return names.map((name) => spec(name)).join(" ");
-  return [...names.map((name) => spec(name)), spec(`--${option.long}=-`, `:value:(${attached.join(" ")})`)].join(" ");
+  if (attached.length === 0) return plain.join(" ");
+  return [...plain, spec(`--${option.long}=-`, `:value:(${attached.join(" ")})`)].join(" ");
 }
 
 function zshCommand(command: CommandDefinition): string {
@@ -262,6 +267,7 @@ const fishList: Readonly<Record<Kind, string | undefined>> = {
   templates: "(__isolate_list template ls)",
   leases: "(__isolate_list ps)",
   engines: engineNames.join(" "),
+  networks: networks.join(" "),
   directories: "(__fish_complete_directories)",
   files: undefined,
   commands: "(__fish_complete_command)",
@@ -269,8 +275,12 @@ const fishList: Readonly<Record<Kind, string | undefined>> = {
 };
 
 function fishOption(option: OptionDefinition, condition: string): string {
-  const { short, long, about } = option;
+  const { short, long, values, about, letterMeans } = option;
   const words = ["complete -c isolate", "-n", quoted(condition)];
+  if (short !== undefined && letterMeans !== undefined) {
+    const letter = [...words, "-s", short, "-d", quoted(`--${long}=${letterMeans}`)].join(" ");
+    return `${letter}\n${fishOption({ long, values, about }, condition)}`;
+  }
   if (short) words.push("-s", short);
   words.push("-l", long, "-d", quoted(about));
   const [value] = wordValues(option);

@@ -35,6 +35,7 @@ describe("a run", () => {
         variables: {},
         workingDirectory: "/",
         network: "none",
+        abstractSockets: false,
         screen: undefined,
         sound: false,
         seccomp: { kind: "default" },
@@ -64,8 +65,8 @@ describe("a run", () => {
   test("short, clustered, attached and long forms are one", () => {
     const expected = run("-z T -n -p /etc -v A:1 true");
     expect(run("-nzT -p/etc -vA:1 true")).toEqual(expected);
-    expect(run("--template T --net --chdir /etc --env A:1 true")).toEqual(expected);
-    expect(run("--template=T --net --chdir=/etc --env=A:1 true")).toEqual(expected);
+    expect(run("--template T --net host --chdir /etc --env A:1 true")).toEqual(expected);
+    expect(run("--template=T --net=host --chdir=/etc --env=A:1 true")).toEqual(expected);
   });
 
   test("what the command may", () => {
@@ -74,6 +75,28 @@ describe("a run", () => {
       readOnly: true,
       capabilities: { add: ["ALL", "x"], drop: ["kill"] },
     });
+  });
+
+  test("networks", () => {
+    expect(run("-z T --net=private true")).toMatchObject({ network: "private", abstractSockets: false });
+    expect(run("-z T --net=none true").network).toBe("none");
+    expect(run("-nz T --abstract-sockets true")).toMatchObject({ network: "host", abstractSockets: true });
+    expect(run("-e chroot -z T true").network).toBe("host");
+    expect(run("-e lxc --net=none -z T true").network).toBe("none");
+  });
+
+  test.each([
+    ["-z T --net apt-get update", "unknown network 'apt-get'; there is none, host, private"],
+    ["-z T --net= true", "unknown network ''"],
+    ["-z T -n --net=none true", "--net is given twice"],
+    ["-e lxc -z T --net=private true", "the engine 'lxc' cannot honour --net=private (private network)"],
+    ["-e chroot -z T --net=private true", "the engine 'chroot' cannot honour --net=private (private network)"],
+    ["-e chroot -z T --net=none true", "the engine 'chroot' cannot honour --net=none (no network)"],
+    ["-e lxc -n -z T --abstract-sockets true", "the engine 'lxc' cannot honour --abstract-sockets"],
+    ["-z T --abstract-sockets true", "--abstract-sockets goes only with the host's network"],
+    ["-z T --net=private --abstract-sockets true", "--abstract-sockets goes only with the host's network"],
+  ])("'%s': %s", (line, message) => {
+    expect(refusal(line)).toMatchObject({ code: "usage", message: expect.stringContaining(message) });
   });
 
   test("binds", () => {

@@ -11,6 +11,7 @@ const request: RunRequest = {
   variables: {},
   workingDirectory: "/",
   network: "none",
+  abstractSockets: false,
   screen: undefined,
   sound: false,
   seccomp: { kind: "default" },
@@ -35,6 +36,8 @@ const facts: HostFacts = {
   init: "/usr/lib/isolate/isolate-init",
   monitor: "/usr/lib/isolate/isolate-monitor",
   resolvConf: "/run/resolv.conf",
+  scopesSockets: true,
+  privateNetwork: undefined,
   descriptorLimit: 1024,
   session: undefined,
   environment: {},
@@ -124,12 +127,15 @@ describe("plan", () => {
       workingDirectory: "/",
       hostname: "debian_1",
       network: "none",
+      connection: undefined,
       userns: 5,
       capabilities: usualCapabilities,
       init: {
         path: "/usr/lib/isolate/isolate-init",
         leaseDescriptor: 4,
         monitorDescriptor: 7,
+        networkDescriptor: undefined,
+        noAbstractSockets: false,
         filter: "default",
         filterDescriptor: undefined,
         noNewUserns: false,
@@ -317,6 +323,38 @@ test("an id is only given to a clone of the run's own, in an /etc of its own", (
   expect(given({ entries: { "/view/etc": "-> home" } })).toBe(false);
   const bindBelow = bound("/x", { entries: { "/view/x": "d", "/view/etc": "-> x/etc" } });
   expect(given(bindBelow)).toBe(false);
+});
+
+describe("networks", () => {
+  const connection = { path: "/usr/lib/isolate/isolate-network", argv: ["--socket", "7"], descriptors: [7] };
+  const privateNetwork = { connection, socket: 8, resolvConf: 9 };
+  const apart = { request: { network: "private" }, facts: { privateNetwork } } as const;
+
+  test("a private one: connected before the command starts, with a resolv.conf of its own, and no raw packets", () => {
+    const { init, mounts, capabilities: given, ...spec } = planned(apart);
+    expect(spec).toMatchObject({ network: "private", connection });
+    expect(init).toMatchObject({ networkDescriptor: 8, noAbstractSockets: false });
+    expect(mounts.slice(tmpfs.length)).toEqual([{ kind: "data", descriptor: 9, to: "/etc/resolv.conf" }]);
+    expect(given).toEqual(usualCapabilities.filter((name) => name !== "CAP_NET_RAW"));
+  });
+
+  test("a resolv.conf of the user's own replaces it", () => {
+    const { request: binds, facts: sources } = bound("/etc/resolv.conf", { from: "/file", entries: { "/file": "f" } });
+    const { mounts } = planned({
+      request: { ...binds, ...apart.request },
+      facts: { ...sources, ...apart.facts },
+      entries: { "/run/resolv.conf": "f", "/view/etc": "d" },
+    });
+    expect(mounts.at(-1)).toMatchObject({ kind: "bind", from: "/file", to: "/etc/resolv.conf" });
+  });
+
+  test("abstract sockets are closed where the network is the host's, unless they are wanted or the kernel cannot", () => {
+    const closed = (it: Case) => planned(it).init.noAbstractSockets;
+    expect(closed({ request: { network: "host" } })).toBe(true);
+    expect(closed({ request: { network: "host", abstractSockets: true } })).toBe(false);
+    expect(closed({ request: { network: "host" }, facts: { scopesSockets: false } })).toBe(false);
+    expect(closed({})).toBe(false);
+  });
 });
 
 describe("where it starts", () => {

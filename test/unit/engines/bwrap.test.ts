@@ -15,6 +15,7 @@ const leased: LaunchSpec = {
   workingDirectory: "/etc",
   hostname: "debian_1",
   network: "none",
+  connection: undefined,
   userns: 5,
   capabilities: ["CAP_CHOWN", "CAP_KILL"],
   init: {
@@ -22,6 +23,8 @@ const leased: LaunchSpec = {
     leaseDescriptor: 4,
     heldDescriptor: undefined,
     monitorDescriptor: 9,
+    networkDescriptor: undefined,
+    noAbstractSockets: false,
     filter: "default",
     filterDescriptor: undefined,
     noNewUserns: false,
@@ -86,6 +89,7 @@ describe("bwrap", () => {
       ...leased,
       userns: undefined,
       network: "host",
+      connection: undefined,
       mounts: [],
       environment: {},
       capabilities: [],
@@ -94,6 +98,8 @@ describe("bwrap", () => {
         leaseDescriptor: undefined,
         heldDescriptor: undefined,
         monitorDescriptor: undefined,
+        networkDescriptor: undefined,
+        noAbstractSockets: false,
         filter: "default",
         filterDescriptor: undefined,
         noNewUserns: false,
@@ -133,6 +139,29 @@ describe("bwrap", () => {
     expected.splice(expected.lastIndexOf("--"), 0, ...inner);
     expect(changed).toEqual(expected);
     expect(bwrap({ ...leased, network: "host", init }).argv).not.toContain("--own-network");
+  });
+
+  test("a private network: its own namespace, a file out of a descriptor, and a command that waits", () => {
+    const { argv } = bwrap({
+      ...leased,
+      network: "private",
+      mounts: [{ kind: "data", descriptor: 9, to: "/etc/resolv.conf" }],
+      init: { ...leased.init, networkDescriptor: 8, innerCapabilities: "3" },
+    });
+    const line = argv.join(" ");
+    expect(line).toContain(" --unshare-net ");
+    expect(line).toContain(" --perms 0644 --bind-data 9 /etc/resolv.conf ");
+    expect(line).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --network-fd 8 ");
+    // A second network namespace would not be connected.
+    expect(line).not.toContain("--own-network");
+  });
+
+  test("the host's network with its abstract sockets closed", () => {
+    const line = bwrap({ ...leased, network: "host", init: { ...leased.init, noAbstractSockets: true } }).argv.join(
+      " ",
+    );
+    expect(line).not.toContain("--unshare-net");
+    expect(line).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --no-abstract-sockets ");
   });
 
   test("the sandbox's own things come last, so that no bind covers them", () => {

@@ -12,6 +12,7 @@ import {
   firstLacking,
   isEngineName,
 } from "../../../engines/capabilities.ts";
+import { networks } from "../../../engines/spec.ts";
 import { projectRoot } from "../../support/project.ts";
 
 test("what each engine can", () => {
@@ -22,7 +23,10 @@ test("what each engine can", () => {
       "directories",
       "workingDirectory",
       "ids",
+      "noNetwork",
       "network",
+      "privateNetwork",
+      "abstractSockets",
       "x11",
       "audio",
       "session",
@@ -31,13 +35,23 @@ test("what each engine can", () => {
       "readOnly",
       "limits",
     ],
-    lxc: ["command", "environment", "directories", "workingDirectory", "ids", "network", "seccomp", "limits"],
-    chroot: ["command", "network", "session", "seccomp", "privileges", "limits"],
+    lxc: [
+      "command",
+      "environment",
+      "directories",
+      "workingDirectory",
+      "ids",
+      "noNetwork",
+      "network",
+      "seccomp",
+      "limits",
+    ],
+    chroot: ["command", "network", "abstractSockets", "session", "seccomp", "privileges", "limits"],
   });
 });
 
 test("each capability's options exist", () => {
-  const letters = options.map(spelling);
+  const letters = [...options.map(spelling), ...networks.map((mode) => `--net=${mode}`)];
   for (const { options: needed } of Object.values(capabilities))
     for (const option of needed) expect(letters).toContain(option);
 });

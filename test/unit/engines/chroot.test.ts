@@ -10,6 +10,7 @@ test("mounts and processes of its own, everything else the host's, and nothing o
     workingDirectory: "/",
     hostname: "h",
     network: "host",
+    connection: undefined,
     userns: 5,
     capabilities: ["CAP_CHOWN"],
     init: {
@@ -17,6 +18,8 @@ test("mounts and processes of its own, everything else the host's, and nothing o
       leaseDescriptor: 4,
       heldDescriptor: undefined,
       monitorDescriptor: 7,
+      networkDescriptor: undefined,
+      noAbstractSockets: false,
       filter: "tty",
       filterDescriptor: 6,
       noNewUserns: false,

@@ -15,6 +15,7 @@ const spec: LaunchSpec = {
   workingDirectory: "/etc",
   hostname: "debian_1",
   network: "none",
+  connection: undefined,
   userns: 5,
   capabilities: [],
   init: {
@@ -22,6 +23,8 @@ const spec: LaunchSpec = {
     leaseDescriptor: 4,
     heldDescriptor: undefined,
     monitorDescriptor: undefined,
+    networkDescriptor: undefined,
+    noAbstractSockets: false,
     filter: "default",
     filterDescriptor: undefined,
     noNewUserns: false,

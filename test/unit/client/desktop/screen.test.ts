@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { parseDisplay } from "../../../../client/desktop/display.ts";
+import { parseDisplay, unlisted } from "../../../../client/desktop/display.ts";
 import {
   extensionOpcode,
   extensionRequest,
@@ -132,6 +132,12 @@ describe("what is said to an X server", () => {
 
 describe("a sandbox", () => {
   const display = { number: 7, screen: ".0", host: undefined };
+  test("has another number inside where the host has an abstract socket of its own", () => {
+    const line = (name: string): string => `0000000000000000: 00000002 00000000 00010000 0001 01 12345${name}`;
+    expect(unlisted(display, [line(" /tmp/.X11-unix/X7"), line(" @/tmp/.X11-unix/X70"), line("")].join("\n"))).toBe(7);
+    expect(unlisted(display, [line(" @/tmp/.X11-unix/X1007"), line(" @/tmp/.X11-unix/X7")].join("\n"))).toBe(2007);
+  });
+
   test("gets the one socket, under its number inside, and a file from a descriptor", () => {
     expect(showScreen({ display, number: 7000, xauthority: 9, held: 8 })).toEqual({
       mounts: [

@@ -39,6 +39,8 @@ const unreachable = {
   hint: "start it",
 } as const;
 
+const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true };
+
 /** A host on which all is well. */
 const good: Facts = {
   caller: { uid: 1000, name: "ann", groups: [1000, 990], groupsAtLogin: [1000, 990] },
@@ -49,6 +51,7 @@ const good: Facts = {
   sandbox: { ok: true },
   seccompActions: ["kill_process", "errno", "allow"],
   bwrap: { path: "/usr/bin/bwrap", version: "0.12.1", setuid: false },
+  network,
   helpers: [{ name: "isolate-init", path: "/usr/lib/isolate/isolate-init", looked: [] }],
   zfs: { module: "2.3.4-1", commands: true, pools: [{ name: "rpool", health: "ONLINE", capacity: 20 }] },
   overlayKnown: true,
@@ -256,6 +259,20 @@ describe("what works all the same is a note", () => {
   const cases: [what: string, facts: Partial<Facts>, name: string, says: RegExp][] = [
     ["a kernel for ZFS alone", { kernel: "5.15.0-1-amd64" }, "kernel", /5\.19/],
     ["CVE-2026-87766", { bwrap: { path: "/b", version: "0.11.0", setuid: false } }, "bwrap", /CVE-2026-87766/],
+    [
+      "a kernel without Landlock's scopes",
+      { network: { ...network, scopesSockets: false } },
+      "abstract sockets",
+      /6\.12/,
+    ],
+    ["no pasta", { network: { ...network, programs: ["nft"] } }, "private network", /needs passt$/],
+    [
+      "slirp4netns alone",
+      { network: { ...network, programs: ["nft", "slirp4netns"] } },
+      "private network",
+      /IPv4 alone/,
+    ],
+    ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],
     [
       "a degraded pool",
@@ -292,6 +309,14 @@ describe("what works all the same is a note", () => {
     expect(said(facts, name)).toMatchObject({ state: "note", says: expect.stringMatching(says) });
     expect(isWell(judge({ ...good, ...facts }))).toBe(true);
   });
+});
+
+test("what a private network lacks is installed by one line, in the distribution's own words", () => {
+  const mend = (distribution: readonly string[], programs: readonly string[]): string | undefined =>
+    said({ distribution, network: { ...network, programs } }, "private network")?.mend;
+  expect(mend(["debian"], [])).toBe("sudo apt-get install nftables && sudo apt-get install passt");
+  expect(mend(["gentoo"], ["nft"])).toBe("sudo emerge net-misc/passt");
+  expect(mend(["nixos"], ["pasta"])).toBeUndefined();
 });
 
 test("another pool's illness is none of ours", () => {

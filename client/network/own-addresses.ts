@@ -1,0 +1,48 @@
+/** Which addresses are the host's own, as the kernel's routes have them: those of devices that are down too. Pure. */
+
+export interface Prefix {
+  readonly address: string;
+  /** Bits. */
+  readonly length: number;
+}
+
+/** Of /proc/net/fib_trie. */
+export function ownIpv4(fibTrie: string): Prefix[] {
+  const found = new Map<string, Prefix>();
+  let address = "";
+  for (const line of fibTrie.split("\n")) {
+    address = /^\s*\|-- ([0-9.]+)$/.exec(line)?.[1] ?? address;
+    const length = /^\s*\/(\d+) host LOCAL$/.exec(line)?.[1];
+    if (length !== undefined) found.set(`${address}/${length}`, { address, length: Number(length) });
+  }
+  return [...found.values()];
+}
+
+const RTF_ANYCAST = 0x00100000;
+const RTF_LOCAL = 0x80000000;
+
+/** Of /proc/net/ipv6_route: destination, its length, source, its length, next hop, metric, counters, flags, device. */
+export function ownIpv6(routes: string): Prefix[] {
+  const found = new Map<string, Prefix>();
+  for (const line of routes.split("\n")) {
+    const fields = line.split(/\s+/);
+    const [digits = "", length = ""] = fields;
+    const flags = Number.parseInt(fields[8] ?? "0", 16);
+    if (!/^[0-9a-f]{32}$/.test(digits) || (flags & (RTF_LOCAL | RTF_ANYCAST)) === 0) continue;
+    const address = canonical(digits.replace(/(.{4})(?!$)/g, "$1:")) ?? "";
+    found.set(`${address}/${length}`, { address, length: Number.parseInt(length, 16) });
+  }
+  return [...found.values()];
+}
+
+/** As RFC 5952 wants it written, so that it can be compared; undefined for what is no IPv6 address. */
+export function canonical(address: string): string | undefined {
+  const url = `http://[${address}]`;
+  return URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : undefined;
+}
+
+export function isOwn(address: string, own: readonly Prefix[]): boolean {
+  const plain = canonical(address) ?? address;
+  // The only prefix with more than one address on an ordinary host.
+  return plain.startsWith("127.") || own.some((prefix) => prefix.address === plain);
+}

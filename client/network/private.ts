@@ -1,0 +1,65 @@
+/**
+ * `--net=private`: a network namespace of the sandbox's own that a program of the host's connects to what is outside of the
+ * host. Nothing is started here: what is prepared goes to isolate-network, and ends with the engine however that ends.
+ */
+import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { findOwn, lookUp } from "../host.ts";
+import type { Libc } from "../libc.ts";
+import { SystemCallError } from "../libc-call.ts";
+import type { PrivateNetwork } from "../plan.ts";
+import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
+import { isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
+import { planNames, type StandIn } from "./resolver.ts";
+
+/** Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
+export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
+  const read = (path: string): string | undefined => {
+    try {
+      return libc.readText(path);
+    } catch (error) {
+      if (error instanceof SystemCallError) return undefined; // a kernel without IPv6, a host without nameservers
+      throw error;
+    }
+  };
+  const path = findOwn("isolate-network", libc);
+  const filter = lookUp("nft", libc);
+  if (filter === undefined) throw new IsolateError("missing-program", { program: "nft", package: "nftables" });
+  const trie = read("/proc/net/fib_trie");
+  if (trie === undefined) throw cannot("the host's own addresses cannot be read from /proc/net/fib_trie", "");
+  const own = [...ownIpv4(trie), ...ownIpv6(read("/proc/net/ipv6_route") ?? "")];
+  const hostsText = read("/etc/resolv.conf");
+  const names = hostsText === undefined ? undefined : planNames(hostsText, (address) => isOwn(address, own));
+  const carrier = chooseCarrier(names?.standIn, libc);
+  const rulesFile = libc.memoryFile(rules(own));
+  const [outside, inside] = libc.socketPair();
+  const numbers = ["--socket", outside, "--rules", rulesFile, "--ready-fd", carrier.readyDescriptor].map(String);
+  return {
+    connection: {
+      path,
+      argv: [...numbers, filter, "-f", "-", "--", ...carrier.argv, "--"],
+      descriptors: [outside, rulesFile],
+    },
+    socket: inside,
+    resolvConf: names && libc.memoryFile(names.text),
+  };
+}
+
+function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
+  const pastaPath = lookUp("pasta", libc);
+  const slirpPath = lookUp("slirp4netns", libc);
+  if (pastaPath === undefined && slirpPath === undefined)
+    throw new IsolateError("missing-program", { program: "pasta", package: "passt" });
+  if (!libc.isOpenable("/dev/net/tun"))
+    throw cannot("you may not open /dev/net/tun", "as root: modprobe tun; chmod 666 /dev/net/tun");
+  if (pastaPath !== undefined) return pasta(pastaPath, standIn?.address);
+  if (standIn !== undefined)
+    throw cannot(
+      `the host resolves names at its own ${standIn.for}, which slirp4netns leads to only with all that is at that address`,
+      "install pasta: apt-get install passt",
+    );
+  return slirp4netns(slirpPath ?? "");
+}
+
+function cannot(wrong: string, mend: string): IsolateError {
+  return new IsolateError("no-private-network", { wrong, mend });
+}
