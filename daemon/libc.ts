@@ -123,6 +123,17 @@ export function pidfdKill(pidfd: number): boolean {
 const pollFds = func("poll", "int", ["void *", "ulong", "int"]);
 const POLLIN = 1;
 
+/** It fails with EINTR even where it would not wait, signal(7): a child that ends is enough. */
+function pollAtOnce(entries: Buffer, count: number): number {
+  for (;;) {
+    try {
+      return checked("poll", pollFds(entries, count, 0));
+    } catch (error) {
+      if (!hasErrno(error, "EINTR")) throw error;
+    }
+  }
+}
+
 /** Which of the processes have ended; a zombie has (pidfd_open(2), "poll"). One call for all of them. */
 export function pidfdsEnded(pidfds: readonly number[]): number[] {
   const entries = Buffer.alloc(8 * pidfds.length);
@@ -130,7 +141,7 @@ export function pidfdsEnded(pidfds: readonly number[]): number[] {
     entries.writeInt32LE(pidfd, 8 * index);
     entries.writeInt16LE(POLLIN, 8 * index + 4);
   });
-  if (checked("poll", pollFds(entries, pidfds.length, 0)) === 0) return [];
+  if (pollAtOnce(entries, pidfds.length) === 0) return [];
   return pidfds.filter((_, index) => entries.readInt16LE(8 * index + 6) !== 0);
 }
 
