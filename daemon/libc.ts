@@ -307,16 +307,53 @@ export function attachMount(mountFd: number, target: string): void {
 
 /** A new file system of that type as a detached mount, in no directory. `attributes` are `MOUNT_ATTR` flags. */
 export function mountDetached(type: string, options: Readonly<Record<string, string>>, attributes: number): number {
+  const context = fileSystemContext(type, options);
+  try {
+    checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, createCommand, null, null, 0)), type);
+    return fsmount(context, type, attributes);
+  } finally {
+    closeDescriptor(context);
+  }
+}
+
+/** The same, what takes long in another thread. */
+export async function mountDetachedInBackground(
+  type: string,
+  options: Readonly<Record<string, string>>,
+  attributes: number,
+): Promise<number> {
+  const context = fileSystemContext(type, options);
+  try {
+    const result = await new Promise<number>((resolve, reject) => {
+      syscallConfig.async(nr.fsconfig, context, createCommand, null, null, 0, (thrown: unknown, value: number) =>
+        thrown ? reject(thrown) : resolve(Number(value)),
+      );
+    });
+    if (result >= 0) return fsmount(context, type, attributes);
+  } finally {
+    closeDescriptor(context);
+  }
+  // errno is of that thread. Asked again here the kernel gives the same reason.
+  return mountDetached(type, options, attributes);
+}
+
+const createCommand = 6; // FSCONFIG_CMD_CREATE
+
+function fileSystemContext(type: string, options: Readonly<Record<string, string>>): number {
   const context = checked("fsopen", Number(syscallName(nr.fsopen, type, 1)), type);
   try {
     for (const [key, value] of Object.entries(options)) {
       checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, 1, key, value, 0)), `${key}=${value}`);
     }
-    checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, 6, null, null, 0)), type);
-    return checked("fsmount", Number(syscallInts(nr.fsmount, context, 1, attributes, 0, 0)), type);
-  } finally {
+    return context;
+  } catch (error) {
     closeDescriptor(context);
+    throw error;
   }
+}
+
+function fsmount(context: number, type: string, attributes: number): number {
+  return checked("fsmount", Number(syscallInts(nr.fsmount, context, 1, attributes, 0, 0)), type);
 }
 
 const closeCall = func("close", "int", ["int"]);

@@ -126,8 +126,8 @@ function putPrograms(put, { node, bin, modules: compiled }, native) {
   put.copy(`${own}/isolate-seccomp`, join(bin, "isolate-seccomp"), 0o755);
   // The distribution's Node, whatever stands before it in somebody's PATH.
   const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
-    /^#!\/usr\/bin\/env -S node /,
-    "#!/usr/bin/node ",
+    /^#!\/usr\/bin\/env -S (\S+=\S+) node /,
+    "#!/usr/bin/env -S $1 /usr/bin/node ",
   );
   put.file(`${own}/isolated`, daemon, 0o755);
   put.file(`${own}/package.json`, `${JSON.stringify({ name: "isolate", version, type: "module" })}\n`);

@@ -17,7 +17,8 @@ export interface ReclaimerOptions {
   readonly log: Logger;
 }
 
-const concurrency = 8;
+/** Many, since ZFS destroys those of one moment in one transaction group. */
+const concurrency = 20;
 
 export type Reclaimer = ReturnType<typeof createReclaimer>;
 

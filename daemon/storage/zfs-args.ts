@@ -49,9 +49,16 @@ export function listDependents(dataset: string): string[] {
   return [...list, "-d", "1", "-t", "filesystem,volume,snapshot", "-o", "name,mounted,clones", dataset];
 }
 
+const marksAndBytes = [...get, "-s", "local,none", "-t", "filesystem", ["used", ...Object.values(mark)].join(",")];
+
 /** Every file system's own marks and the bytes it uses (a fact of ZFS's own, whose source is `none`). */
 export function getAllMarks(): string[] {
-  return [...get, "-s", "local,none", "-t", "filesystem", ["used", ...Object.values(mark)].join(",")];
+  return marksAndBytes;
+}
+
+/** The same of these datasets and of those right below them. */
+export function getMarksBelow(datasets: readonly string[]): string[] {
+  return [...marksAndBytes.slice(0, 1), "-d", "1", ...marksAndBytes.slice(1), ...datasets];
 }
 
 /** The marks set on that very dataset. */
@@ -79,23 +86,29 @@ export interface CloneRequest {
   readonly properties: Readonly<Record<string, string>>;
 }
 
-/** `legacy` keeps zfs-mount(8) and every service that mounts "all" away from it. */
-export function cloneSnapshot(request: CloneRequest): string[] {
-  const properties = {
+/**
+ * `legacy` keeps zfs-mount(8) and every service that mounts "all" away from it. Without a quota none is set: a clone
+ * inherits none, and setting it takes a transaction group of its own.
+ */
+export function cloneProperties(request: CloneRequest): Readonly<Record<string, string>> {
+  return {
     ...request.properties,
     mountpoint: "legacy",
     readonly: "off",
     setuid: "off",
     devices: "off",
     exec: "on",
-    refquota: request.refquota,
+    ...(request.refquota === "none" ? {} : { refquota: request.refquota }),
     "com.sun:auto-snapshot": "false",
     [mark.store]: request.store,
     [mark.clone]: request.id,
     [mark.template]: request.template,
     [mark.snapshot]: request.from,
   };
-  return ["clone", ...set(properties), request.from, request.dataset];
+}
+
+export function cloneSnapshot(request: CloneRequest): string[] {
+  return ["clone", ...set(cloneProperties(request)), request.from, request.dataset];
 }
 
 /** An ordinary dataset that root can mount, which nothing mounts by itself. */

@@ -1,17 +1,27 @@
 /** Clones of snapshots as datasets beside their template, and the views of them. */
-import { closeDescriptor } from "../libc.ts";
+import { closeInBackground } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
 import { CommandError } from "../run.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
-import { cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./zfs-args.ts";
+import { type CloneRequest, cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./zfs-args.ts";
 import type { Zfs } from "./zfs-command.ts";
-import { attach, detach, detachedMount, mapIds } from "./zfs-mount.ts";
+import type { Direct } from "./zfs-direct.ts";
+import {
+  attach,
+  detachedMount,
+  detachedMountInBackground,
+  detachInBackground,
+  isMountedHere,
+  mapIds,
+} from "./zfs-mount.ts";
 import { clonesOf, type OwnClone, parseProperties } from "./zfs-parse.ts";
 import { causeOf, inTheWay, refusal, storageError } from "./zfs-refusal.ts";
 
 interface Options {
   readonly zfs: Zfs;
+  /** Does in a call what zfs(8) does in a process. What it cannot do zfs(8) is asked for, whose words make the errors. */
+  readonly direct: () => Direct | undefined;
   readonly store: string;
   readonly mountDirectory: string;
   readonly refquota: string;
@@ -27,7 +37,7 @@ interface Held {
 
 type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
 
-export function createClones({ zfs, store, mountDirectory, refquota }: Options): Clones {
+export function createClones({ zfs, direct, store, mountDirectory, refquota }: Options): Clones {
   // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
   const known = new Map<CloneId, Held>();
   const properties = createPropertyCache(zfs);
@@ -38,19 +48,23 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
     const doing = `make the clone '${id}' of '${from}'`;
     try {
       const own = await properties.of(from);
-      await zfs(cloneSnapshot({ from, id, dataset, store, template, refquota, properties: own }));
+      await make({ from, id, dataset, store, template, refquota, properties: own });
     } catch (error) {
       if (refusal(error) === "missing") throw await whatIsMissing(template, error);
       throw storageError(doing, error);
     }
     try {
-      known.set(id, { dataset, mount: detachedMount(dataset, mountDirectory) });
+      known.set(id, { dataset, mount: await detachedMountInBackground(dataset, mountDirectory) });
     } catch (error) {
       // A clone that cannot be mounted is of no use; what goes wrong now is found by list().
       await zfs(destroy(dataset)).catch(() => undefined);
       throw storageError(doing, error);
     }
     return { id, template, snapshot: from };
+  }
+
+  async function make(request: CloneRequest): Promise<void> {
+    if (!(await direct()?.clone(request))) await zfs(cloneSnapshot(request));
   }
 
   /** zfs(8) says the same of a template that is gone and of a snapshot. */
@@ -93,9 +107,10 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
     const held = known.get(id);
     if (!held) throw new IsolateError("storage-failed", { doing, cause: "it does not exist" });
     try {
-      if (held.to && !isSameMap(held.to, to)) letGo(id);
-      const mount = held.mount ?? detachedMount(held.dataset, mountDirectory);
-      const mapped = held.to !== undefined;
+      const mapped = held.to !== undefined && isSameMap(held.to, to);
+      const usable = held.to === undefined || mapped ? held.mount : undefined;
+      const mount = usable ?? detachedMount(held.dataset, mountDirectory);
+      if (usable === undefined) void letGo(id);
       delete held.mount;
       delete held.to;
       attach(mount, at, mapped ? undefined : to);
@@ -106,29 +121,42 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
 
   async function unview(id: CloneId, at: string): Promise<void> {
     try {
-      detach(at);
+      await detachInBackground(at);
     } catch (error) {
       throw storageError(`unmount the clone '${id}'`, error);
     }
   }
 
+  const inUse = (id: CloneId, cause?: unknown): IsolateError =>
+    new IsolateError("clone-busy", { clone: id, cause: "a process or a mount still uses it" }, cause);
+
   async function destroyClone(id: CloneId): Promise<void> {
+    await letGo(id);
+    const seen = known.get(id)?.dataset;
+    if (seen === undefined || !(await destroyedDirectly(id, seen))) await destroyByCommand(id);
+    known.delete(id);
+  }
+
+  /** False where zfs(8) has to be asked: it finds what was renamed, unmounts, and names what is in the way. */
+  async function destroyedDirectly(id: CloneId, dataset: string): Promise<boolean> {
+    const outcome = await direct()?.destroy({ dataset, id, store });
+    if (outcome === "busy" && !isMountedHere(dataset)) throw inUse(id);
+    return outcome === "destroyed";
+  }
+
+  async function destroyByCommand(id: CloneId): Promise<void> {
     const dataset = await find(id);
     if (dataset === undefined) return;
-    letGo(id);
     try {
       await zfs(destroy(dataset));
     } catch (error) {
       const why = refusal(error);
-      if (why === "busy") {
-        throw new IsolateError("clone-busy", { clone: id, cause: "a process or a mount still uses it" }, error);
-      }
+      if (why === "busy") throw inUse(id, error);
       if (why === "dependents") {
         throw new IsolateError("clone-busy", { clone: id, cause: foreignDependents(error) }, error);
       }
       if (why !== "missing") throw storageError(`destroy the clone '${id}'`, error);
     }
-    known.delete(id);
   }
 
   /** The dataset that carries this clone's own mark at this moment. */
@@ -148,12 +176,14 @@ export function createClones({ zfs, store, mountDirectory, refquota }: Options):
     return clonesOf(store, marks).some((clone) => clone.id === id && clone.dataset === dataset);
   }
 
-  function letGo(id: CloneId): void {
+  /** Resolves when the kernel has let go as well: until then the dataset is busy. */
+  async function letGo(id: CloneId): Promise<void> {
     const held = known.get(id);
     if (held?.mount === undefined) return;
-    closeDescriptor(held.mount);
+    const { mount } = held;
     delete held.mount;
     delete held.to;
+    await closeInBackground(mount);
   }
 
   return { clone, prepare, view, unview, destroy: destroyClone, list };

@@ -1,5 +1,5 @@
 /** Mounts of datasets that are in no directory until they are attached. */
-import { mkdirSync, mkdtempSync, rmdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   attachMount,
@@ -10,7 +10,9 @@ import {
   MS,
   mount,
   mountDetached,
+  mountDetachedInBackground,
   setMountAttributes,
+  unmountInBackground,
   unmountLazily,
 } from "../libc.ts";
 import type { IdMap } from "./driver.ts";
@@ -21,12 +23,27 @@ import type { IdMap } from "./driver.ts";
  */
 export function detachedMount(dataset: string, directory: string): number {
   try {
-    return mountDetached("zfs", { source: dataset }, MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev);
+    return mountDetached("zfs", { source: dataset }, attributes);
   } catch (error) {
-    // ENOENT, EBUSY and so on are about the dataset, and mount(2) would say the same.
-    if (!hasErrno(error, "ENOSYS", "EPERM", "EINVAL", "EOPNOTSUPP")) throw error;
-    return takenFromDirectory(dataset, directory);
+    return elseFromDirectory(error, dataset, directory);
   }
+}
+
+/** The same, the work in another thread. */
+export async function detachedMountInBackground(dataset: string, directory: string): Promise<number> {
+  try {
+    return await mountDetachedInBackground("zfs", { source: dataset }, attributes);
+  } catch (error) {
+    return elseFromDirectory(error, dataset, directory);
+  }
+}
+
+const attributes = MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev;
+
+/** ENOENT, EBUSY and so on are about the dataset, and mount(2) would say the same. */
+function elseFromDirectory(error: unknown, dataset: string, directory: string): number {
+  if (!hasErrno(error, "ENOSYS", "EPERM", "EINVAL", "EOPNOTSUPP")) throw error;
+  return takenFromDirectory(dataset, directory);
 }
 
 /** The same by mount(2): the mount is in a directory for a moment. */
@@ -76,7 +93,23 @@ export function detach(at: string): void {
   try {
     unmountLazily(at);
   } catch (error) {
-    // EINVAL: not a mount point (umount2(2)).
-    if (!hasErrno(error, "EINVAL", "ENOENT")) throw error;
+    if (!isNotMounted(error)) throw error;
   }
+}
+
+/** The same in another thread: the end of a dataset's last mount waits until what was written is on the disk. */
+export async function detachInBackground(at: string): Promise<void> {
+  await unmountInBackground(at).catch((error: unknown) => {
+    if (!isNotMounted(error)) throw error;
+  });
+}
+
+/** EINVAL: not a mount point (umount2(2)). */
+function isNotMounted(error: unknown): boolean {
+  return hasErrno(error, "EINVAL", "ENOENT");
+}
+
+/** Whether any directory of this mount namespace is a mount of the dataset, proc_pid_mountinfo(5). */
+export function isMountedHere(dataset: string): boolean {
+  return readFileSync("/proc/self/mountinfo", "utf8").includes(` - zfs ${dataset.replaceAll(" ", "\\040")} `);
 }

@@ -1,6 +1,7 @@
 /** What the datasets use, by one zfs(8) command however many there are. */
+import type { TemplateName } from "../protocol/names.ts";
 import type { StorageDriver } from "./driver.ts";
-import { getAllMarks, listSpace } from "./zfs-args.ts";
+import { getMarksBelow, listSpace } from "./zfs-args.ts";
 import { ofThoseThere, type Zfs } from "./zfs-command.ts";
 import { clonesOf, parseProperties, parseSpace } from "./zfs-parse.ts";
 import { storageError } from "./zfs-refusal.ts";
@@ -9,7 +10,7 @@ export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<S
   return {
     async usage(templates) {
       try {
-        const properties = parseProperties(await zfs(getAllMarks()));
+        const properties = parseProperties(await ofThoseThere(zfs, getMarksBelow, parentsOf(templates)));
         const clones = clonesOf(store, properties);
         return {
           clones: new Map(clones.flatMap(({ id, bytes }) => (bytes === null ? [] : [[id, bytes]]))),
@@ -25,13 +26,16 @@ export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<S
       }
     },
     async space(templates) {
-      // A clone is a dataset beside its template.
-      const parents = new Set(templates.map((template) => template.slice(0, template.lastIndexOf("/"))));
       try {
-        return parseSpace(await ofThoseThere(zfs, listSpace, [...parents]));
+        return parseSpace(await ofThoseThere(zfs, listSpace, parentsOf(templates)));
       } catch (error) {
         throw storageError("ask for the space", error);
       }
     },
   };
+}
+
+/** A clone is a dataset beside its template. The rest of the host, however much it has, is not looked at. */
+function parentsOf(templates: readonly TemplateName[]): string[] {
+  return [...new Set(templates.map((template) => template.slice(0, template.lastIndexOf("/"))))];
 }

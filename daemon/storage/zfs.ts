@@ -7,7 +7,9 @@
 import type { StorageDriver } from "./driver.ts";
 import { createClones } from "./zfs-clones.ts";
 import { zfs as runZfs, type Zfs } from "./zfs-command.ts";
+import { createDirect, type Direct } from "./zfs-direct.ts";
 import { checkHost } from "./zfs-host.ts";
+import { openLibrary } from "./zfs-library.ts";
 import { createTemplates } from "./zfs-templates.ts";
 import { createUsage } from "./zfs-usage.ts";
 import { createWatch } from "./zfs-watch.ts";
@@ -26,18 +28,33 @@ export interface ZfsOptions {
   /** Milliseconds between two looks for new snapshots. */
   readonly watchInterval?: number;
   readonly zfs?: Zfs;
+  /** Nothing by libzfs_core, as where it is missing. */
+  readonly commandsOnly?: boolean;
 }
 
 export function createZfsDriver(options: ZfsOptions): StorageDriver {
   const { store, mountDirectory, refquota = "none", zfs = runZfs, now = Date.now } = options;
   const { warn = () => undefined, watchInterval: interval = 2000 } = options;
+  const direct = options.commandsOnly ? () => undefined : whenNeeded();
   return {
     name: "zfs",
     check: () => checkHost(zfs),
     close: () => undefined, // held mounts go with the process
     ...createTemplates({ zfs, store, mountDirectory, now }),
-    ...createClones({ zfs, store, mountDirectory, refquota }),
+    ...createClones({ zfs, direct, store, mountDirectory, refquota }),
     ...createUsage({ zfs, store }),
     watch: createWatch({ zfs, now, interval, warn }),
+  };
+}
+
+/** Hosts without ZFS never load its libraries. */
+function whenNeeded(): () => Direct | undefined {
+  let opened: { readonly direct: Direct | undefined } | undefined;
+  return () => {
+    if (!opened) {
+      const library = openLibrary();
+      opened = { direct: library && createDirect(library) };
+    }
+    return opened.direct;
   };
 }

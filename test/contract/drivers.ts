@@ -23,6 +23,8 @@ export interface Storage {
 
 export interface DriverKind {
   readonly name: string;
+  /** What it does with templates is tested with another kind, whose code it is. */
+  readonly sharesTemplates?: boolean;
   /** `directory` is empty, the test's own and deleted by it; `megabytes` bounds the storage. */
   open(directory: string, megabytes?: number): Promise<Storage>;
 }
@@ -76,17 +78,18 @@ export async function unmountBelow(directory: string): Promise<void> {
 }
 
 /** Below a dataset of its own in the pool that the environment names: only a virtual machine has one to spare. */
-const zfs = (pool: string): DriverKind => ({
-  name: "zfs",
+const zfs = (pool: string, name: string, commandsOnly: boolean): DriverKind => ({
+  name,
+  sharesTemplates: commandsOnly,
   async open(directory, megabytes) {
     const parent = `${pool}/contract-${process.pid}-${process.hrtime.bigint()}`;
     await must(["zfs", "create", "-o", "mountpoint=none", ...(megabytes ? ["-o", `quota=${megabytes}M`] : []), parent]);
     const mountDirectory = join(directory, "mnt");
-    const driver = createZfsDriver({ store: "ours", mountDirectory });
+    const driver = createZfsDriver({ store: "ours", mountDirectory, commandsOnly });
     await driver.check();
     return {
       driver,
-      stranger: createZfsDriver({ store: "theirs", mountDirectory }),
+      stranger: createZfsDriver({ store: "theirs", mountDirectory, commandsOnly }),
       templateName: (base) => parseTemplateName(`${parent}/${base}`),
       async plant(id, mark) {
         const dataset = `${parent}/${id}`;
@@ -121,5 +124,5 @@ const pool = process.env.ISOLATE_TEST_ZPOOL;
 export const kinds: readonly DriverKind[] = [
   overlay("overlay", false),
   overlay("overlay, as on Linux before 6.15", true),
-  ...(pool ? [zfs(pool)] : []),
+  ...(pool ? [zfs(pool, "zfs", false), zfs(pool, "zfs, without libzfs_core", true)] : []),
 ];

@@ -62,6 +62,7 @@ const named = new Set([
   "daemon/leases/plan.ts",
   "daemon/idmap/ranges.ts",
   "daemon/storage/zfs-args.ts",
+  "daemon/storage/zfs-direct-args.ts",
   "daemon/storage/zfs-parse.ts",
   "client/arguments.ts",
   "client/cli.ts",
@@ -131,6 +132,11 @@ describe("5: pure files touch no clock, environment, file or process", () => {
       /(?<!\.)\b(?:process|performance|globalThis|Bun|console)\s*\.|\bDate\b|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\b|\bfetch\(|\bawait\b/;
     expect(ambient.exec(code(file))?.[0]).toBeUndefined();
   });
+});
+
+test("native calls are made in the few files that say so", () => {
+  const native = imports.filter(({ of }) => ["koffi", "bun:ffi"].includes(of)).map(({ file }) => file);
+  expect([...new Set(native)].sort()).toEqual(["client/ffi.ts", "daemon/libc.ts", "daemon/storage/zfs-library.ts"]);
 });
 
 describe("6: only main.ts files build real dependencies", () => {

@@ -30,7 +30,10 @@ function clonesWith(answers: Readonly<Record<string, string | Error>>) {
     return answer;
   };
   const mountDirectory = join(tmpdir(), "isolate-unused");
-  return { clones: createClones({ zfs, store: "s1", mountDirectory, refquota: "none" }), commands };
+  return {
+    clones: createClones({ zfs, direct: () => undefined, store: "s1", mountDirectory, refquota: "none" }),
+    commands,
+  };
 }
 
 const destroys = (commands: readonly string[]) => commands.filter((command) => command.startsWith("destroy"));
