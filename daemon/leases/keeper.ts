@@ -61,7 +61,8 @@ interface PoolState {
   /** The look for the newest snapshot that is under way, and whether another is wanted after it. */
   looking: Promise<void> | null;
   lookAgain: boolean;
-  readonly waiters: Waiter[];
+  /** The first come is the first served. */
+  readonly waiters: Set<Waiter>;
   readonly watchers: Set<() => void>;
 }
 
@@ -92,6 +93,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
   };
   const ahead = createAhead({ storage, work, fresh: freshOf, log });
   const reclaimer = createReclaimer({ store, storage, work, attempted, log });
+  /** Pools that would make more clones than may be made at once. */
+  const starved = new Set<PoolState>();
   let creatingNow = 0;
   let stopped = false;
   let lastNanoseconds = 0n;
@@ -104,12 +107,13 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
 
   const isOpen = (pool: PoolState): boolean => !pool.removing && !pool.dropped;
   const clonesOf = (pool: PoolState) => [...store.clonesOf(pool.settings.template)];
-  const readyOf = (pool: PoolState) => clonesOf(pool).filter((clone) => clone.state === "ready");
+  const retiredOf = (pool: PoolState) => [...store.clonesIn(pool.settings.template, "retired").values()];
+  const readyOf = (pool: PoolState) => [...store.clonesIn(pool.settings.template, "ready").values()];
 
   function facts(pool: PoolState) {
     const { latest, freshAfter, creating, settings, waiters, retry } = pool;
     const size = isOpen(pool) ? settings.size : 0;
-    const waiting = waiters.length;
+    const waiting = waiters.size;
     return { size, waiting, latest, freshAfter, creating, backingOff: retry !== null, ready: readyOf(pool) };
   }
 
@@ -127,33 +131,35 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     serve(pool);
     const { create, reclaim } = plan(facts(pool));
     for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));
-    for (let count = 0; count < create && creatingNow < concurrency(); count++) startClone(pool);
+    let count = 0;
+    for (; count < create && creatingNow < concurrency(); count++) startClone(pool);
+    starved.delete(pool);
+    if (count < create) starved.add(pool);
     ahead.prepare(pool.settings.template);
     for (const watcher of [...pool.watchers]) watcher();
   }
 
-  /** Those that somebody waits for come first. */
-  function tendAll(): void {
-    const waitingFirst = [...pools.values()].sort((a, b) => b.waiters.length - a.waiters.length);
-    for (const pool of waitingFirst) tend(pool);
+  /** A clone of this pool is made, or not: others may make one now. Those that somebody waits for come first. */
+  function tendAfterMaking(pool: PoolState): void {
+    starved.add(pool);
+    const waitingFirst = [...starved].sort((a, b) => b.waiters.size - a.waiters.size);
+    for (const one of waitingFirst) if (one === pool || creatingNow < concurrency()) tend(one);
   }
 
   // --- Giving clones out.
 
-  /** The oldest first. */
+  /** The first made come first. */
   function freshOf(template: TemplateName): CloneRecord[] {
     const pool = pools.get(template);
     if (!pool || stopped) return [];
-    const fresh = readyOf(pool).filter((clone) => isFresh(clone, pool));
-    return fresh.sort((a, b) => (a.made < b.made ? -1 : 1));
+    return readyOf(pool).filter((clone) => isFresh(clone, pool));
   }
 
   function serve(pool: PoolState): void {
-    while (pool.waiters.length > 0) {
-      const [waiter] = pool.waiters;
-      const clone = waiter && ahead.choose(freshOf(pool.settings.template), waiter.request.to);
+    for (const waiter of pool.waiters) {
+      const clone = ahead.choose(freshOf(pool.settings.template), waiter.request.to);
       if (!clone) return;
-      pool.waiters.shift();
+      pool.waiters.delete(waiter);
       try {
         waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
         if (waiter.request.lasting) ahead.leased(pool.settings.template, waiter.request.to);
@@ -187,8 +193,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
       const settle = (): void => {
         clearTimeout(timer);
         request.signal.removeEventListener("abort", abort);
-        const index = pool.waiters.indexOf(waiter);
-        if (index >= 0) pool.waiters.splice(index, 1);
+        pool.waiters.delete(waiter);
       };
       const waiter: Waiter = {
         request,
@@ -207,11 +212,11 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
         waiter.refuse(new IsolateError("wait-timeout", { template, seconds, reason: whyWait(pool) }, pool.lastError));
       }, request.wait);
       request.signal.addEventListener("abort", abort);
-      pool.waiters.push(waiter);
+      pool.waiters.add(waiter);
       serve(pool);
-      if (pool.waiters.length === 0) return refillSoon(pool);
+      if (pool.waiters.size === 0) return refillSoon(pool);
       tend(pool);
-      if (pool.waiters.includes(waiter)) request.onWait(whyWait(pool));
+      if (pool.waiters.has(waiter)) request.onWait(whyWait(pool));
     });
   }
 
@@ -249,7 +254,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
         .finally(() => {
           pool.creating--;
           creatingNow--;
-          tendAll();
+          tendAfterMaking(pool);
         }),
     );
   }
@@ -321,7 +326,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
       dropped: false,
       looking: null,
       lookAgain: false,
-      waiters: [],
+      waiters: new Set(),
       watchers: new Set(),
     };
     pools.set(settings.template, pool);
@@ -329,15 +334,21 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
   }
 
   function describe(pool: PoolState): PoolStatus {
-    const count = { creating: 0, ready: 0, leased: 0, retired: 0, failed: 0 };
-    for (const clone of store.clonesOf(pool.settings.template)) {
-      if (clone.state === "gone") continue;
-      count[clone.state]++;
-      if (clone.state === "retired" && clone.error) count.failed++;
-    }
     const { template, size } = pool.settings;
-    const lastError = pool.lastError?.message ?? clonesOf(pool).find((clone) => clone.error)?.error ?? null;
-    return { template, driver: storage.nameFor(template), snapshot: pool.latest, size, ...count, lastError };
+    const retired = retiredOf(pool);
+    const failures = retired.filter((clone) => clone.error !== null);
+    return {
+      template,
+      driver: storage.nameFor(template),
+      snapshot: pool.latest,
+      size,
+      creating: store.clonesIn(template, "creating").size,
+      ready: store.clonesIn(template, "ready").size,
+      leased: store.clonesIn(template, "leased").size,
+      retired: retired.length,
+      failed: failures.length,
+      lastError: pool.lastError?.message ?? failures[0]?.error ?? null,
+    };
   }
 
   /** Resolves when `done` says so, asked whenever something has happened to the pool; rejects when it throws. */
@@ -360,8 +371,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
 
   /** Each retired clone is tried now, and once at least before this resolves. */
   async function reclaimUsed(pool: PoolState): Promise<void> {
-    const used = clonesOf(pool).filter((clone) => clone.state === "retired");
-    await Promise.all(used.map(({ id }) => reclaimer.attempt(id)));
+    await Promise.all(retiredOf(pool).map(({ id }) => reclaimer.attempt(id)));
   }
 
   /** Makes the pool as wanted and resolves when it is: all ready, fresh, none too many. Throws what prevents it. */
@@ -429,7 +439,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     /** Destroys all clones of a template and forgets its pool when `remove` has succeeded. Throws `template-busy`. */
     async removePool(template: TemplateName, remove: () => Promise<void>): Promise<void> {
       const pool = openPool(pools.get(template)?.settings ?? { template, size: 0 });
-      const inUse = clonesOf(pool).filter((clone) => clone.lease !== null).length + pool.waiters.length;
+      const inUse = clonesOf(pool).filter((clone) => clone.lease !== null).length + pool.waiters.size;
       if (inUse > 0) throw new IsolateError("template-busy", { template, clones: inUse });
       pool.removing = true;
       try {
@@ -442,6 +452,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
         await remove();
         if (pool.retry) clearTimeout(pool.retry);
         pools.delete(template);
+        starved.delete(pool);
       } catch (error) {
         pool.removing = false;
         tend(pool);

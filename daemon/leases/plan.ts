@@ -36,15 +36,20 @@ export function isFresh(
  * Beyond that whatever is above the size goes, unless somebody waits.
  */
 export function plan(pool: PoolFacts): PoolPlan {
-  const oldestFirst = [...pool.ready].sort((a, b) => (a.made < b.made ? -1 : 1));
-  const stale = oldestFirst.filter((clone) => !isFresh(clone, pool));
-  const fresh = oldestFirst.filter((clone) => isFresh(clone, pool));
+  const fresh = pool.ready.filter((clone) => isFresh(clone, pool));
   const missing = pool.size + pool.waiting - fresh.length - pool.creating;
   const excess = Math.max(0, pool.ready.length - pool.size);
   return {
     create: pool.latest === null || pool.backingOff ? 0 : Math.max(0, missing),
-    reclaim: [...stale, ...(pool.waiting > 0 ? [] : fresh)].slice(0, excess).map((clone) => clone.id),
+    reclaim: excess === 0 ? [] : notWanted(pool, fresh).slice(0, excess),
   };
+}
+
+function notWanted(pool: PoolFacts, fresh: PoolFacts["ready"]): CloneId[] {
+  const oldestFirst = (clones: PoolFacts["ready"]) => [...clones].sort((a, b) => (a.made < b.made ? -1 : 1));
+  const stale = pool.ready.filter((clone) => !isFresh(clone, pool));
+  const kept = pool.waiting > 0 ? [] : fresh;
+  return [...oldestFirst(stale), ...oldestFirst(kept)].map((clone) => clone.id);
 }
 
 /** Milliseconds to wait after the `failures`-th failure in a row: doubled each time, from half a second to a minute. */

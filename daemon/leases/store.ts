@@ -55,6 +55,8 @@ export interface Store {
   readonly storeId: string;
   clones(): Iterable<CloneRecord>;
   clonesOf(template: TemplateName): Iterable<CloneRecord>;
+  /** In the order in which they came into that state. */
+  clonesIn(template: TemplateName, state: CloneState): ReadonlyMap<CloneId, CloneRecord>;
   /** How many clones that uid was given and that are not yet gone. */
   heldBy(uid: number): number;
   clone(id: CloneId): CloneRecord | undefined;
@@ -88,6 +90,9 @@ const migrations: readonly string[] = [
 `,
 ];
 
+/** Milliseconds without a change of a clone, after which a checkpoint is in nobody's way. */
+const idleTime = 500;
+
 type Row = Record<string, string | number | bigint | null>;
 
 /** Throws `cannot-start` for a database of a newer version, and what SQLite says otherwise. `newId` names a new store. */
@@ -98,6 +103,8 @@ export function openStore(file: string, newId: () => string): Store {
     db.pragma("locking_mode = EXCLUSIVE");
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = NORMAL");
+    // A checkpoint waits for the disk (10 ms and more), which is left to moments without changes where there are some.
+    db.pragma("wal_autocheckpoint = 4000");
     migrate(db, `the database ${file}`, migrations);
     db.prepare("INSERT INTO meta SELECT ? WHERE NOT EXISTS (SELECT * FROM meta)").run(newId());
   } catch (error) {
@@ -114,6 +121,14 @@ export function openStore(file: string, newId: () => string): Store {
   for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[])
     memory.put(fromRow(row));
 
+  const whenIdle = setTimeout(() => {
+    try {
+      db.pragma("wal_checkpoint(PASSIVE)");
+    } catch {
+      // A full disk. The next change tells.
+    }
+  }, idleTime).unref();
+
   /** Rows that a full disk has not taken yet. */
   const late = new Map<CloneId, CloneRecord>();
 
@@ -125,6 +140,7 @@ export function openStore(file: string, newId: () => string): Store {
       else update.run(record.state, ...holder.map((value) => value ?? null), record.error, record.id);
     });
     late.delete(record.id);
+    whenIdle.refresh();
   }
 
   /**
@@ -153,7 +169,8 @@ export function openStore(file: string, newId: () => string): Store {
   return {
     storeId: (db.prepare("SELECT store_id FROM meta").get() as { store_id: string }).store_id,
     clones: () => memory.byId.values(),
-    clonesOf: (template) => memory.byTemplate.get(template)?.values() ?? [],
+    clonesOf: memory.of,
+    clonesIn: memory.inState,
     heldBy: (uid) => memory.held.get(uid) ?? 0,
     clone: (id) => memory.byId.get(id),
     creating(clone) {
@@ -190,30 +207,46 @@ export function openStore(file: string, newId: () => string): Store {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
     },
     check: () => void db.prepare("SELECT count(*) FROM meta").get(),
-    close: () => db.close(),
+    close() {
+      clearTimeout(whenIdle);
+      db.close();
+    },
   };
 }
 
 /** All clones that are not gone, with what a lease asks about kept ready: a lease costs the same at 10 and at 5,000. */
 function createIndex() {
   const byId = new Map<CloneId, CloneRecord>();
-  const byTemplate = new Map<TemplateName, Map<CloneId, CloneRecord>>();
+  const byTemplate = new Map<TemplateName, Map<CloneState, Map<CloneId, CloneRecord>>>();
   const held = new Map<number, number>();
+  const none: ReadonlyMap<CloneId, CloneRecord> = new Map();
   const count = (record: CloneRecord | undefined, change: number): void => {
     if (!record?.lease || record.state === "gone") return;
     held.set(record.lease.uid, (held.get(record.lease.uid) ?? 0) + change);
   };
+  const inState = (template: TemplateName, state: CloneState) => byTemplate.get(template)?.get(state) ?? none;
+  function siblings({ template, state }: CloneRecord): Map<CloneId, CloneRecord> {
+    const states = byTemplate.get(template) ?? new Map<CloneState, Map<CloneId, CloneRecord>>();
+    const clones = states.get(state) ?? new Map<CloneId, CloneRecord>();
+    byTemplate.set(template, states.set(state, clones));
+    return clones;
+  }
   function put(record: CloneRecord): void {
-    count(byId.get(record.id), -1);
+    const before = byId.get(record.id);
+    count(before, -1);
     count(record, 1);
-    const siblings = byTemplate.get(record.template) ?? new Map<CloneId, CloneRecord>();
-    byTemplate.set(record.template, siblings);
-    for (const map of [byId, siblings]) {
-      if (record.state === "gone") map.delete(record.id);
-      else map.set(record.id, record);
+    if (before && before.state !== record.state) siblings(before).delete(record.id);
+    if (record.state === "gone") {
+      byId.delete(record.id);
+    } else {
+      byId.set(record.id, record);
+      siblings(record).set(record.id, record);
     }
   }
-  return { byId, byTemplate, held, put };
+  function* of(template: TemplateName): Iterable<CloneRecord> {
+    for (const clones of byTemplate.get(template)?.values() ?? []) yield* clones.values();
+  }
+  return { byId, of, inState, held, put };
 }
 
 function full<T>(write: () => T): T {

@@ -7,8 +7,16 @@ import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { findClone, findTemplate, listClones } from "./overlay-find.ts";
-import { makeUpper, readLayers, stackUpTo, type WorkingLayer, workingLayer, writeMark } from "./overlay-layout.ts";
-import { isInUse, mountStack, mountStackDetached, type Stack, unmountView, wasMounted } from "./overlay-mount.ts";
+import { makeUpper, readLayers, stackUpTo, workingLayer, writeMark } from "./overlay-layout.ts";
+import {
+  isInUse,
+  isInUseInBackground,
+  mountStack,
+  mountStackDetached,
+  type Stack,
+  unmountView,
+  wasMounted,
+} from "./overlay-mount.ts";
 import type { OpenOverlay } from "./overlay-store.ts";
 
 type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
@@ -16,6 +24,9 @@ type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "des
 export function createClones(store: () => OpenOverlay): Clones {
   /** Mounts that are attached nowhere yet. */
   const prepared = new Map<CloneId, { readonly mount: number; readonly to: IdMap }>();
+  /** What is in here is mounted no more, and tried by one at a time. */
+  const destroying = new Map<CloneId, Promise<void>>();
+  const nextTurn = createTurns();
 
   /** Undefined when there is none. Throws when there is something that we did not make. */
   function find(id: CloneId, doing: string): CloneInfo | undefined {
@@ -44,7 +55,7 @@ export function createClones(store: () => OpenOverlay): Clones {
   }
 
   function stackOf(id: CloneId, doing: string): Stack {
-    const info = find(id, doing);
+    const info = destroying.has(id) ? undefined : find(id, doing);
     if (!info) throw new IsolateError("storage-failed", { doing, cause: "there is no such clone" });
     const working = workingLayer(join(store().clones, id));
     const { layers } = findTemplate(store(), info.template);
@@ -57,7 +68,8 @@ export function createClones(store: () => OpenOverlay): Clones {
     if (!ready || !isSameMap(ready.to, to)) {
       await letGo(id);
       const stack = stackOf(id, doing);
-      refuseInUse(id, stack.working);
+      // A second superblock over the same upper directory corrupts it, and hides the first one's use of it.
+      if (isInUse(stack.working, store().empty)) throw inUse(id);
       mountStack(stack, to, at, store().slotsNeeded);
       return;
     }
@@ -73,14 +85,25 @@ export function createClones(store: () => OpenOverlay): Clones {
     if (ready) await closeInBackground(ready.mount);
   }
 
-  /** A second superblock over the same upper directory corrupts it, and hides the first one's use of it. */
-  function refuseInUse(id: CloneId, working: WorkingLayer, close?: (mount: number) => unknown): void {
-    if (!isInUse(working, store().empty, close)) return;
-    throw new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
+  const inUse = (id: CloneId): IsolateError =>
+    new IsolateError("clone-busy", { clone: id, cause: "a process still uses it" });
+
+  function destroy(id: CloneId): Promise<void> {
+    const doing = `destroy the clone '${id}'`;
+    return storing(doing, async () => {
+      await letGo(id);
+      if (!find(id, doing)) return;
+      const home = join(store().clones, id);
+      if (await isInUseInBackground(workingLayer(home), store().empty)) throw inUse(id);
+      store().trash.bury(home);
+    });
   }
 
   return {
-    clone: (from, id) => storing(`make the clone '${id}'`, () => make(from, id)),
+    async clone(from, id) {
+      await nextTurn();
+      return storing(`make the clone '${id}'`, () => make(from, id));
+    },
     prepare(id, to) {
       if (prepared.has(id)) return;
       const stack = stackOf(id, `prepare the clone '${id}'`);
@@ -94,16 +117,21 @@ export function createClones(store: () => OpenOverlay): Clones {
     },
     unview: (id, at) => storing(`unmount the clone '${id}'`, () => unmountView(at)),
     destroy(id) {
-      const doing = `destroy the clone '${id}'`;
-      return storing(doing, async () => {
-        await letGo(id);
-        const { clones, trash } = store();
-        // Between this question and the rename nothing else runs here, and nobody else mounts clones.
-        if (!find(id, doing)) return;
-        refuseInUse(id, workingLayer(join(clones, id)), closeInBackground);
-        trash.bury(join(clones, id));
-      });
+      const underWay = destroying.get(id);
+      if (underWay) return underWay;
+      const begun = destroy(id).finally(() => destroying.delete(id));
+      destroying.set(id, begun);
+      return begun;
     },
     list: () => storing("list the clones", () => listClones(store())),
+  };
+}
+
+/** Making a clone takes this thread a millisecond: whoever asks for a lease comes between two of them. */
+function createTurns(): () => Promise<void> {
+  let last = Promise.resolve();
+  return () => {
+    last = last.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return last;
   };
 }

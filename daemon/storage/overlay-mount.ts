@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { withIdMapped } from "../idmap/mount.ts";
 import {
   closeDescriptor,
+  closeInBackground,
   hasErrno,
   MOUNT_ATTR,
   MS,
   mount,
   mountDetached,
+  mountDetachedInBackground,
   unmountInBackground,
   unmountLazily,
   withFileSystemIds,
@@ -95,26 +97,50 @@ export function wasMounted(layer: WorkingLayer): boolean {
  * marks an upper directory for as long as its superblock lives, and with `index=on` refuses a second one (EBUSY). So we
  * try; a superblock that came to be is proof that no other is there. `empty` is any empty directory.
  *
- * `close` takes the trial away. Until it is gone a mount of the layer would find the directory in use, and go on without
- * a word and without its own mark; so it is at once, unless nothing will be mounted afterwards.
+ * The trial is taken away at once: a mount of the layer meanwhile would find the directory in use, and go on without a
+ * word and without its own mark.
  */
-export function isInUse(
-  layer: WorkingLayer,
-  empty: string,
-  close: (mount: number) => unknown = closeDescriptor,
-): boolean {
+export function isInUse(layer: WorkingLayer, empty: string): boolean {
   if (!wasMounted(layer)) return false;
-  const [lower, home] = [openSync(empty, "r"), openSync(layer.home, "r")];
+  const trial = openTrial(layer, empty);
   try {
-    const self = "/proc/self/fd";
-    const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
-    close(mountDetached("overlay", { lowerdir: `${self}/${lower}`, ...upper, index: "on" }, 0));
+    closeDescriptor(mountDetached("overlay", trial.options, 0));
     return false;
   } catch (error) {
-    if (hasErrno(error, "EBUSY")) return true;
-    throw error;
+    return orThrow(error);
   } finally {
-    closeSync(lower);
-    closeSync(home);
+    trial.close();
   }
+}
+
+/** The same in another thread, for a layer that nobody mounts meanwhile or afterwards. */
+export async function isInUseInBackground(layer: WorkingLayer, empty: string): Promise<boolean> {
+  if (!wasMounted(layer)) return false;
+  const trial = openTrial(layer, empty);
+  try {
+    void closeInBackground(await mountDetachedInBackground("overlay", trial.options, 0));
+    return false;
+  } catch (error) {
+    return orThrow(error);
+  } finally {
+    trial.close();
+  }
+}
+
+function openTrial(layer: WorkingLayer, empty: string) {
+  const [lower, home] = [openSync(empty, "r"), openSync(layer.home, "r")];
+  const self = "/proc/self/fd";
+  const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
+  return {
+    options: { lowerdir: `${self}/${lower}`, ...upper, index: "on" },
+    close(): void {
+      closeSync(lower);
+      closeSync(home);
+    },
+  };
+}
+
+function orThrow(error: unknown): true {
+  if (hasErrno(error, "EBUSY")) return true;
+  throw error;
 }

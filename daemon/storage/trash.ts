@@ -27,8 +27,8 @@ export interface Trash {
   empty(): Promise<void>;
 }
 
-/** Milliseconds that a tree may wait for others. */
-const graveTime = 100;
+/** Milliseconds that a tree may wait for others: to start rm(1) takes this process some milliseconds. */
+const graveTime = 250;
 
 /** `directory` exists and only root can write in it. */
 export function createTrash(directory: string, log: TrashLog): Trash {
