@@ -146,15 +146,12 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   reconcileRows(reconciling);
   leases.adoptOrphans(boot);
   sweepViews(namespaces.users, new Set(leases.list().flatMap(({ lease }) => (lease ? [lease.view] : []))));
-  await pools.open();
+  pools.openNamed();
   const unwatch = storage.drivers().map((driver) =>
     driver.watch(
       () => keeper.templates().filter((template) => storage.nameFor(template) === driver.name),
       (template) => void keeper.changed(template),
     ),
-  );
-  reconcileStorage(reconciling).catch((error: unknown) =>
-    log.error({ err: error }, "cannot compare the rows with the storage"),
   );
 
   await app.ready();
@@ -163,6 +160,11 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   await listen(app.server, config.socket, gid, manager.socket?.fd);
   const socket = manager.socket?.path ?? config.socket;
   log.info({ socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");
+  // What looks through the whole storage comes after: it takes seconds where there is much.
+  pools.open().catch((error: unknown) => log.error({ err: error }, "cannot look for templates in the storage"));
+  reconcileStorage(reconciling).catch((error: unknown) =>
+    log.error({ err: error }, "cannot compare the rows with the storage"),
+  );
 
   return {
     socket,

@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import type { PinnedNamespace, UserNamespaces } from "../idmap/userns.ts";
 import { closeDescriptor, pidfdKill } from "../libc.ts";
 import type { Metrics } from "../metrics.ts";
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError, toIsolateError } from "../protocol/errors.ts";
 import type { BaseIds } from "../protocol/ids.ts";
 import type { Grant } from "../protocol/lease.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
@@ -74,6 +74,8 @@ export const holderGrace = 1000;
 const holderPoll = 250;
 /** Milliseconds from a holder's death to the end of whatever holds its descriptor: isolate-init needs 2 s at most. */
 const heirGrace = 3000;
+/** Tried for one lease where a clone turns out to be gone: somebody may have removed several while no daemon looked. */
+const otherClones = 10;
 export type Leases = ReturnType<typeof createLeases>;
 
 export function createLeases(options: LeasesOptions) {
@@ -159,6 +161,17 @@ export function createLeases(options: LeasesOptions) {
   }
 
   async function grantIn(namespace: PinnedNamespace, request: LeaseRequest, leased: () => void): Promise<Granted> {
+    for (let left = otherClones; ; left--) {
+      try {
+        return await grantOne(namespace, request, leased);
+      } catch (error) {
+        if (left === 0 || toIsolateError(error).code !== "clone-gone") throw error;
+        log.warn({ err: error }, "a clone cannot be leased, another is");
+      }
+    }
+  }
+
+  async function grantOne(namespace: PinnedNamespace, request: LeaseRequest, leased: () => void): Promise<Granted> {
     const { template, lessee, command, wait, signal, onWait } = request;
     signal.throwIfAborted();
     const to = { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid };

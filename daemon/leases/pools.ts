@@ -29,6 +29,11 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     return { entry, configured: entry?.size ?? pool.size };
   }
 
+  function named(): Set<TemplateName> {
+    const configured = config().template.map(({ name }) => parseTemplateName(name));
+    return new Set([...configured, ...store.pools().map(({ template }) => template)]);
+  }
+
   /** A size set by `isolate -r` holds until the configuration changes. */
   function settings(template: TemplateName): PoolSettings {
     const { entry, configured } = configuration(template);
@@ -65,13 +70,17 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
   }
 
   return {
+    /** Keeps a pool for each template that the configuration or the database names: what a start needs to serve. */
+    openNamed(): void {
+      for (const template of named()) keeper.keep(settings(template));
+    },
+
     /**
      * Keeps a pool for each template that the configuration, the database or a driver knows, and lets go of the others.
-     * At the start, and whenever the configuration has been loaded again.
+     * After the start, and whenever the configuration has been loaded again.
      */
     async open(): Promise<void> {
-      const names = new Set<TemplateName>(config().template.map(({ name }) => parseTemplateName(name)));
-      for (const { template } of store.pools()) names.add(template);
+      const names = named();
       for (const driver of storage.drivers()) for (const { template } of await driver.templates()) names.add(template);
       const had = new Set([...keeper.templates(), ...[...store.clones()].map(({ template }) => template)]);
       for (const template of had) if (!names.has(template)) keeper.drop(template);

@@ -147,6 +147,11 @@ const table = {
     (d) => `cannot destroy the clone ${quoted(d.clone)} yet: ${d.cause}`,
     "it is tried again until it is free",
   ),
+  "clone-gone": entry<{ clone: string }>(
+    500,
+    (d) => `cannot mount the clone ${quoted(d.clone)}: it is gone from the storage`,
+    "somebody else removed it; the pool makes another",
+  ),
   "unsupported-host": entry<{ what: string; mend: string }>(
     500,
     (d) => `cannot serve on this host: ${d.what}`,

@@ -4,7 +4,7 @@
  * written to; a *view* is a clone's mount for one lessee, with ids mapped.
  *
  * Every driver passes `test/contract/storage.test.ts`. Errors are `IsolateError`s: `unknown-template`, `no-snapshot`,
- * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `bad-tar`.
+ * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `clone-gone`, `bad-tar`.
  */
 import type { Readable } from "node:stream";
 import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";

@@ -6,7 +6,7 @@ import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
-import { findClone, findTemplate, listClones } from "./overlay-find.ts";
+import { findClone, findTemplate, listClonesSlowly } from "./overlay-find.ts";
 import { makeUpper, readLayers, stackUpTo, workingLayer, writeMark } from "./overlay-layout.ts";
 import {
   isInUse,
@@ -56,7 +56,7 @@ export function createClones(store: () => OpenOverlay): Clones {
 
   function stackOf(id: CloneId, doing: string): Stack {
     const info = destroying.has(id) ? undefined : find(id, doing);
-    if (!info) throw new IsolateError("storage-failed", { doing, cause: "there is no such clone" });
+    if (!info) throw new IsolateError("clone-gone", { clone: id });
     const working = workingLayer(join(store().clones, id));
     const { layers } = findTemplate(store(), info.template);
     const lower = stackUpTo(readLayers(layers), splitSnapshotName(info.snapshot).snapshot);
@@ -123,7 +123,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       destroying.set(id, begun);
       return begun;
     },
-    list: () => storing("list the clones", () => listClones(store())),
+    list: () => storing("list the clones", () => listClonesSlowly(store())),
   };
 }
 

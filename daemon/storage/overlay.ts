@@ -37,7 +37,8 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
 
   async function check(): Promise<void> {
     const found = openStore(directory, storeId, log);
-    await found.trash.empty();
+    // Only what is in it now: nobody waits for what an earlier daemon left.
+    found.trash.empty().catch((err: unknown) => log.warn({ err }, "cannot empty the trash"));
     try {
       opened = { ...found, slotsNeeded: await probe(found) };
     } catch (error) {

@@ -41,6 +41,8 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
   // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
   const known = new Map<CloneId, Held>();
   const properties = createPropertyCache(zfs);
+  let looking: Promise<readonly OwnClone[]> | undefined;
+  let nextLook: Promise<readonly OwnClone[]> | undefined;
 
   async function clone(from: SnapshotName, id: CloneId): Promise<CloneInfo> {
     const { template } = splitSnapshotName(from);
@@ -77,7 +79,26 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     }
   }
 
-  async function list(): Promise<readonly OwnClone[]> {
+  /** Looks through all pools of the host: once for all who ask while another look goes on, and after that one. */
+  function list(): Promise<readonly OwnClone[]> {
+    if (!looking) return beginLook();
+    nextLook ??= looking
+      .catch(() => undefined)
+      .then(() => {
+        nextLook = undefined;
+        return beginLook();
+      });
+    return nextLook;
+  }
+
+  function beginLook(): Promise<readonly OwnClone[]> {
+    looking = look().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  }
+
+  async function look(): Promise<readonly OwnClone[]> {
     try {
       const clones = clonesOf(store, parseProperties(await zfs(getAllMarks())));
       for (const { id, dataset } of clones) {
@@ -103,9 +124,9 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
 
   async function view(id: CloneId, to: IdMap, at: string): Promise<void> {
     const doing = `mount the clone '${id}'`;
-    if (!known.has(id)) await list();
+    if (!known.has(id)) await (looking ?? list());
     const held = known.get(id);
-    if (!held) throw new IsolateError("storage-failed", { doing, cause: "it does not exist" });
+    if (!held) throw new IsolateError("clone-gone", { clone: id });
     try {
       const mapped = held.to !== undefined && isSameMap(held.to, to);
       const usable = held.to === undefined || mapped ? held.mount : undefined;

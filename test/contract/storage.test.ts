@@ -344,7 +344,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
     });
 
     test("of a clone that does not exist fails", async () => {
-      expect(await code(storage.driver.view(newId(), lessee.map, lessee.place()))).toBe("storage-failed");
+      expect(await code(storage.driver.view(newId(), lessee.map, lessee.place()))).toBe("clone-gone");
     });
   });
 

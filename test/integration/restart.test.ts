@@ -1,7 +1,7 @@
 /** The daemon may die at any moment: what runs goes on, what was half done is finished or undone. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { eventually, finished, must, root } from "../support/process.ts";
-import { alice, createWorld, type World } from "../support/world.ts";
+import { alice, bob, createWorld, type World } from "../support/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -51,6 +51,29 @@ test("a daemon that is killed again and again while it works leaves a whole pool
   expect(await world.settled()).toEqual(before);
   const names = await must(["find", `${world.runtime}/users`, "-mindepth", "2", "-not", "-name", "userns*"]);
   expect(names).toBe("");
+});
+
+/** As somebody would who tidies up by hand. */
+async function removeClonesFromStorage(): Promise<void> {
+  const parent = world.template.slice(0, world.template.lastIndexOf("/") + 1);
+  const remove =
+    parent === "" ? "rm -rf $0/overlay/clones/*" : "zfs list -Ho name | grep ^$1debian_ | xargs -rn 1 zfs destroy";
+  await must(["sh", "-c", remove, world.state, parent]);
+}
+
+test("clones that are gone from the storage are not leased; their lessees get others", async () => {
+  const before = await world.settled();
+  await world.endDaemon("SIGKILL");
+  await removeClonesFromStorage();
+  await world.startDaemon();
+  expect(await world.isolate(["-z", world.template, "true"])).toMatchObject({ code: 0, stderr: "" });
+  expect(await world.settled()).toEqual(before);
+  // While the daemon runs it holds every dataset, and what is mounted ahead for alice.
+  if (!world.template.includes("/")) {
+    await removeClonesFromStorage();
+    expect(await world.isolate(["-z", world.template, "true"], { as: bob })).toMatchObject({ code: 0, stderr: "" });
+    expect(await world.settled()).toEqual(before);
+  }
 });
 
 test("without a daemon a run says what to start", async () => {

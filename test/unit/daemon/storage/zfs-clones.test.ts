@@ -121,8 +121,8 @@ test("a snapshot that is gone is told from a template that is", async () => {
 test("a view of a clone that nobody made", async () => {
   const { clones } = clonesWith({});
   await expect(clones.view(id, { userns: 0, uid: 1, gid: 1 }, "/nowhere")).rejects.toMatchObject({
-    code: "storage-failed",
-    message: `cannot mount the clone '${id}': it does not exist`,
+    code: "clone-gone",
+    message: `cannot mount the clone '${id}': it is gone from the storage`,
   });
 });
 
