@@ -1,6 +1,7 @@
 /** Clones of the overlay store: an upper directory each, mounted only for a view. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { attachMount, closeDescriptor, closeInBackground, renameNew } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
@@ -68,8 +69,14 @@ export function createClones(store: () => OpenOverlay): Clones {
     if (!ready || !isSameMap(ready.to, to)) {
       await letGo(id);
       const stack = stackOf(id, doing);
+      // A program that is being started has what was let go a moment longer, until its execve(2).
+      const pauses = ready ? [5, 20, 100, 500] : [];
       // A second superblock over the same upper directory corrupts it, and hides the first one's use of it.
-      if (isInUse(stack.working, store().empty)) throw inUse(id);
+      while (isInUse(stack.working, store().empty)) {
+        const pause = pauses.shift();
+        if (pause === undefined) throw inUse(id);
+        await sleep(pause);
+      }
       mountStack(stack, to, at, store().slotsNeeded);
       return;
     }

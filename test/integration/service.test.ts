@@ -248,7 +248,7 @@ test("a stop while root waits for a pool ends, and says what it is", async () =>
   const waiting = Array.from({ length: 10 }, () =>
     world.isolate(["-r", world.template, "100", "-f"], { as: root, patience }),
   );
-  await Promise.race(waiting);
+  await eventually("clones are being made", async () => (await world.pool()).creating > 0);
   expect(await world.endDaemon("SIGTERM")).toBe(0);
   const complaints = (await Promise.all(waiting)).map(({ stderr }) => stderr).filter((text) => text !== "");
   expect(complaints).toContain("isolate: cannot go on: the daemon is stopping\n  try again when it is up\n");

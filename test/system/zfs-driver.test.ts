@@ -214,26 +214,27 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
         await act();
         return Math.round((performance.now() - begin) * 10) / 10;
       };
-      const ids: CloneId[] = Array.from({ length: 10 }, () => nextId());
+      const ids: CloneId[] = Array.from({ length: 20 }, () => nextId());
       const from = await driver.latest(template);
-      const inARow = await timed(async () => {
-        for (const id of ids.slice(0, 5)) await driver.clone(from, id);
-      });
-      const atOnce = await timed(() => Promise.all(ids.slice(5).map((id) => driver.clone(from, id))));
+      const byHand = ids.map((id) => `${parent}/by-hand-${id}`);
+      const commands = {
+        clones: await timed(async () => {
+          for (const dataset of byHand) await zfs("clone", "-o", "mountpoint=legacy", from, dataset);
+        }),
+        destroys: await timed(async () => {
+          for (const dataset of byHand) await zfs("destroy", dataset);
+        }),
+      };
+      const clones = await timed(() => Promise.all(ids.map((id) => driver.clone(from, id))));
       const at = newDirectory();
       const views = [];
-      for (const id of ids) {
+      for (const id of ids.slice(0, 10)) {
         views.push(await timed(() => driver.view(id, to, at)));
         await driver.unview(id, at);
       }
-      const destroys = [
-        await timed(async () => {
-          for (const id of ids.slice(0, 5)) await driver.destroy(id);
-        }),
-        await timed(() => Promise.all(ids.slice(5).map((id) => driver.destroy(id)))),
-      ];
+      const destroys = await timed(() => Promise.all(ids.map((id) => driver.destroy(id))));
       const list = await timed(() => driver.list());
-      process.stderr.write(`${JSON.stringify({ inARow, atOnce, views, destroys, list })}\n`);
+      process.stderr.write(`${JSON.stringify({ commands, clones, views, destroys, list })}\n`);
     });
   });
 
