@@ -24,12 +24,14 @@ export async function makeUserns({ uid, gid } = own): Promise<Identity> {
     const ended = once(helper, "exit").then(() => Promise.reject(new Error("unshare ended")));
     helper.stdin.write("x"); // comes back when cat runs, in the new namespace
     await Promise.race([once(helper.stdout, "data"), failed, ended]);
+    // Opened before it is mapped, so that nobody who has this id can put another one in its place meanwhile.
+    const userns = openSync(`/proc/${helper.pid}/ns/user`, "r");
     for (const [file, first] of [
       ["uid_map", uid],
       ["gid_map", gid],
     ] as const)
       writeFileSync(`/proc/${helper.pid}/${file}`, `0 ${first} ${idCount}\n`);
-    return { uid, gid, userns: openSync(`/proc/${helper.pid}/ns/user`, "r") };
+    return { uid, gid, userns };
   } catch (error) {
     throw new IsolateError(
       "system-call",

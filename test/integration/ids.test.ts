@@ -1,5 +1,14 @@
 /** Every id inside is usable, none of the host's is reached, and root as a caller is no exception. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -70,6 +79,41 @@ describe.each(callers)("%s", (_who, as) => {
       "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/sys/vm/drop_caches; do (echo x > $f) 2>/dev/null && echo $f; done; true",
     );
     expect(stdout).toBe("");
+  });
+
+  test("impossible: the clone is bound read-only, so nothing of it can be written", async () => {
+    const places = "/ /etc /usr/bin /var/lib /root /opt /srv /boot";
+    expect((await inside(`for d in ${places}; do touch $d/.w; echo x >>/etc/passwd; rm $d/.w; done`)).stderr).toBe("");
+  });
+
+  test("impossible: one id is mapped, so root's files are nobody's", async () => {
+    const nobodys = "find / -xdev \\( -uid 65534 -o -gid 65534 -o ! -uid 0 -path '/usr/lib/*' \\) ! -path /proc | head";
+    expect((await inside(nobodys)).stdout).toBe("");
+  });
+
+  test("impossible: as real root there is no user namespace", async () => {
+    const { stdout } = await inside("readlink /proc/self/ns/user; tr -s ' ' </proc/self/uid_map");
+    const [namespace, ...map] = stdout.trim().split("\n");
+    expect(namespace).toMatch(/^user:\[/);
+    expect(namespace).not.toBe(readlinkSync("/proc/self/ns/user"));
+    for (const line of map) expect(line).not.toMatch(/^ \d+ 0 /);
+  });
+
+  test("impossible: the host's environment leaks in; HOME points to an empty tmpfs", async () => {
+    const env = {
+      SECRET: "s",
+      HOME: "/home/hers",
+      XDG_RUNTIME_DIR: "/run/user/1",
+      LD_PRELOAD: "",
+      SSH_AUTH_SOCK: "/s",
+    };
+    const script =
+      "env | cut -d= -f1 | sort | tr '\\n' ' '; echo; cd; pwd; touch kept; ls -A | grep -c bashrc; stat -f -c %T .";
+    const { stdout } = await world.isolate(["-z", world.template, "sh", "-c", script], { as, env });
+    const [names, home, files, kind] = stdout.split("\n");
+    expect(names).toBe("HOME LC_ALL LOGNAME PATH PWD USER ");
+    expect([home, files]).toEqual(["/root", "1"]);
+    expect(kind).not.toBe("tmpfs");
   });
 
   test("is nobody of the host's: no process of the sandbox has host id 0", async () => {

@@ -240,6 +240,43 @@ describe("a run", () => {
     expectRefusal(await onTemplate(...args, "true"), wrong);
   });
 
+  describe.each([
+    ["bwrap", alice],
+    ["chroot", root],
+    ["lxc", root],
+  ] as const)("by the engine %s", (engine, as) => {
+    const on = (args: string[], env = {}) =>
+      world.isolate(["-e", engine, "-z", world.template, ...args, "touch", "/x"], { as, env });
+
+    test("takes no quota that is more than a number", async () => {
+      for (const evil of ["20; touch /x", "0", "9e9", "-1", "", "1\n2", "1:2", "$(touch /x)", " 1"])
+        for (const option of ["--cpus", "--memory", "--pids"])
+          expectRefusal(await on([option, evil]), `cannot limit the sandbox: ${option} '`);
+      if (engine !== "lxc") return;
+      for (const evil of ["20; touch /x", "0", "101", "9e9", "-1", "20\n30", "1:2", "a[$(touch /x)]"])
+        expectRefusal(await on([], { LXC_CPU_QUOTA: evil }), "LXC_CPU_QUOTA '");
+      for (const evil of ["5; touch /x", "0", "9e9", "5\n6", "1:2", "99999999999"])
+        expectRefusal(await on([], { LXC_MEM_MB_QUOTA: evil }), "LXC_MEM_MB_QUOTA '");
+      expect(existsSync("/x")).toBe(false);
+    });
+
+    test("takes no directory, variable or place that is not one", async () => {
+      const wrong = [
+        ...["/etc\n:/mnt", "/etc:/mnt:ro\n", "a:b:c:d", ":", "::", "\n", "/etc:/mnt:ro:"].map(
+          (bind) => ["-d", bind],
+        ),
+        ...["\n", "A=\n:x", ":", "A", "=:"].map((variable) => ["-v", variable]),
+        ...["", "\n/etc", "etc:/"].map((place) => ["-p", place]),
+      ];
+      for (const args of wrong) {
+        const outcome = await on(args);
+        const what = engine === "chroot" ? "cannot honour" : /cannot (bind|set) '|-p needs an absolute directory/;
+        expectRefusal(outcome, what);
+      }
+      if (engine === "bwrap") expectRefusal(await on(["-p", "/etc\n"]), "cannot start in '/etc?' of the root");
+    });
+  });
+
   test.each(["x", "-1", "4294967295", "", "0", "1879048192", "99999999999", "5; touch /x", "5\n6", "1e3"])(
     "by root with the ids from %j on",
     async (base) => {
