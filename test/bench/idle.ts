@@ -13,17 +13,17 @@ export async function idle(world: World): Promise<Figure[]> {
       return all.some((one) => nameOf(one) === "sleep") ? all : null;
     });
     const besides = [pid, ...below].filter((one) => nameOf(one) !== "sleep");
-    const names = besides.map(nameOf).join(", ");
+    const each = besides.map((one) => ({ name: nameOf(one), memory: memoryOf(one).proportional }));
     return [
       {
-        what: `processes beside the command in a sandbox that waits: ${names}`,
+        what: "processes beside the command in a sandbox that waits",
         value: besides.length,
         unit: "",
         command: "isolate -z T sleep 100000",
       },
       {
-        what: "their memory (PSS)",
-        value: besides.reduce((sum, one) => sum + memoryOf(one).proportional, 0),
+        what: `their memory (PSS): ${each.map(({ name, memory }) => `${name} ${memory.toFixed(2)}`).join(", ")}`,
+        value: each.reduce((sum, { memory }) => sum + memory, 0),
         unit: "MB",
         goal: { atMost: 1 },
         command: "grep Pss /proc/PID/smaps_rollup",

@@ -65,10 +65,10 @@ export async function starts(
       { what: "a run, warm pool, unprivileged", value: median(isolate), unit: "ms", command },
       { what: "the bare bwrap line", value: median(bwrap), unit: "ms", command: bareCommand },
       {
-        what: "what the client executes, by itself: bwrap and isolate-init on a clone that is leased already",
+        what: "what the client executes, by itself: isolate-monitor, bwrap and isolate-init on a clone that is leased already",
         value: median(engine),
         unit: "ms",
-        command: "bwrap --userns 6 ... -- /dev/isolate-init --lease-fd 5 -- true",
+        command: "isolate-monitor ... -- bwrap --userns 6 ... -- /dev/isolate-init --lease-fd 5 ... -- true",
       },
       { what: "a program that does nothing, by the same stopwatch", value: median(least), unit: "ms", command: "true" },
     ];
@@ -90,6 +90,7 @@ async function holdClone(world: World): Promise<{ engine: Timed; end(): Promise<
       words: [...words.slice(0, words.indexOf("sleep")), "true"],
       as: alice,
       open: { [number("--userns")]: userns, [number("--lease-fd")]: "/dev/null" },
+      pipe: [number("--monitor-fd"), number("--pipe")],
     },
     async end() {
       child.kill("SIGKILL");

@@ -13,16 +13,22 @@ export interface Timed extends Pick<RunOptions, "as" | "env"> {
   readonly words: readonly string[];
   /** Files to be open for reading in the command, by the number of the descriptor. */
   readonly open?: Readonly<Record<number, string>>;
+  /** The numbers of the descriptors of a new pipe for each run: to read from, and to write to. */
+  readonly pipe?: readonly [number, number];
 }
 
 /** Runs its command once for each line of standard input. */
 const stopwatch = `
 import json,os,subprocess,sys,time
-words,files=json.loads(sys.argv[1]),json.loads(sys.argv[2])
+words,files,pipe=[json.loads(argument) for argument in sys.argv[1:]]
 for number,path in files.items():
   os.dup2(os.open(path,os.O_RDONLY),int(number))
-keep=[int(number) for number in files]
+keep=[int(number) for number in files]+pipe
 for line in sys.stdin:
+  if pipe:
+    for number in pipe: os.closerange(number,number+1)
+    for end,number in zip(os.pipe(),pipe):
+      if end!=number: os.dup2(end,number); os.close(end)
   begun=time.perf_counter()
   code=subprocess.call(words,stdin=subprocess.DEVNULL,stdout=subprocess.DEVNULL,pass_fds=keep)
   end=time.perf_counter()
@@ -47,8 +53,8 @@ export async function timeRuns(commands: readonly Timed[], rounds: number): Prom
   }
 }
 
-function startWatch({ words, as = root, env = {}, open = {} }: Timed) {
-  const python = ["python3", "-c", stopwatch, JSON.stringify(words), JSON.stringify(open)];
+function startWatch({ words, as = root, env = {}, open = {}, pipe }: Timed) {
+  const python = ["python3", "-c", stopwatch, ...[words, open, pipe ?? []].map((value) => JSON.stringify(value))];
   const [program = "", ...args] = asUser(as, python);
   const child = spawn(program, args, { env: { PATH, ...env }, cwd: "/", stdio: "pipe" });
   let complaints = "";
