@@ -38,6 +38,7 @@
 #include "machine-id.h"
 #include "monitor.h"
 #include "program.h"
+#include "shrink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -446,5 +447,6 @@ int main(int argc, char **argv)
         if (wrong)
             fail("cannot %s: %s", wrong, strerror(errno));
     }
+    shrink();
     return supervise(&sandbox, &sources);
 }

@@ -21,16 +21,13 @@
 #include "monitor.h"
 #include "child.h"
 #include "hook.h"
+#include "shrink.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <link.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -171,23 +168,6 @@ static void hand_on(const struct request *request, const siginfo_t *info, const 
         order(request->pipe, sig);
     if (sig == SIGTSTP)
         suspend();
-}
-
-/*
- * This process waits for as long as the sandbox lives. Of its own program it has some 600 KB mapped by now, since the kernel
- * maps what lies around each page that is touched; what is needed from here on comes back by itself.
- */
-static void shrink(void)
-{
-    const ElfW(Phdr) *segment = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    const uintptr_t page = getauxval(AT_PAGESZ);
-
-    for (unsigned long left = getauxval(AT_PHNUM); left > 0; left--, segment++) {
-        uintptr_t start = segment->p_vaddr & ~(page - 1);
-
-        if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
-            madvise((void *)start, segment->p_vaddr + segment->p_memsz - start, MADV_DONTNEED);
-    }
 }
 
 static int run(const struct request *request, const struct caller *caller, const sigset_t *watched)
