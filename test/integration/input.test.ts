@@ -262,9 +262,7 @@ describe("a run", () => {
 
     test("takes no directory, variable or place that is not one", async () => {
       const wrong = [
-        ...["/etc\n:/mnt", "/etc:/mnt:ro\n", "a:b:c:d", ":", "::", "\n", "/etc:/mnt:ro:"].map(
-          (bind) => ["-d", bind],
-        ),
+        ...["/etc\n:/mnt", "/etc:/mnt:ro\n", "a:b:c:d", ":", "::", "\n", "/etc:/mnt:ro:"].map((bind) => ["-d", bind]),
         ...["\n", "A=\n:x", ":", "A", "=:"].map((variable) => ["-v", variable]),
         ...["", "\n/etc", "etc:/"].map((place) => ["-p", place]),
       ];
