@@ -6,11 +6,14 @@ import { type Display, parseDisplay, socketOf, unlisted } from "../desktop/displ
 import type { Shown } from "../desktop/shown.ts";
 import { showScreen } from "../desktop/x11.ts";
 import { findCookie, parseXauthority, xauthorityFor } from "../desktop/xauthority.ts";
+import type { Libc } from "../libc.ts";
 import { SystemCallError } from "../libc-call.ts";
 import type { Environment, RunRequest, Screen } from "../options.ts";
 import { reasonOf } from "./conversation.ts";
 import type { Session } from "./session.ts";
 import { askServer, generateUntrusted, type Hello } from "./x-server.ts";
+
+type NetworkWish = Pick<RunRequest, "network" | "abstractSockets">;
 
 const another = "name another display, as in DISPLAY=:0 isolate -1 ..., or leave out -1";
 
@@ -19,12 +22,12 @@ export function cannotShow(wrong: string, mend: string, cause?: unknown): Isolat
 }
 
 /** Throws `cannot-share`. */
-export function probeScreen(kind: Screen, network: RunRequest["network"], session: Session): Shown {
+export function probeScreen(kind: Screen, network: NetworkWish, session: Session): Shown {
   const { environment } = session;
   const display = readDisplay(environment);
   const found = readCookie(display, environment);
   if (display.host !== undefined) return showRemote(kind, network, display, found, session);
-  const number = network === "host" ? unlisted(display, session.libc.readText("/proc/net/unix")) : display.number;
+  const number = numberInside(display, network, session.libc);
   const [cookie, held] = kind === "trusted" ? [admit(display, found, session)] : demote(display, found, session);
   return showScreen({
     display,
@@ -122,10 +125,16 @@ function demote(display: Display, { cookie, looked }: Found, session: Session): 
   }
 }
 
+/** Where abstract sockets are let through it stays: anybody could listen at that of another number, and get the cookie. */
+function numberInside(display: Display, { network, abstractSockets }: NetworkWish, libc: Libc): number {
+  const scoped = network === "host" && !abstractSockets && libc.scopesSockets();
+  return scoped ? unlisted(display, libc.readText("/proc/net/unix")) : display.number;
+}
+
 /** The forwarding of ssh(1). It is not asked: a connection to it is one to the host far away. */
 function showRemote(
   kind: Screen,
-  network: RunRequest["network"],
+  { network }: NetworkWish,
   display: Display,
   { cookie, looked }: Found,
   { libc }: Session,
@@ -136,7 +145,7 @@ function showRemote(
     throw cannotShow(`${name} is another host's, in the clear over the network`, "have it forwarded: ssh -X");
   }
   if (network !== "host") {
-    throw cannotShow(`${name} is reached over the network, and the sandbox has none`, "share the host's: -n");
+    throw cannotShow(`${name} is reached over the host's network, which the sandbox does not have`, "share it: -n");
   }
   if (kind === "untrusted") {
     throw cannotShow(

@@ -49,7 +49,7 @@ export async function probeSession(
     };
   }
   return together([
-    ...(screen ? [(await import("./screen.ts")).probeScreen(screen, network, session)] : []),
+    ...(screen ? [(await import("./screen.ts")).probeScreen(screen, request, session)] : []),
     ...(sound ? [(await import("./sound.ts")).probeSound(network, session)] : []),
   ]);
 }

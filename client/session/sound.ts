@@ -23,7 +23,7 @@ export function probeSound(network: RunRequest["network"], session: Session): Sh
   if (!server) throw nobodyPlays(servers, uid);
   const cookie = readCookie(environment);
   if (server.kind === "network") {
-    if (network !== "host") {
+    if (network === "none") {
       const wrong = `the server '${server.name}' is reached over the network, and the sandbox has none`;
       throw cannotPlay(wrong, "share the host's: -n");
     }

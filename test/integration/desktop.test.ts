@@ -156,6 +156,10 @@ describe("-1", () => {
     const command = `su -s /bin/sh www-data -c '${inside("xdpyinfo")}' | head -1; ${inside("xdpyinfo")} | head -1`;
     const line = expect.stringMatching(/^(name of display: .*\n){2}$/);
     expect(await isolate(["-1", "-n"], command)).toMatchObject({ stdout: line });
+    // Anybody could listen at the abstract socket of a number that is not the server's, and be told the cookie.
+    expect(await isolate(["-1", "-n", "--abstract-sockets"], `echo $DISPLAY; ${command}`)).toMatchObject({
+      stdout: expect.stringMatching(new RegExp(`^:${guarded}\n(name of display: .*\n){2}$`)),
+    });
   });
 
   test("the cookies, of X and of sound, are in no command line, no file of the host's and not in the clone", async () => {
@@ -252,7 +256,7 @@ describe("-1", () => {
     ["no cookie", ["-1"], ":N", { XAUTHORITY: "/no/such" }, /':\d+' refuses: Authorization required.*no \/no\/such/],
     ["no cookie for an untrusted one", ["--x11=untrusted"], ":N", { XAUTHORITY: "/no/such" }, /refuses: Authorization/],
     ["a broken Xauthority", ["-1"], ":N", { XAUTHORITY: "/etc/passwd" }, /passwd is no file of X authorizations/],
-    ["ssh's without -n", ["-1"], "localhost:10.0", {}, /'localhost:10' is reached over the network.*\n {2}.*-n/],
+    ["ssh's without -n", ["-1"], "localhost:10.0", {}, /'localhost:10' is reached over the host's network.*\n {2}.*-n/],
     ["ssh's without a cookie", ["-1", "-n"], "localhost:10.0", {}, /no cookie for the display 'localhost:10'/],
     ["ssh's and untrusted", ["--x11=untrusted", "-n"], "localhost:10.0", {}, /ForwardX11Trusted=no/],
     ["another host's", ["-1", "-n"], "192.0.2.1:0", {}, /'192.0.2.1:0' is another host's/],
