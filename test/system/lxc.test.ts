@@ -248,8 +248,10 @@ describe("root", () => {
     child.kill("SIGHUP");
     await says("HUP");
     await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than TERM would give it
+    const end = ended(child);
     child.kill("SIGTERM");
-    expect(await ended(child)).toBe(9);
+    await says("post 1");
+    expect(await end).toBe(9);
     expect(heard).toBe("pre 1\nup\nTSTP\nCONT\nWINCH\nHUP\npost 1\n");
     await nothingLeft();
     await world.settled();
