@@ -230,6 +230,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     },
     monitor: facts.monitor,
     newSession: request.newSession,
+    ignoreInterrupt: request.ignoreInterrupt,
     command: request.command,
   };
 }

@@ -32,7 +32,7 @@ export interface ContainerRun {
   readonly lease: number | undefined;
 }
 
-/** Milliseconds that a command has to end after TERM, or HUP when the terminal is gone, as in the other engines: isolate-init's own. */
+/** Milliseconds that a command has to end after TERM or HUP, as in the other engines: isolate-init's own. */
 const grace = 2000;
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 type Forwarded = (typeof forwarded)[number];
@@ -70,8 +70,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   libc.joinNewSessionKeyring();
   libc.setSoftDescriptorLimit(facts.descriptorLimit);
 
-  const ignored = ignoredSignals(libc, request.ignoreInterrupt);
-  const signals = catchSignals(libc, ignored);
+  const signals = catchSignals(isForeground(libc), request.ignoreInterrupt);
   const keeper = startKeeper(context.self.slice(1), run.lease);
   try {
     const { config, start, info, stop, kill } = container;
@@ -85,9 +84,8 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
       await keeper.end("kill");
       throw refuse(answer.failed, "for a whole log: DEBUG_LXC_SPAWN=1");
     }
-    // Node gives its children the defaults back.
-    const ignoring = ignored.length === 0 ? [] : [`--ignore-signal=${ignored.map((name) => name.slice(3)).join(",")}`];
-    const command = spawn("env", [...ignoring, ...container.attach], { stdio: "inherit", cwd: "/" });
+    const [program = "", ...args] = container.attach;
+    const command = spawn(program, args, { stdio: "inherit", cwd: "/" });
     const hasToEnd = signals.to(command);
     const code = await Promise.race([ended(command), keeper.gone.then(() => undefined), hasToEnd]);
     return await leave(code ?? 128 + constants.signals.SIGKILL);
@@ -120,23 +118,9 @@ function userScope(runtimeDirectory: string): string[] {
   return ["env", `XDG_RUNTIME_DIR=${runtimeDirectory}`, "systemd-run", ...scope];
 }
 
-/**
- * Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. Undefined: none is, or
- * no more.
- */
-function isForeground(libc: Libc): boolean | undefined {
-  return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined);
-}
-
-/** What the caller ignores, as by nohup(1), stays ignored; once there is a handler this could not be told any more. */
-function ignoredSignals(libc: Libc, ignoreInterrupt: boolean): Forwarded[] {
-  const mask = Number.parseInt(
-    /^SigIgn:\s*[0-9a-f]{8}([0-9a-f]{8})$/m.exec(libc.readText("/proc/self/status"))?.[1] ?? "0",
-    16,
-  );
-  return forwarded.filter(
-    (signal) => ((mask >>> (constants.signals[signal] - 1)) & 1) === 1 || (ignoreInterrupt && signal === "SIGINT"),
-  );
+/** Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. */
+function isForeground(libc: Libc): boolean {
+  return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined) ?? false;
 }
 
 /** With a name that nobody can have prepared. */
@@ -187,8 +171,7 @@ function ended(child: ChildProcess): Promise<number> {
  * From the client to the command. Ctrl-C and Ctrl-\\ come from the terminal to the whole foreground job by themselves, or
  * through the terminal that lxc-attach makes.
  */
-function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
-  const foreground = isForeground(libc);
+function catchSignals(foreground: boolean, ignoreInterrupt: boolean) {
   let target: ChildProcess | undefined;
   let tell: (signal: Forwarded) => void = () => {};
   const first = new Promise<Forwarded>((resolve) => {
@@ -200,13 +183,12 @@ function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
   });
   const handlers = forwarded.map((signal) => {
     const handle = (): void => {
-      if (ignored.includes(signal)) return;
+      if (ignoreInterrupt && signal === "SIGINT") return;
       tell(signal);
       if (target === undefined) return;
       if (foreground && (signal === "SIGINT" || signal === "SIGQUIT")) return;
       toCommand(target, signal);
-      const terminalGone = foreground !== undefined && isForeground(libc) === undefined;
-      if (signal === "SIGTERM" || (signal === "SIGHUP" && terminalGone)) setTimeout(over, grace).unref();
+      if (signal === "SIGTERM" || signal === "SIGHUP") setTimeout(over, grace).unref();
     };
     process.on(signal, handle);
     return () => process.off(signal, handle);
@@ -218,10 +200,7 @@ function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
   const resume = (): void => {
     if (target) toCommand(target, "SIGCONT");
   };
-  const resize = (): void => {
-    if (target) toCommand(target, "SIGWINCH");
-  };
-  process.on("SIGTSTP", suspend).on("SIGCONT", resume).on("SIGWINCH", resize);
+  process.on("SIGTSTP", suspend).on("SIGCONT", resume);
   return {
     /** Before there is a command, the first signal ends the run. */
     first,
@@ -231,7 +210,7 @@ function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
     },
     stop(): void {
       for (const off of handlers) off();
-      process.off("SIGTSTP", suspend).off("SIGCONT", resume).off("SIGWINCH", resize);
+      process.off("SIGTSTP", suspend).off("SIGCONT", resume);
     },
   };
 }

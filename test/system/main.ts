@@ -1,7 +1,7 @@
 /**
- * `npm run test:system -- [--shell] [jest's arguments]`: the tests that need a real ZFS and a real systemd, in a virtual
- * machine that is made for them and thrown away. Then the package, installed in the same machine, which is booted again
- * on the way.
+ * `npm run test:system -- [--shell] [--two-guests] [jest's arguments]`: the tests that need a real ZFS and a real systemd,
+ * in a virtual machine that is made for them and thrown away. Then the package, installed in the same machine, which is
+ * booted again on the way. `--two-guests` does the longest test and the package in a second machine at the same time.
  *
  * `--shell` boots the same guest, prints how to get in, and waits until Ctrl-C.
  */
@@ -10,26 +10,33 @@ import { fileURLToPath } from "node:url";
 import { debianTar } from "../support/debian-root.ts";
 import { cacheDirectory } from "./cache.ts";
 import { openLog } from "./command.ts";
-import { ensureImage } from "./image.ts";
+import { ensureImage, type Image } from "./image.ts";
 import { type InstalledPart, installedDirectory, installedParts } from "./installed-parts.ts";
 import { jestArguments } from "./jest-arguments.ts";
 import { mountProject, poolName, prepareGuest, projectDirectory } from "./prepare-guest.ts";
-import { createProgress } from "./progress.ts";
+import { createProgress, type Progress } from "./progress.ts";
 import { makeProjectDisk, rootTarName } from "./project-disk.ts";
 import type { Accelerator } from "./qemu.ts";
 import { boot, type Guest } from "./vm.ts";
 
-const say = createProgress((line) => process.stderr.write(line), Date.now);
+const progress = createProgress((line) => process.stderr.write(line), Date.now);
 
 /** The checkout: this file runs from dist/js/test/system. */
 const project = fileURLToPath(new URL("../../../../", import.meta.url));
 
-async function bootWithProject(): Promise<Guest> {
-  const cache = cacheDirectory(process.env);
-  const image = await ensureImage(cache, say);
-  say("looking for the Debian root of the templates");
-  const rootTar = await debianTar();
-  const log = await openLog(join(cache, "boot.log"));
+interface Parts {
+  readonly image: Image;
+  readonly rootTar: string;
+}
+
+async function makeParts(): Promise<Parts> {
+  const image = await ensureImage(cacheDirectory(process.env), progress);
+  progress("looking for the Debian root of the templates");
+  return { image, rootTar: await debianTar() };
+}
+
+async function bootWithProject({ image, rootTar }: Parts, name: string, say: Progress): Promise<Guest> {
+  const log = await openLog(join(cacheDirectory(process.env), `boot${name}.log`));
   try {
     say("putting the project on a disk");
     return await boot({
@@ -60,7 +67,7 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   const command = ["env", "-C", projectDirectory, ...jest, ...jestArguments(args)];
   const env = {
     ISOLATE_TEST_ZPOOL: poolName,
-    ISOLATE_TEST_SLOWNESS: "16",
+    ISOLATE_TEST_SLOWNESS: "24",
     // /tmp is a tmpfs that takes no devices, and small.
     TMPDIR: "/var/tmp",
     ISOLATE_TEST_ROOT_TAR: join(projectDirectory, rootTarName),
@@ -72,7 +79,12 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
 }
 
 /** In their order, since each begins where the one before has left the machine. Ends with the first that fails. */
-async function runInstalled(guest: Guest, parts: readonly InstalledPart[], args: readonly string[]): Promise<number> {
+async function runInstalled(
+  guest: Guest,
+  parts: readonly InstalledPart[],
+  args: readonly string[],
+  say: Progress,
+): Promise<number> {
   for (const { pattern, reboot } of parts) {
     if (reboot) {
       say("booting the guest again");
@@ -100,42 +112,78 @@ The project is in ${projectDirectory}. After another build, from the checkout:
   await Promise.race([guest.ended, new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve))]);
 }
 
-/** Which tests are wanted; `rest` are jest's other arguments. Without a pattern all are. */
-function divide(args: readonly string[]) {
+const twoGuests = "--two-guests";
+/** Without extension; lxc boots containers. */
+const longest = "dist/js/test/system/lxc";
+
+/** What one machine does, in this order. Without a pattern, the tree's are the default ones. */
+interface Share {
+  readonly name: string;
+  readonly inTree: readonly string[] | undefined;
+  readonly installed: readonly InstalledPart[];
+}
+
+/**
+ * Emulation keeps one of two processors busy, so two machines at once are done much sooner. But where others want the
+ * processors too, what has to happen in real time (a daemon's answer to its watchdog) may come too late.
+ */
+function divide(args: readonly string[]): { shares: readonly Share[]; rest: readonly string[] } {
   const isPattern = (word: string): boolean => word.startsWith("dist/");
   const patterns = args.filter(isPattern);
-  const rest = args.filter((word) => !isPattern(word));
-  if (patterns.length === 0) return { inTree: [], installed: installedParts, rest };
+  const rest = args.filter((word) => !isPattern(word) && word !== twoGuests);
   const inTree = patterns.filter((pattern) => !pattern.startsWith(installedDirectory));
   const wanted = (part: InstalledPart): boolean =>
     patterns.some((pattern) => part.pattern.startsWith(pattern) || pattern.startsWith(part.pattern));
-  return { inTree: inTree.length > 0 ? inTree : undefined, installed: installedParts.filter(wanted), rest };
+  if (patterns.length > 0) {
+    const some = { name: "", inTree: inTree.length > 0 ? inTree : undefined, installed: installedParts.filter(wanted) };
+    return { shares: [some], rest };
+  }
+  if (!args.includes(twoGuests)) return { shares: [{ name: "", inTree: [], installed: installedParts }], rest };
+  const most = { name: "1", inTree: [`--testPathIgnorePatterns=${longest}`], installed: [] };
+  return { shares: [most, { name: "2", inTree: [`${longest}.test.js`], installed: installedParts }], rest };
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  const shell = args[0] === "--shell";
-  const interrupted = () => process.exit(130);
-  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
-  const guest = await bootWithProject();
+async function runShare(parts: Parts, { name, inTree, installed }: Share, rest: readonly string[]): Promise<number> {
+  const say: Progress = (step) => progress(name === "" ? step : `guest ${name}: ${step}`);
+  const guest = await bootWithProject(parts, name, say);
   try {
     say("making the zpool");
     await prepareGuest(guest);
-    if (!shell) {
-      const { inTree, installed, rest } = divide(args);
-      if (inTree) {
-        say("running the tests");
-        const code = await runTests(guest, [...inTree, ...rest]);
-        if (code !== 0) return code;
-      }
-      return await runInstalled(guest, installed, rest);
+    if (inTree) {
+      say("running the tests");
+      const code = await runTests(guest, [...inTree, ...rest]);
+      if (code !== 0) return code;
     }
-    process.removeListener("SIGINT", interrupted).removeListener("SIGTERM", interrupted);
-    await offerShell(guest);
-    return 0;
+    return await runInstalled(guest, installed, rest, say);
   } finally {
     await guest.powerOff();
     say("the guest is off");
   }
+}
+
+async function shell(parts: Parts, ready: () => void): Promise<number> {
+  const guest = await bootWithProject(parts, "", progress);
+  try {
+    await prepareGuest(guest);
+    ready();
+    await offerShell(guest);
+    return 0;
+  } finally {
+    await guest.powerOff();
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const interrupted = () => process.exit(130);
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  const parts = await makeParts();
+  if (args[0] === "--shell")
+    return shell(parts, () => process.removeListener("SIGINT", interrupted).removeListener("SIGTERM", interrupted));
+  const { shares, rest } = divide(args);
+  const ends = await Promise.allSettled(shares.map((share) => runShare(parts, share, rest)));
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed) throw failed.reason;
+  return ends.map((end) => (end.status === "fulfilled" ? end.value : 1)).find((code) => code !== 0) ?? 0;
 }
 
 process.exitCode = await main(process.argv.slice(2)).catch((error: Error) => {

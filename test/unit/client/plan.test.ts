@@ -144,6 +144,7 @@ describe("plan", () => {
       },
       monitor: "/usr/lib/isolate/isolate-monitor",
       newSession: false,
+      ignoreInterrupt: false,
       command: ["true"],
     });
   });

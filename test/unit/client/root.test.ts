@@ -33,6 +33,7 @@ const spec: LaunchSpec = {
   },
   monitor: "/lib/isolate-monitor",
   newSession: false,
+  ignoreInterrupt: false,
   command: ["true"],
 };
 

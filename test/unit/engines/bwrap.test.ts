@@ -33,6 +33,7 @@ const leased: LaunchSpec = {
   },
   monitor: "/lib/isolate-monitor",
   newSession: false,
+  ignoreInterrupt: false,
   command: ["sh", "-c", "exit 42"],
 };
 
