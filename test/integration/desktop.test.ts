@@ -1,7 +1,16 @@
 /** `-1` and `-2` with a real Xvfb, a real PulseAudio, and real programs of both inside. */
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -30,6 +39,8 @@ const cookie = randomBytes(16).toString("hex");
 /** Display numbers: one that asks for the cookie, and one that asks for nothing. */
 let guarded: string;
 let open: string;
+const sockets = "/tmp/.X11-unix";
+let madeSockets = false;
 const at = (name: string): string => join(scratch, name);
 
 beforeAll(async () => {
@@ -42,6 +53,9 @@ beforeAll(async () => {
   await must(["xauth", "-f", at("Xauthority"), "add", ":0", ".", cookie]);
   writeFileSync(at("tone.wav"), wave());
   await must(["chown", "-R", `${alice.uid}:${alice.gid}`, scratch]);
+  // Only root may make it, and the servers are not root's.
+  madeSockets = mkdirSync(sockets, { recursive: true }) !== undefined;
+  if (madeSockets) chmodSync(sockets, 0o1777);
   guarded = await startX(["-auth", at("Xauthority")]);
   open = await startX([]);
   await startPulse(at("run/pulse/native"));
@@ -49,6 +63,7 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(async () => {
   for (const server of servers) await endServer(server);
+  if (madeSockets && readdirSync(sockets).length === 0) rmdirSync(sockets);
   rmSync(scratch, { recursive: true, force: true });
   await world.close();
 }, 300_000);
