@@ -230,7 +230,6 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     },
     monitor: facts.monitor,
     newSession: request.newSession,
-    ignoreInterrupt: request.ignoreInterrupt,
     command: request.command,
   };
 }

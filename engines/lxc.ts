@@ -62,7 +62,6 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
   const attachTo = (environment: readonly string[], command: readonly string[]): string[] => [
     ...host.scope,
     ...clean,
-    ...(spec.ignoreInterrupt ? ["env", "--ignore-signal=INT"] : []),
     ...filter,
     "lxc-attach",
     ...named,

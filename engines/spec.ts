@@ -44,8 +44,6 @@ export interface LaunchSpec {
   readonly monitor: string;
   /** The command is in a session that has no terminal. */
   readonly newSession: boolean;
-  /** The command starts with SIGINT ignored. */
-  readonly ignoreInterrupt: boolean;
   readonly command: readonly [string, ...string[]];
 }
 

@@ -32,7 +32,7 @@ export interface ContainerRun {
   readonly lease: number | undefined;
 }
 
-/** Milliseconds that a command has to end after TERM or HUP, as in the other engines: isolate-init's own. */
+/** Milliseconds that a command has to end after TERM, or HUP when the terminal is gone, as in the other engines: isolate-init's own. */
 const grace = 2000;
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 type Forwarded = (typeof forwarded)[number];
@@ -70,7 +70,8 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   libc.joinNewSessionKeyring();
   libc.setSoftDescriptorLimit(facts.descriptorLimit);
 
-  const signals = catchSignals(isForeground(libc), request.ignoreInterrupt);
+  const ignored = ignoredSignals(libc, request.ignoreInterrupt);
+  const signals = catchSignals(libc, ignored);
   const keeper = startKeeper(context.self.slice(1), run.lease);
   try {
     const { config, start, info, stop, kill } = container;
@@ -84,8 +85,9 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
       await keeper.end("kill");
       throw refuse(answer.failed, "for a whole log: DEBUG_LXC_SPAWN=1");
     }
-    const [program = "", ...args] = container.attach;
-    const command = spawn(program, args, { stdio: "inherit", cwd: "/" });
+    // Node gives its children the defaults back.
+    const ignoring = ignored.length === 0 ? [] : [`--ignore-signal=${ignored.map((name) => name.slice(3)).join(",")}`];
+    const command = spawn("env", [...ignoring, ...container.attach], { stdio: "inherit", cwd: "/" });
     const hasToEnd = signals.to(command);
     const code = await Promise.race([ended(command), keeper.gone.then(() => undefined), hasToEnd]);
     return await leave(code ?? 128 + constants.signals.SIGKILL);
@@ -118,9 +120,23 @@ function userScope(runtimeDirectory: string): string[] {
   return ["env", `XDG_RUNTIME_DIR=${runtimeDirectory}`, "systemd-run", ...scope];
 }
 
-/** Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. */
-function isForeground(libc: Libc): boolean {
-  return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined) ?? false;
+/**
+ * Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. Undefined: none is, or
+ * no more.
+ */
+function isForeground(libc: Libc): boolean | undefined {
+  return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined);
+}
+
+/** What the caller ignores, as by nohup(1), stays ignored; once there is a handler this could not be told any more. */
+function ignoredSignals(libc: Libc, ignoreInterrupt: boolean): Forwarded[] {
+  const mask = Number.parseInt(
+    /^SigIgn:\s*[0-9a-f]{8}([0-9a-f]{8})$/m.exec(libc.readText("/proc/self/status"))?.[1] ?? "0",
+    16,
+  );
+  return forwarded.filter(
+    (signal) => ((mask >>> (constants.signals[signal] - 1)) & 1) === 1 || (ignoreInterrupt && signal === "SIGINT"),
+  );
 }
 
 /** With a name that nobody can have prepared. */
@@ -171,7 +187,8 @@ function ended(child: ChildProcess): Promise<number> {
  * From the client to the command. Ctrl-C and Ctrl-\\ come from the terminal to the whole foreground job by themselves, or
  * through the terminal that lxc-attach makes.
  */
-function catchSignals(foreground: boolean, ignoreInterrupt: boolean) {
+function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
+  const foreground = isForeground(libc);
   let target: ChildProcess | undefined;
   let tell: (signal: Forwarded) => void = () => {};
   const first = new Promise<Forwarded>((resolve) => {
@@ -183,12 +200,13 @@ function catchSignals(foreground: boolean, ignoreInterrupt: boolean) {
   });
   const handlers = forwarded.map((signal) => {
     const handle = (): void => {
-      if (ignoreInterrupt && signal === "SIGINT") return;
+      if (ignored.includes(signal)) return;
       tell(signal);
       if (target === undefined) return;
       if (foreground && (signal === "SIGINT" || signal === "SIGQUIT")) return;
       toCommand(target, signal);
-      if (signal === "SIGTERM" || signal === "SIGHUP") setTimeout(over, grace).unref();
+      const terminalGone = foreground !== undefined && isForeground(libc) === undefined;
+      if (signal === "SIGTERM" || (signal === "SIGHUP" && terminalGone)) setTimeout(over, grace).unref();
     };
     process.on(signal, handle);
     return () => process.off(signal, handle);
@@ -200,7 +218,10 @@ function catchSignals(foreground: boolean, ignoreInterrupt: boolean) {
   const resume = (): void => {
     if (target) toCommand(target, "SIGCONT");
   };
-  process.on("SIGTSTP", suspend).on("SIGCONT", resume);
+  const resize = (): void => {
+    if (target) toCommand(target, "SIGWINCH");
+  };
+  process.on("SIGTSTP", suspend).on("SIGCONT", resume).on("SIGWINCH", resize);
   return {
     /** Before there is a command, the first signal ends the run. */
     first,
@@ -210,7 +231,7 @@ function catchSignals(foreground: boolean, ignoreInterrupt: boolean) {
     },
     stop(): void {
       for (const off of handlers) off();
-      process.off("SIGTSTP", suspend).off("SIGCONT", resume);
+      process.off("SIGTSTP", suspend).off("SIGCONT", resume).off("SIGWINCH", resize);
     },
   };
 }

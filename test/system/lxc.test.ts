@@ -221,6 +221,42 @@ describe.each(callers)("as %s", (_who, as) => {
 });
 
 describe("root", () => {
+  test("hands TSTP, CONT and WINCH on, goes on at HUP and under -i at INT, and has hooks", async () => {
+    const traps = ["TSTP", "CONT", "WINCH", "HUP"].map((name) => `trap 'echo ${name}' ${name};`).join(" ");
+    const script = `${traps} trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done`;
+    const child = world.begin(["-i", "-e", "lxc", "-z", world.template, "sh", "-c", script], {
+      as: root,
+      env: {
+        ...patient,
+        PRE_SPAWN_HOOK: 'echo "pre $(ls -d "$ROOTFS/etc" | wc -l)"',
+        POST_SPAWN_HOOK: 'echo "post $(ls -d "$ROOTFS/etc" | wc -l)"',
+      },
+    });
+    let heard = "";
+    child.stdout?.on("data", (data: Buffer) => {
+      heard += data;
+    });
+    const says = (what: string): Promise<boolean> => eventually(`it says ${what}`, () => heard.endsWith(`${what}\n`));
+    await says("up");
+    child.kill("SIGINT");
+    child.kill("SIGTSTP");
+    await says("TSTP");
+    child.kill("SIGCONT");
+    await says("CONT");
+    child.kill("SIGWINCH");
+    await says("WINCH");
+    child.kill("SIGHUP");
+    await says("HUP");
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than TERM would give it
+    const end = ended(child);
+    child.kill("SIGTERM");
+    await says("post 1");
+    expect(await end).toBe(9);
+    expect(heard).toBe("pre 1\nup\nTSTP\nCONT\nWINCH\nHUP\npost 1\n");
+    await nothingLeft();
+    await world.settled();
+  });
+
   test("-n is a device on the bridge", async () => {
     const { stdout } = await lxc(["-n", "sh", "-c", "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' ' | sort"], {
       env: { LXC_NET_BR: bridge },

@@ -144,7 +144,6 @@ describe("plan", () => {
       },
       monitor: "/usr/lib/isolate/isolate-monitor",
       newSession: false,
-      ignoreInterrupt: false,
       command: ["true"],
     });
   });

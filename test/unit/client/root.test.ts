@@ -33,7 +33,6 @@ const spec: LaunchSpec = {
   },
   monitor: "/lib/isolate-monitor",
   newSession: false,
-  ignoreInterrupt: false,
   command: ["true"],
 };
 

@@ -33,7 +33,6 @@ const leased: LaunchSpec = {
   },
   monitor: "/lib/isolate-monitor",
   newSession: false,
-  ignoreInterrupt: false,
   command: ["sh", "-c", "exit 42"],
 };
 

@@ -28,7 +28,6 @@ test("mounts and processes of its own, everything else the host's, and nothing o
     },
     monitor: "/tmp/3",
     newSession: false,
-    ignoreInterrupt: false,
     command: ["--bind", "/"],
   });
   expect(program).toBe("bwrap");
