@@ -32,7 +32,7 @@ export function stay(wanted: Stay, libc: Libc): never {
   const { monitor, hooks, rootfs, lease, socket, self, words, environment, ignoreInterrupt, descriptorLimit } = wanted;
   // Without the hooks themselves: theirs would be those of every isolate that they call.
   const { PRE_SPAWN_HOOK, POST_SPAWN_HOOK, ...others } = environment;
-  const client = [...self, ...(lease ? [`--${leased.long}`, JSON.stringify(lease)] : []), ...words];
+  const client = [...self, `--${leased.long}`, JSON.stringify(lease ?? null), ...words];
   const watch = {
     hold: lease?.descriptor,
     pre: hooks?.pre,
@@ -54,14 +54,27 @@ export function stay(wanted: Stay, libc: Libc): never {
 }
 
 /** Of the client that stays. Throws `usage`. */
-export function readLeased(text: string): Lease {
+export function readLease(text: string): Lease {
+  const lease = readLeased(text);
+  if (!lease) throw isOurs();
+  return lease;
+}
+
+/** The same where a directory may be the root, which is not leased. */
+export function readLeased(text: string): Lease | undefined {
   try {
-    const { descriptor, grant: given } = JSON.parse(text) as { descriptor?: unknown; grant?: unknown };
+    const said = JSON.parse(text) as { descriptor?: unknown; grant?: unknown } | null;
+    if (said === null) return undefined;
+    const { descriptor, grant: given } = said;
     const grant = readGrant(given);
     if (grant && Number.isInteger(descriptor) && (descriptor as number) > 2)
       return { descriptor: descriptor as number, grant };
   } catch {
     // not JSON
   }
-  throw new IsolateError("usage", { wrong: `--${leased.long} is isolate's own` });
+  throw isOurs();
+}
+
+function isOurs(): IsolateError {
+  return new IsolateError("usage", { wrong: `--${leased.long} is isolate's own` });
 }

@@ -201,7 +201,7 @@ async function takeLease(
   ask: LeaseAsk,
   { libc, print }: RunContext,
 ): Promise<Lease> {
-  if (leased !== undefined) return (await import("../hooks.ts")).readLeased(leased);
+  if (leased !== undefined) return (await import("../hooks.ts")).readLease(leased);
   return awaitLease(early ?? askLease(ask, libc), ask, libc, print);
 }
 

@@ -20,7 +20,7 @@ afterAll(async () => {
   await world.close();
 }, 300_000);
 afterEach(async () => {
-  await run(["sh", "-c", `rm -f ${scratch}/*; pgrep -f "^sleep 4711$" | xargs -r kill -9`]);
+  await run(["sh", "-c", `rm -f ${scratch}/*; pgrep -fx "${idle}" | xargs -r kill -9`]);
   await world.settled();
 });
 
@@ -28,6 +28,8 @@ interface Hooks {
   readonly pre?: string;
   readonly post?: string;
 }
+/** What a hook or a command waits in, and nobody else on this machine. */
+const idle = `sleep 4711.${process.pid}`;
 const environment = ({ pre = "", post = "" }: Hooks) => ({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post });
 const hooked = (hooks: Hooks, args: readonly string[], as: User = alice): Promise<Outcome> =>
   world.isolate(args, { as, cwd: scratch, env: environment(hooks) });
@@ -51,7 +53,7 @@ describe.each([
   });
 
   test("kill -9 of the client ends the sandbox too", async () => {
-    const child = world.begin([...engine, ...inClone("sh", "-c", "echo up; sleep 4711")], {
+    const child = world.begin([...engine, ...inClone("sh", "-c", `echo up; ${idle}`)], {
       as,
       env: environment({ post: "true" }),
     });
@@ -93,13 +95,13 @@ describe("a pre hook that hangs", () => {
     ["SIGHUP", 129],
   ] as const)("is ended by %s, with all that it started, and the clone is given back", async (signal, expected) => {
     const before = await world.settled();
-    const pre = `(trap '' TERM; setsid sh -c "trap '' TERM; sleep 4711") & echo up; sleep 4711; touch ${scratch}/late`;
+    const pre = `(trap '' TERM; setsid sh -c "trap '' TERM; ${idle}") & echo up; ${idle}; touch ${scratch}/late`;
     const child = world.begin(inClone("echo", "ran"), { env: environment({ pre, post: `touch ${scratch}/after` }) });
     await new Promise((resolve) => child.stdout?.once("data", resolve));
     const end = finished(child);
     child.kill(signal);
     expect((await end).code).toBe(expected);
-    expect((await run(["pgrep", "-f", "sleep 4711"])).code).toBe(1);
+    expect((await run(["pgrep", "-f", idle])).code).toBe(1);
     expect([existsSync(join(scratch, "late")), existsSync(join(scratch, "after"))]).toEqual([false, false]);
     expect(await world.settled()).toEqual(before);
   });
@@ -142,10 +144,21 @@ describe("the post hook", () => {
 });
 
 test("what a hook leaves behind on purpose lives on, and holds no lease", async () => {
-  const pre = "sleep 4711 </dev/null >/dev/null 2>&1 &";
+  const pre = `${idle} </dev/null >/dev/null 2>&1 &`;
   expect((await hooked({ pre }, inClone("true"))).code).toBe(0);
   await world.settled();
-  expect((await run(["pgrep", "-f", "^sleep 4711$"])).code).toBe(0);
+  expect((await run(["pgrep", "-fx", idle])).code).toBe(0);
+});
+
+test("a warning is said once, also where a second client runs the command", async () => {
+  const directory = join(scratch, "d");
+  await must(["mkdir", "-p", `${directory}/bin`]);
+  try {
+    const { stderr } = await hooked({ pre: "true" }, ["-e", "chroot", "-t", directory, "x"], root);
+    expect(stderr.match(/does not isolate/g)).toHaveLength(1);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("in a directory of one's own there are hooks too; a template's edit, a listing and a nested run have none", async () => {
