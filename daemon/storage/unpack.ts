@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { IsolateError } from "../protocol/errors.ts";
 import { CommandError, run } from "../run.ts";
 import { isFull, storageFailure } from "./failure.ts";
+import { fillMachineId } from "./machine-id.ts";
 
 const endMark = 1024;
 
@@ -24,6 +25,7 @@ export async function unpack(tar: Readable, directory: string, doing: string): P
   }
   // tar(1) takes an archive that is cut between two members for a whole one.
   if (tail.bytes.length < endMark || tail.bytes.some((byte) => byte !== 0)) throw badTar("its end is missing");
+  fillMachineId(directory);
 }
 
 /** Passes the stream on, and keeps the last bytes of it. */
