@@ -305,8 +305,11 @@ export function attachMount(mountFd: number, target: string): void {
   checked("move_mount", Number(syscallMove(nr.moveMount, mountFd, "", AT_FDCWD, target, emptyFrom)), target);
 }
 
+/** `true`: an option without a value. */
+export type MountOptions = Readonly<Record<string, string | true>>;
+
 /** A new file system of that type as a detached mount, in no directory. `attributes` are `MOUNT_ATTR` flags. */
-export function mountDetached(type: string, options: Readonly<Record<string, string>>, attributes: number): number {
+export function mountDetached(type: string, options: MountOptions, attributes: number): number {
   const context = fileSystemContext(type, options);
   try {
     checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, createCommand, null, null, 0)), type);
@@ -319,7 +322,7 @@ export function mountDetached(type: string, options: Readonly<Record<string, str
 /** The same, what takes long in another thread. */
 export async function mountDetachedInBackground(
   type: string,
-  options: Readonly<Record<string, string>>,
+  options: MountOptions,
   attributes: number,
 ): Promise<number> {
   const context = fileSystemContext(type, options);
@@ -339,11 +342,12 @@ export async function mountDetachedInBackground(
 
 const createCommand = 6; // FSCONFIG_CMD_CREATE
 
-function fileSystemContext(type: string, options: Readonly<Record<string, string>>): number {
+function fileSystemContext(type: string, options: MountOptions): number {
   const context = checked("fsopen", Number(syscallName(nr.fsopen, type, 1)), type);
   try {
     for (const [key, value] of Object.entries(options)) {
-      checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, 1, key, value, 0)), `${key}=${value}`);
+      const [command, text] = value === true ? [0, null] : [1, value]; // FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING
+      checked("fsconfig", Number(syscallConfig(nr.fsconfig, context, command, key, text, 0)), `${key}=${value}`);
     }
     return context;
   } catch (error) {

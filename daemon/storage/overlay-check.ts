@@ -6,7 +6,7 @@ import { hasErrno, SystemCallError, withFileSystemIds } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { CommandError } from "../run.ts";
 import { isFull, reasonOf, storageFailure } from "./failure.ts";
-import { makeUpper } from "./overlay-layout.ts";
+import { cloneLayer, makeUpper } from "./overlay-layout.ts";
 import { isInUse, mountStack, type Stack, unmountStack } from "./overlay-mount.ts";
 
 /** nobody's: the map exists for the probe alone. */
@@ -62,7 +62,7 @@ function makeStack(scratch: string): Stack {
   mkdirSync(join(layers, "lower"), { recursive: true });
   const home = join(scratch, "working");
   mkdirSync(home);
-  return { layers, lower: ["lower"], working: makeUpper(home, join(layers, "lower")) };
+  return { layers, lower: ["lower"], working: makeUpper(cloneLayer(home), join(layers, "lower")) };
 }
 
 const mends = {

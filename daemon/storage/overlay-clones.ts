@@ -1,15 +1,15 @@
 /** Clones of the overlay store: an upper directory each, mounted only for a view. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { attachMount, closeDescriptor, closeInBackground, renameNew } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { findClone, findTemplate, listClonesSlowly } from "./overlay-find.ts";
-import { makeUpper, readLayers, stackUpTo, workingLayer, writeMark } from "./overlay-layout.ts";
+import { cloneLayer, makeUpper, readLayers, stackUpTo, writeMark } from "./overlay-layout.ts";
 import {
+  awaitRelease,
   isInUse,
   isInUseInBackground,
   mountStack,
@@ -45,7 +45,7 @@ export function createClones(store: () => OpenOverlay): Clones {
     if (!all.some(({ stamp }) => stamp === snapshot)) throw new IsolateError("no-snapshot", { template });
     const made = trash.fresh(id);
     try {
-      makeUpper(made, join(layers, stackUpTo(all, snapshot)[0] ?? ""));
+      makeUpper(cloneLayer(made), join(layers, stackUpTo(all, snapshot)[0] ?? ""));
       writeMark(made, storeId, from);
       renameNew(made, join(clones, id));
     } catch (error) {
@@ -58,7 +58,7 @@ export function createClones(store: () => OpenOverlay): Clones {
   function stackOf(id: CloneId, doing: string): Stack {
     const info = destroying.has(id) ? undefined : find(id, doing);
     if (!info) throw new IsolateError("clone-gone", { clone: id });
-    const working = workingLayer(join(store().clones, id));
+    const working = cloneLayer(join(store().clones, id));
     const { layers } = findTemplate(store(), info.template);
     const lower = stackUpTo(readLayers(layers), splitSnapshotName(info.snapshot).snapshot);
     return { layers, lower, working };
@@ -69,14 +69,9 @@ export function createClones(store: () => OpenOverlay): Clones {
     if (!ready || !isSameMap(ready.to, to)) {
       await letGo(id);
       const stack = stackOf(id, doing);
-      // A program that is being started has what was let go a moment longer, until its execve(2).
-      const pauses = ready ? [5, 20, 100, 500] : [];
+      if (ready) await awaitRelease(stack.working, store().empty);
       // A second superblock over the same upper directory corrupts it, and hides the first one's use of it.
-      while (isInUse(stack.working, store().empty)) {
-        const pause = pauses.shift();
-        if (pause === undefined) throw inUse(id);
-        await sleep(pause);
-      }
+      if (isInUse(stack.working, store().empty)) throw inUse(id);
       mountStack(stack, to, at, store().slotsNeeded);
       return;
     }
@@ -101,7 +96,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       await letGo(id);
       if (!find(id, doing)) return;
       const home = join(store().clones, id);
-      if (await isInUseInBackground(workingLayer(home), store().empty)) throw inUse(id);
+      if (await isInUseInBackground(cloneLayer(home), store().empty)) throw inUse(id);
       store().trash.bury(home);
     });
   }

@@ -31,6 +31,8 @@ export interface WorkingLayer {
   readonly home: string;
   readonly upper: string;
   readonly work: string;
+  /** Worth nothing after a power failure, so that nothing of it need ever be written to disk. */
+  readonly disposable: boolean;
 }
 
 export interface TemplatePaths {
@@ -39,12 +41,20 @@ export interface TemplatePaths {
   readonly working: WorkingLayer;
 }
 
-export function workingLayer(home: string): WorkingLayer {
-  return { home, upper: join(home, "upper"), work: join(home, "work") };
+function workingLayer(home: string, disposable: boolean): WorkingLayer {
+  return { home, upper: join(home, "upper"), work: join(home, "work"), disposable };
+}
+
+export function cloneLayer(home: string): WorkingLayer {
+  return workingLayer(home, true);
+}
+
+export function templateLayer(home: string): WorkingLayer {
+  return workingLayer(home, false);
 }
 
 export function templatePaths(home: string): TemplatePaths {
-  return { home, layers: join(home, "layers"), working: workingLayer(join(home, "working")) };
+  return { home, layers: join(home, "layers"), working: templateLayer(join(home, "working")) };
 }
 
 // --- Marks.
@@ -132,9 +142,8 @@ export function latestLayer(layers: readonly Layer[], pattern = "*"): Layer | un
 
 // --- Upper directories.
 
-/** An upper directory and a work directory in `home`. The root of an overlay is like its topmost directory's. */
-export function makeUpper(home: string, like: string): WorkingLayer {
-  const layer = workingLayer(home);
+/** The upper directory and the work directory of a layer. The root of an overlay is like its topmost directory's. */
+export function makeUpper(layer: WorkingLayer, like: string): WorkingLayer {
   const { mode, uid, gid, atime, mtime } = lstatSync(like);
   mkdirSync(layer.work, { mode: 0o700 });
   mkdirSync(layer.upper);

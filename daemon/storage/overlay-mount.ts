@@ -1,12 +1,14 @@
 /** Mounts of overlayfs with id-mapped layers, and the question whether one is still in use. */
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { withIdMapped } from "../idmap/mount.ts";
 import {
   closeDescriptor,
   closeInBackground,
   hasErrno,
   MOUNT_ATTR,
+  type MountOptions,
   MS,
   mount,
   mountDetached,
@@ -16,6 +18,7 @@ import {
   withFileSystemIds,
 } from "../libc.ts";
 import type { IdMap } from "./driver.ts";
+import { errnoOf } from "./failure.ts";
 import type { WorkingLayer } from "./overlay-layout.ts";
 
 /** The kernel takes one page of options; a layer's name in it is 38 characters long. */
@@ -26,7 +29,7 @@ const longestValue = 256;
 
 /** Where layers are attached on old kernels, see withIdMapped. */
 type Slots = readonly string[] | undefined;
-type Options = Readonly<Record<string, string>> & { readonly lowerdir: string };
+type Options = MountOptions & { readonly lowerdir: string };
 
 export interface Stack {
   /** The directory that holds the lower layers. */
@@ -43,7 +46,7 @@ export interface Stack {
  */
 export function mountStack(stack: Stack, to: IdMap, at: string, slots: Slots): void {
   withOptions(stack, to, slots, (options) => {
-    const text = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+    const text = Object.entries(options).map(([name, value]) => (value === true ? name : `${name}=${value}`));
     mount("overlay", at, "overlay", MS.nosuid | MS.nodev, text.join(","));
   });
 }
@@ -60,9 +63,28 @@ function withOptions<T>(stack: Stack, to: IdMap, slots: Slots, act: (options: Op
   return withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers, working]) => {
     const lowerdir = stack.lower.map((name) => `${layers}/${name}`).join(":");
     const upper = { upperdir: `${working}/upper`, workdir: `${working}/work` };
-    const options = { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off" } as const;
+    const kind = unsynced(stack.working);
+    const options = { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off", ...kind } as const;
     return withFileSystemIds(to.uid, to.gid, () => act(options));
   });
+}
+
+/**
+ * Otherwise the end of each mount, and each fsync(2) inside, waits until all that the host's file system has to write is
+ * written, whoever wrote it. The kernel leaves a directory behind for fear of a power failure, and mounts the layer again
+ * only when it is gone (the kernel's overlayfs.rst, "Volatile mount").
+ */
+function unsynced({ work, disposable }: WorkingLayer): { readonly volatile?: true } {
+  if (!disposable) return {};
+  const left = join(work, "work/incompat");
+  try {
+    unlinkSync(join(left, "volatile/dirty"));
+    rmdirSync(join(left, "volatile"));
+    rmdirSync(left);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+  return { volatile: true };
 }
 
 /** False when nothing is mounted there. */
@@ -113,6 +135,14 @@ export function isInUse(layer: WorkingLayer, empty: string): boolean {
   }
 }
 
+/** What was let go is in use for a moment longer by a program that is just being started, until its execve(2). */
+export async function awaitRelease(layer: WorkingLayer, empty: string): Promise<void> {
+  for (const pause of [5, 20, 100, 500]) {
+    if (!isInUse(layer, empty)) return;
+    await sleep(pause);
+  }
+}
+
 /** The same in another thread, for a layer that nobody mounts meanwhile or afterwards. */
 export async function isInUseInBackground(layer: WorkingLayer, empty: string): Promise<boolean> {
   if (!wasMounted(layer)) return false;
@@ -132,7 +162,7 @@ function openTrial(layer: WorkingLayer, empty: string) {
   const self = "/proc/self/fd";
   const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
   return {
-    options: { lowerdir: `${self}/${lower}`, ...upper, index: "on" },
+    options: { lowerdir: `${self}/${lower}`, ...upper, index: "on", ...unsynced(layer) },
     close(): void {
       closeSync(lower);
       closeSync(home);

@@ -18,12 +18,12 @@ import {
   stackUpTo,
   stampTime,
   type TemplatePaths,
+  templateLayer,
   templatePaths,
   upperChanged,
-  workingLayer,
   writeMark,
 } from "./overlay-layout.ts";
-import { isInUse, mostLayers, mountStack, unmountStack } from "./overlay-mount.ts";
+import { awaitRelease, isInUse, mostLayers, mountStack, unmountStack } from "./overlay-mount.ts";
 import type { OpenOverlay } from "./overlay-store.ts";
 import { unpack } from "./unpack.ts";
 
@@ -56,7 +56,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
         await unpack(tar, layer, doing);
         writeMark(made, id, template);
         mkdirSync(paths.working.home);
-        makeUpper(paths.working.home, layer);
+        makeUpper(paths.working, layer);
         renameNew(made, place);
         return snapshotName(template, stamp);
       } catch (error) {
@@ -70,6 +70,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
   async function remove(template: TemplateName): Promise<void> {
     await storing(`remove the template '${template}'`, async () => {
       const { trash } = store();
+      await awaitClosed(store(), template);
       const { paths } = settled(store(), template);
       const clones = listClones(store()).filter(
         ({ snapshot }) => splitSnapshotName(snapshot).template === template,
@@ -79,8 +80,9 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
     });
   }
 
-  function freeze(template: TemplateName): SnapshotName {
+  async function freeze(template: TemplateName): Promise<SnapshotName> {
     const { trash } = store();
+    await awaitClosed(store(), template);
     const { paths, layers } = settled(store(), template);
     const stack = stackUpTo(layers);
     const stamp = nextStamp(layers, now());
@@ -125,7 +127,8 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
       return made;
     },
     edit: (template, to, at) =>
-      storing(`open the template '${template}'`, () => {
+      storing(`open the template '${template}'`, async () => {
+        await awaitClosed(store(), template);
         const { paths, layers } = settled(store(), template);
         mountStack(
           { layers: paths.layers, lower: stackUpTo(layers), working: paths.working },
@@ -146,6 +149,11 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
   };
 }
 
+async function awaitClosed(store: OpenOverlay, template: TemplateName): Promise<void> {
+  const { working } = findTemplate(store, template);
+  if (existsSync(working.upper)) await awaitRelease(working, store.empty);
+}
+
 /** A template that nobody edits now: a layer must not change below those who see it, nor be written by two mounts. */
 function settled(store: OpenOverlay, template: TemplateName): { paths: TemplatePaths; layers: Layer[] } {
   const paths = findTemplate(store, template);
@@ -160,6 +168,6 @@ function completeWorking({ trash }: OpenOverlay, paths: TemplatePaths, layers: r
   if (existsSync(paths.working.upper)) return;
   if (existsSync(paths.working.home)) void trash.discard(trash.take(paths.working.home));
   const made = trash.fresh("working");
-  makeUpper(made, join(paths.layers, stackUpTo(layers)[0] ?? ""));
-  renameNew(workingLayer(made).home, paths.working.home);
+  makeUpper(templateLayer(made), join(paths.layers, stackUpTo(layers)[0] ?? ""));
+  renameNew(made, paths.working.home);
 }

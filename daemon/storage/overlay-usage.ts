@@ -11,7 +11,7 @@ import { CommandError, run } from "../run.ts";
 import type { StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { listTemplates } from "./overlay-find.ts";
-import { readLayers, stackUpTo, templatePaths, workingLayer } from "./overlay-layout.ts";
+import { cloneLayer, readLayers, stackUpTo, templatePaths } from "./overlay-layout.ts";
 import type { OpenOverlay } from "./overlay-store.ts";
 
 /** Seconds for all clones together. */
@@ -47,7 +47,7 @@ export function createUsage(store: () => OpenOverlay): Pick<StorageDriver, "usag
       storing("count the bytes in use", async () => {
         const clones = readdirSync(store().clones).filter(isCloneId);
         const known = listTemplates(store()).filter((template) => templates.includes(template));
-        const upperOf = (home: string): string => workingLayer(home).upper;
+        const upperOf = (home: string): string => cloneLayer(home).upper;
         const cloneTree = (id: string): string => upperOf(join(store().clones, id));
         const working = (template: string): string => templatePaths(join(store().templates, template)).working.upper;
         // Not waited for: whole root file systems would hold up what the clones use.

@@ -1,6 +1,15 @@
 /** What is the overlay store's alone: a crash at any instruction, and trees that change while they are deleted. */
 
-import { existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { makeCloneId, type TemplateName } from "../../daemon/protocol/names.ts";
@@ -141,6 +150,27 @@ test("a clone is not mounted twice at once", async () => {
   await driver.view(id, lessee.map, at);
   expect(await lessee.inside(at, "cat file")).toBe("mine\n");
   await driver.unview(id, at);
+});
+
+test("a clone is never written to disk for its own sake, also when it is mounted again; a template is", async () => {
+  const optionsAt = (at: string): string =>
+    readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .find((line) => line.split(" ")[4] === at) ?? "";
+  const id = makeCloneId(template, 10n ** 18n);
+  await driver.clone(await driver.latest(template), id);
+  for (const at of [lessee.place(), lessee.place()]) {
+    await driver.view(id, lessee.map, at);
+    expect(optionsAt(at)).toMatch(/\bvolatile\b/);
+    await lessee.inside(at, "echo mine >> kept; sync");
+    await driver.unview(id, at);
+  }
+  await driver.destroy(id);
+  const edited = lessee.place();
+  await driver.edit(template, lessee.map, edited);
+  expect(optionsAt(edited)).toMatch(/overlay/);
+  expect(optionsAt(edited)).not.toMatch(/volatile/);
+  await driver.unedit(template, edited);
 });
 
 test("a template has 80 layers at most, and the 80th is as good as the first", async () => {
