@@ -49,7 +49,8 @@ async function up(
   return child;
 }
 
-const awaitIt = "echo up; for i in $(seq 600); do sleep 0.1; done; echo never";
+// No $(...) in it: bash loses a signal whose trap comes while it reads one.
+const awaitIt = "echo up; for i in {1..600}; do sleep 0.1; done; echo never";
 const handed = ["INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "TSTP", "CONT"] as const;
 const number = (name: string): number => constants.signals[`SIG${name}` as NodeJS.Signals];
 
