@@ -444,22 +444,24 @@ perl -e 'for (1..3000) { mkdir "deep"; chdir "deep" or die } symlink "${outside}
 describe.each(kinds.filter(({ sharesTemplates }) => !sharesTemplates))("$name, full", ({ open }) => {
   test("a template that does not fit is refused and leaves nothing", async () => {
     const directory = makeDirectory();
-    const small = await open(directory, 64);
+    let small: Storage | undefined;
     try {
+      small = await open(directory, 64);
+      const { driver, leftovers } = small;
       const [big, fits] = [small.templateName("big"), small.templateName("fits")];
       const bytes = await archive("head -c 90000000 /dev/urandom > big");
-      await expect(small.driver.createTemplate(big, streamOf(bytes))).rejects.toMatchObject({ code: "storage-full" });
-      await expect(small.driver.latest(big)).rejects.toMatchObject({ code: "unknown-template" });
-      expect(await small.driver.templates()).toEqual([]);
-      await eventually("nothing is left over", async () => (await small.leftovers()).length === 0, 10_000);
+      await expect(driver.createTemplate(big, streamOf(bytes))).rejects.toMatchObject({ code: "storage-full" });
+      await expect(driver.latest(big)).rejects.toMatchObject({ code: "unknown-template" });
+      expect(await driver.templates()).toEqual([]);
+      await eventually("nothing is left over", async () => (await leftovers()).length === 0, 10_000);
       // Twice, since something left behind would be in the way of the second.
       for (let round = 0; round < 2; round++) {
-        await small.driver.createTemplate(fits, streamOf(await archive("head -c 25000000 /dev/urandom > big")));
-        await small.driver.removeTemplate(fits);
-        if (small.driver.name === "zfs") await must(["zpool", "sync"]);
+        await driver.createTemplate(fits, streamOf(await archive("head -c 25000000 /dev/urandom > big")));
+        await driver.removeTemplate(fits);
+        if (driver.name === "zfs") await must(["zpool", "sync"]);
       }
     } finally {
-      await small.close();
+      await small?.close();
       await removeDirectory(directory);
     }
   });
