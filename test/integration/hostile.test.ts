@@ -242,7 +242,7 @@ test("a device node of the template opens nothing inside", async () => {
       await world.isolate(["template", "create", template, "--dir", directory], { as: root, patience: 300_000 }),
     ).toMatchObject({ code: 0 });
     for (const as of [alice, root]) {
-      expect(await world.isolate(["-z", template, "/bin/try-syscall", "open", "/zero"], { as })).toEqual({
+      expect(await world.isolate(["-q", "-z", template, "/bin/try-syscall", "open", "/zero"], { as })).toEqual({
         code: 0,
         stdout: "EACCES\n",
         stderr: "",
