@@ -72,19 +72,25 @@ function withOptions<T>(stack: Stack, to: IdMap, slots: Slots, act: (options: Op
 /**
  * Otherwise the end of each mount, and each fsync(2) inside, waits until all that the host's file system has to write is
  * written, whoever wrote it. The kernel leaves a directory behind for fear of a power failure, and mounts the layer again
- * only when it is gone (the kernel's overlayfs.rst, "Volatile mount").
+ * only when it is gone (the kernel's overlayfs.rst, "Volatile mount"). A crash may have come amid taking it away.
  */
 function unsynced({ work, disposable }: WorkingLayer): { readonly volatile?: true } {
   if (!disposable) return {};
   const left = join(work, "work/incompat");
-  try {
-    unlinkSync(join(left, "volatile/dirty"));
-    rmdirSync(join(left, "volatile"));
+  if (existsSync(left)) {
+    unlessAbsent(() => unlinkSync(join(left, "volatile/dirty")));
+    unlessAbsent(() => rmdirSync(join(left, "volatile")));
     rmdirSync(left);
+  }
+  return { volatile: true };
+}
+
+function unlessAbsent(remove: () => void): void {
+  try {
+    remove();
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
-  return { volatile: true };
 }
 
 /** False when nothing is mounted there. */

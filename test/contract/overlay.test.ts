@@ -8,6 +8,7 @@ import {
   readlinkSync,
   renameSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -164,6 +165,10 @@ test("a clone is never written to disk for its own sake, also when it is mounted
     expect(optionsAt(at)).toMatch(/\bvolatile\b/);
     await lessee.inside(at, "echo mine >> kept; sync");
     await driver.unview(id, at);
+    // As far as a crash comes while the layer is made fit to be mounted again.
+    const left = join(store, "clones", id, "work/work/incompat/volatile/dirty");
+    await eventually("overlayfs leaves its mark", () => existsSync(left));
+    unlinkSync(left);
   }
   await driver.destroy(id);
   const edited = lessee.place();
