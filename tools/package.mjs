@@ -52,7 +52,7 @@ async function main() {
   putDocuments(put);
   putUnits(put);
   // Not the client: what Bun has put behind the executable's own sections is the program.
-  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|monitor|seccomp)$/.test(path));
+  const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|monitor|network|seccomp)$/.test(path));
   await quietly(target.strip, ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
   putControl(put, stage, target);
 
@@ -220,7 +220,7 @@ function putControl(put, stage, target) {
     `Installed-Size: ${Math.ceil(all.reduce((sum, path) => sum + statSync(join(stage, path)).size, 0) / 1024)}`,
     `Depends: ${depends.join(", ")}`,
     `Recommends: ${notEssential([...packages.template, ...packages.network]).join(", ")}`,
-    "Suggests: zfsutils-linux (>= 2.2), uidmap",
+    "Suggests: zfsutils-linux (>= 2.2), lxc, uidmap",
     "Section: admin",
     "Priority: optional",
     `Description: ${description[0].toLowerCase()}${description.slice(1)}`,
