@@ -1,7 +1,7 @@
 /* The sandbox's side of handover.h. */
 
-#ifndef CONNECT_H
-#define CONNECT_H
+#ifndef ISOLATE_CONNECT_H
+#define ISOLATE_CONNECT_H
 
 #include <stddef.h>
 

@@ -3,8 +3,8 @@
  * to isolate-network (network.c), together with two pipes, and waits.
  */
 
-#ifndef HANDOVER_H
-#define HANDOVER_H
+#ifndef ISOLATE_HANDOVER_H
+#define ISOLATE_HANDOVER_H
 
 /* In the order in which they are handed over. */
 enum {

@@ -22,13 +22,15 @@ static long long now_ms(void)
 
 static pid_t start(const char *command, const struct caller *caller)
 {
+    pid_t self = getpid();
     pid_t hook = fork();
 
     if (hook < 0)
         fail("cannot start a hook: %s", strerror(errno));
     if (hook > 0)
         return hook;
-    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != self)
+        _exit(EXIT_OURS);
     closefrom(STDERR_FILENO + 1); /* the lease is not for it */
     restore(caller);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);

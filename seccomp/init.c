@@ -5,8 +5,9 @@
  *
  * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
  * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
- * left in the pid namespace then dies with it. When its parent or its monitor dies, or at SIGTERM, everything in the
- * sandbox gets SIGTERM, and two seconds later the sandbox ends.
+ * left in the pid namespace then dies with it. When its parent or its monitor dies, at the monitor's order, or at SIGTERM
+ * (which from outside is the monitor's affair where there is one), everything in the sandbox gets SIGTERM, and two
+ * seconds later the sandbox ends.
  *
  * --hold-fd: a descriptor that is held in the same way, and so is closed when the sandbox ends.
  *

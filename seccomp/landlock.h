@@ -1,7 +1,7 @@
 /* What Landlock takes away from a sandbox for which namespaces do not do it: landlock(7). */
 
-#ifndef LANDLOCK_H
-#define LANDLOCK_H
+#ifndef ISOLATE_LANDLOCK_H
+#define ISOLATE_LANDLOCK_H
 
 /*
  * From here on this process and its children reach no abstract Unix socket that was made before, or by others. Sockets

@@ -203,7 +203,7 @@ static int run(const struct request *request, const struct caller *caller, const
 static void wake(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0); /* where too many wait already, the daemon is on its way */
 
     if (strlen(path) < sizeof address.sun_path) {
         strcpy(address.sun_path, path);
