@@ -66,8 +66,8 @@ export const Config = Type.Object(
     on_demand: Type.Boolean({
       default: false,
       description:
-        "For hosts that start the daemon only when it is needed: a client stays until its sandbox has ended, and then " +
-        "connects once, so that the socket starts the daemon, which reclaims the clone and fills the pool.",
+        "For hosts that start the daemon only when it is needed: what stays of a run connects once when its sandbox has " +
+        "ended, so that the socket starts the daemon, which reclaims the clone and fills the pool.",
     }),
     limits: Type.Object(
       {
