@@ -1,4 +1,5 @@
 /** `--cap-add` and `--cap-drop` to what a command may: capabilities(7). Pure. */
+import type { Network } from "../engines/spec.ts";
 import { usage } from "./arguments.ts";
 
 export interface CapabilityChanges {
@@ -28,11 +29,17 @@ const names: readonly string[] = [
 ];
 
 /** `usual`: what a command has where nothing is said, with `CAP_`. Throws `usage`. */
-export function choosePrivileges(changes: CapabilityChanges, usual: readonly string[]): Privileges {
+export function choosePrivileges(
+  changes: CapabilityChanges,
+  usual: readonly string[],
+  network: Network = "none",
+): Privileges {
   const add = new Set(changes.add.map((text) => readName("--cap-add", text)));
   const drop = new Set(changes.drop.map((text) => readName("--cap-drop", text)));
   const both = [...add].find((name) => drop.has(name));
   if (both !== undefined) throw usage(`--cap-add ${both} and --cap-drop ${both} contradict each other`);
+  if (network === "private" && add.has("NET_RAW"))
+    throw usage("--cap-add NET_RAW and --net=private contradict each other: raw packets would reach the host itself");
   const has = (name: string): boolean =>
     add.has(name) || (!drop.has(name) && (add.has("ALL") || (!drop.has("ALL") && usual.includes(`CAP_${name}`))));
   const wanted = names.filter(has);

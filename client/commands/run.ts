@@ -46,7 +46,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const privileges =
     request.capabilities === undefined
       ? usualPrivileges
-      : (await import("../capabilities.ts")).choosePrivileges(request.capabilities, usualCapabilities);
+      : (await import("../capabilities.ts")).choosePrivileges(request.capabilities, usualCapabilities, request.network);
   const session =
     request.screen || request.sound
       ? await (await import("../session/session.ts")).probeSession(request, ids, context)

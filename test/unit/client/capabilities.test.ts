@@ -43,6 +43,13 @@ describe("beyond them", () => {
   });
 });
 
+test("what a private network forbids is refused, and not passed over", () => {
+  expect(() => choosePrivileges({ add: ["net_raw"], drop: ["ALL"] }, usual, "private")).toThrow(
+    "--cap-add NET_RAW and --net=private contradict each other",
+  );
+  expect(choosePrivileges({ add: ["NET_RAW"], drop: [] }, usual, "host").capabilities).toContain("CAP_NET_RAW");
+});
+
 test.each([
   [["x"], [], "--cap-add needs the name of a capability, such as NET_ADMIN, or ALL, not 'x'"],
   [[], [""], "--cap-drop needs the name of a capability"],
