@@ -16,8 +16,6 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const X_OK = 1;
-const W_OK = 2;
-const R_OK = 4;
 const pathMaximum = 4096;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -67,9 +65,6 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
         attempt("close", fd);
       }
     },
-
-    /** For reading and writing. */
-    isOpenable: (path: string): boolean => attempt("faccessat", AT_FDCWD, path, R_OK | W_OK) === 0,
 
     isExecutable: (path: string): boolean => attempt("faccessat", AT_FDCWD, path, X_OK) === 0,
 

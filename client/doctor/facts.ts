@@ -36,7 +36,7 @@ export interface Facts {
     readonly scopesSockets: boolean;
     /** Of nft, pasta and slirp4netns, those that are there. */
     readonly programs: readonly string[];
-    /** This caller may open /dev/net/tun. */
+    /** This caller may open /dev/net/tun; for root, every user. */
     readonly tun: boolean;
   };
   /** Our own helpers: where each is, or where it was looked for. */

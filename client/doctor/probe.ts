@@ -7,6 +7,7 @@ import { version } from "../../daemon/protocol/version.ts";
 import type { Api } from "../api.ts";
 import { initDirectory, lookUp, programDirectories, systemDirectories } from "../host.ts";
 import type { Libc } from "../libc.ts";
+import { mayOpenTun } from "../network/tun.ts";
 import { Refusal } from "../refusal.ts";
 import type { Daemon, Facts, Trial, Unit } from "./facts.ts";
 import { rangesOf, readDistribution, readPools, readUnits } from "./parse.ts";
@@ -54,7 +55,7 @@ export async function probe({ socket, api, environment, self, libc }: ProbeOptio
     network: {
       scopesSockets: libc.scopesSockets(),
       programs: ["nft", "pasta", "slirp4netns"].filter((program) => lookUp(program, libc) !== undefined),
-      tun: libc.isOpenable("/dev/net/tun"),
+      tun: mayOpenTun(uid),
     },
     helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map(findHelper),
     zfs,

@@ -10,6 +10,7 @@ import type { PrivateNetwork } from "../plan.ts";
 import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
 import { isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
 import { planNames, type StandIn } from "./resolver.ts";
+import { mayOpenTun } from "./tun.ts";
 
 /** Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
 export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
@@ -49,8 +50,8 @@ function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
   const slirpPath = lookUp("slirp4netns", libc);
   if (pastaPath === undefined && slirpPath === undefined)
     throw new IsolateError("missing-program", { program: "pasta", package: "passt" });
-  if (!libc.isOpenable("/dev/net/tun"))
-    throw cannot("you may not open /dev/net/tun", "as root: modprobe tun; chmod 666 /dev/net/tun");
+  if (!mayOpenTun(process.getuid?.() ?? 0))
+    throw cannot("/dev/net/tun is missing, or not open to every user", "as root: modprobe tun; chmod 666 /dev/net/tun");
   if (pastaPath !== undefined) return pasta(pastaPath, standIn?.address);
   if (standIn !== undefined)
     throw cannot(

@@ -117,17 +117,23 @@ describe("--net=private", () => {
   test.each([
     ["no program for it", `${hide("pasta")}; ${hide("slirp4netns")}`, /pasta is not installed.*\n.*install passt/],
     ["no filter", "mount --bind /dev/null /usr/sbin/nft", /nft is not installed.*\n.*install nftables/],
-    ["no device", "umount /dev/net; mount -t tmpfs none /dev/net", /you may not open \/dev\/net\/tun/],
+    ["no device", "umount /dev/net; mount -t tmpfs none /dev/net", /\/dev\/net\/tun is missing, or not open/],
+    [
+      "a device of root's alone, for root",
+      "mount -t tmpfs none /dev/net; mknod -m 600 /dev/net/tun c 10 200",
+      /\/dev\/net\/tun is missing, or not open/,
+      root,
+    ],
     [
       "a device that is none",
       "mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 1 3",
       /cannot give the sandbox a network of its own: Failed to/,
     ],
-  ])("%s: one sentence, and the command has never run", async (_, prepare, sentence) => {
+  ] as const)("%s: one sentence, and the command has never run", async (_, prepare, sentence, as: User = alice) => {
     const before = await world.settled();
     const where = join(scratch, "ran");
     const args = fresh("--net=private", "-d", `${scratch}:/mnt`, "touch", "/mnt/ran");
-    const result = await isolate(args, { prepare });
+    const result = await isolate(args, { as, prepare });
     expect(result).toMatchObject({ code: 125, stdout: "", stderr: expect.stringMatching(sentence) });
     expect(existsSync(where)).toBe(false);
     expect(await world.settled()).toEqual(before);

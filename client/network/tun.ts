@@ -1,0 +1,15 @@
+/** The device by which a program in user mode carries packets. */
+import { accessSync, constants, statSync } from "node:fs";
+
+const device = "/dev/net/tun";
+const forOthers = 0o006;
+
+/** Whether that program may open it: it runs as the caller, or for root as somebody who is not. */
+export function mayOpenTun(uid: number): boolean {
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK);
+    return uid !== 0 || (statSync(device).mode & forOthers) === forOthers;
+  } catch {
+    return false;
+  }
+}
