@@ -1,6 +1,6 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
 import { IsolateError } from "../../daemon/protocol/errors.ts";
-import type { BaseIds } from "../../daemon/protocol/ids.ts";
+import { type BaseIds, usersEnd } from "../../daemon/protocol/ids.ts";
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
@@ -35,7 +35,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const engine = engineOf(request.engine);
   if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
-  const ids = await chosenIds(request);
+  const ids = await chosenIds(request, context.libc);
   warn(request, ids, context);
   // Hooks are not held to limits: the client that comes between them is.
   if (engine && hasLimits(request.limits) && !request.hooks) await limit(request, context);
@@ -131,15 +131,15 @@ function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest,
   }
 }
 
-/** Throws `not-root` and `bad-ids`. */
-async function chosenIds({ ids }: RunRequest): Promise<BaseIds | undefined> {
+/** Throws `not-root`, `bad-ids` and `terminal-of-others`. */
+async function chosenIds({ ids, engine }: RunRequest, libc: Libc): Promise<BaseIds | undefined> {
   if (!ids) return undefined;
   if (process.getuid?.() !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
-  return (await import("../../daemon/protocol/ids.ts")).readBaseIds(ids);
+  const base = (await import("../../daemon/protocol/ids.ts")).readBaseIds(ids);
+  // A container has a terminal of its own.
+  if (base && engine !== "lxc") (await import("../base-ids.ts")).expectNobodysTerminal(base, libc);
+  return base;
 }
-
-/** Where systemd's and everybody's users of a host have their ids. */
-const usersEnd = 65536;
 
 /** What is not as safe as it could be; also under -q. */
 function warn(request: RunRequest, ids: BaseIds | undefined, { print, libc }: RunContext): void {

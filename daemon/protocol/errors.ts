@@ -246,6 +246,12 @@ const table = {
     (d) => `cannot map ids by ${d.option} ${quoted(d.value)}: ${d.wrong}`,
     "give the first of 65536 host ids that nobody has, such as -u 1000000",
   ),
+  "terminal-of-others": entry<{ uid: number }>(
+    400,
+    (d) =>
+      `cannot map ids by -u ${d.uid} on a terminal: users of the host who have those ids could read it and type into it`,
+    "give ids that nobody has, such as -u 1000000, or no terminal: </dev/null 2>&1 | cat",
+  ),
   "bad-filter": entry<{ file: string; wrong: string }>(
     400,
     (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,

@@ -9,6 +9,8 @@ export interface BaseIds {
 
 /** Ids of a sandbox. */
 export const idCount = 65536;
+/** Below are systemd's users and everybody's of a host. */
+export const usersEnd = 65536;
 /** (uid_t) -1 is no id, user_namespaces(7). */
 export const idEnd = 0xffffffff;
 /**

@@ -12,8 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { must, root } from "../support/process.ts";
-import { projectRoot } from "../support/project.ts";
+import { must, root, run } from "../support/process.ts";
+import { program, projectRoot } from "../support/project.ts";
 import { alice, bob, createWorld, mountsBelow, type World } from "../support/world.ts";
 
 let world: World;
@@ -225,6 +225,17 @@ describe("-u and -g", () => {
     await must(["chown", "-R", `${uid}:${gid}`, directory]);
     expect((await world.isolate(made("b"), { as: root })).stdout).toBe("OK\n");
     expect(await owners(join(directory, "b"))).toBe(`${uid}:${gid}\n`);
+  });
+
+  test("of users of the host get no terminal, which they could take over; nobody's do", async () => {
+    const onTerminal = (base: string) => {
+      const command = `${program("isolate")} -z ${world.template} -u ${base} id -u`;
+      return run(["script", "-qec", command, "/dev/null"], { env: { ISOLATE_SOCKET: world.socket } });
+    };
+    const refused = await onTerminal("61102");
+    expect(refused.code).toBe(125);
+    expect(refused.stdout).toContain("cannot map ids by -u 61102 on a terminal");
+    expect(await onTerminal("1000000000")).toMatchObject({ code: 0, stdout: "0\r\n" });
   });
 
   test("warn of ids that users of the host have, also under -q", async () => {
