@@ -440,6 +440,8 @@ int main(int argc, char **argv)
         close(ends[0]);
         become(&request, &beginning, ends[1]);
     }
+    if (getsid(0) == getpid())
+        setpgid(sandbox.command, sandbox.command); /* as it does itself: a signal for its group may come sooner */
     if (request.inner.wanted) {
         const char *wrong;
 

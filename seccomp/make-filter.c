@@ -67,6 +67,7 @@ static const struct rule blocklist[] = {
     FORBIDDEN(mbind),
     FORBIDDEN(get_mempolicy),
     FORBIDDEN(set_mempolicy),
+    FORBIDDEN(set_mempolicy_home_node),
     FORBIDDEN(migrate_pages),
     FORBIDDEN(move_pages),
     /* Files by their number, whatever the path to them (Docker's "Shocker" of 2014). */
@@ -80,10 +81,12 @@ static const struct rule blocklist[] = {
     FORBIDDEN(syslog),
     FORBIDDEN(settimeofday),
     FORBIDDEN(clock_settime),
+    FORBIDDEN(clock_settime64),
     FORBIDDEN(acct),
     FORBIDDEN(swapon),
     FORBIDDEN(swapoff),
     FORBIDDEN(quotactl),
+    FORBIDDEN(quotactl_fd),
     FORBIDDEN(iopl),
     FORBIDDEN(ioperm),
     /* Obsolete: gone from newer kernels, or of no use but to attack older ones. */

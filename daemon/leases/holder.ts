@@ -1,5 +1,5 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
-import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { fstatSync, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../libc.ts";
 import type { Holder } from "./store.ts";
 
@@ -121,8 +121,7 @@ export function usersOf(path: string, uid: number): NamedProcess[] {
   return readdirSync("/proc").flatMap((pid) => {
     try {
       if (!/^[0-9]+$/.test(pid) || statSync(`/proc/${pid}`).uid !== uid) return [];
-      const files = readdirSync(`/proc/${pid}/fd`).slice(0, descriptorsSeen);
-      const links = ["cwd", "root", ...files.map((fd) => `fd/${fd}`)];
+      const links = ["cwd", "root", ...firstDescriptors(pid).map((fd) => `fd/${fd}`)];
       const within = links.some((link) => `${readlinkSync(`/proc/${pid}/${link}`)}/`.startsWith(`${path}/`));
       const holder = within ? holderOf(Number(pid)) : undefined;
       return holder ? { ...holder, name: readFileSync(`/proc/${pid}/comm`, "utf8").trim() } : [];
@@ -156,11 +155,22 @@ function otherEnd(socket: number): string | undefined {
 /** Of each process only so many descriptors are looked at: an engine has few, and nobody shall keep us busy. */
 const descriptorsSeen = 64;
 
+/** A directory is read in pieces of that size, so that a process with half a million of them costs no more. */
+function firstDescriptors(pid: string): string[] {
+  const directory = opendirSync(`/proc/${pid}/fd`, { bufferSize: descriptorsSeen });
+  try {
+    const entries = Array.from({ length: descriptorsSeen }, () => directory.readSync());
+    return entries.flatMap((entry) => entry?.name ?? []);
+  } finally {
+    directory.closeSync();
+  }
+}
+
 function holds(pid: string, uid: number, link: string | undefined): boolean {
   try {
     const ids = /^Uid:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]?.split("\t");
     if (link === undefined || !ids?.every((id) => Number(id) === uid)) return false;
-    for (const fd of readdirSync(`/proc/${pid}/fd`).slice(0, descriptorsSeen)) {
+    for (const fd of firstDescriptors(pid)) {
       if (readlinkSync(`/proc/${pid}/fd/${fd}`) === link) return true;
     }
     return false;
