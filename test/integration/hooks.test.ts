@@ -1,7 +1,7 @@
 /** PRE_SPAWN_HOOK and POST_SPAWN_HOOK: around each run, on the host, as the caller. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { finished, must, type Outcome, root, run, type User } from "../support/process.ts";
 import { program } from "../support/project.ts";
@@ -42,7 +42,7 @@ describe.each([
 ] as const)("%s:", (_engine, as, engine) => {
   test("before and after the command, as the caller, where it was started, with ROOTFS", async () => {
     const pre = 'echo "pre $(id -u) $PWD $(. "$ROOTFS/etc/os-release"; echo $ID)"; echo "$ROOTFS" >root';
-    const post = `echo "post $(cat "$ROOTFS/var/m") $PRE_SPAWN_HOOK$POST_SPAWN_HOOK"; echo "$ROOTFS" | cmp - root; ls /tmp | grep -c "${scratch.slice(5)}"`;
+    const post = `echo "post $(cat "$ROOTFS/var/m") $PRE_SPAWN_HOOK$POST_SPAWN_HOOK"; echo "$ROOTFS" | cmp - root; ls ${tmpdir()} | grep -c "${basename(scratch)}"`;
     const { code, stdout } = await hooked(
       { pre, post },
       [...engine, ...inClone("sh", "-c", "echo in; echo mine >/var/m; env | grep -c -e HOOK -e ROOTFS; true")],
