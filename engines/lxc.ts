@@ -4,7 +4,7 @@
  * Only paths, numbers and names of ours stand in the configuration; what the caller wrote (environment, command) goes
  * through argv, which needs no escaping.
  */
-import type { LaunchSpec, Limits, Mount } from "./spec.ts";
+import type { Init, LaunchSpec, Limits, Mount } from "./spec.ts";
 
 export interface ContainerHost {
   /** Unique on the host. */
@@ -58,7 +58,8 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
   const named = ["-P", host.directory, "-n", host.name];
   // Nothing of the caller's: LXC would read a configuration of theirs, and keep its locks elsewhere.
   const clean = ["env", "-i", "PATH=/usr/bin:/bin", `HOME=${host.directory}`, `XDG_RUNTIME_DIR=${host.directory}`];
-  const filter = filterWords(spec.init.path, spec, host.filterFile);
+  // lxc-attach makes a user namespace itself, so that rule is for what it starts.
+  const filter = filterWords(spec.init.path, { ...spec.init, noNewUserns: false }, host.filterFile);
   const attachTo = (environment: readonly string[], command: readonly string[]): string[] => [
     ...host.scope,
     ...clean,
@@ -96,14 +97,18 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
     probe: (command) => attachTo(["-v", `PATH=${spec.environment.PATH ?? ""}`], command),
     attach: attachTo(
       Object.entries(spec.environment).flatMap(([name, value]) => ["-v", `${name}=${value}`]),
-      [starter, "--seccomp=none", `--chdir=${spec.workingDirectory}`, "--", ...spec.command],
+      [starter, "--seccomp=none", ...userns(spec.init), `--chdir=${spec.workingDirectory}`, "--", ...spec.command],
     ),
   };
 }
 
-function filterWords(wrapper: string, { init }: LaunchSpec, file: string | undefined): string[] {
+function filterWords(wrapper: string, init: Init, file: string | undefined): string[] {
   if (init.filter === "none" && !init.noNewUserns) return [];
-  return [wrapper, `--seccomp=${file ?? init.filter}`, ...(init.noNewUserns ? ["--no-new-userns"] : []), "--"];
+  return [wrapper, `--seccomp=${file ?? init.filter}`, ...userns(init), "--"];
+}
+
+function userns({ noNewUserns }: Init): string[] {
+  return noNewUserns ? ["--no-new-userns"] : [];
 }
 
 function config(spec: LaunchSpec, host: ContainerHost): string {
@@ -113,7 +118,7 @@ function config(spec: LaunchSpec, host: ContainerHost): string {
     ["lxc.namespace.share.user", host.userns],
     ...idMap("u", host.uidMap),
     ...idMap("g", host.gidMap),
-    ["lxc.init.cmd", [...filterWords(starter, spec, host.filterFile && filterInside), "/sbin/init"].join(" ")],
+    ["lxc.init.cmd", [...filterWords(starter, spec.init, host.filterFile && filterInside), "/sbin/init"].join(" ")],
     ["lxc.console.path", "none"],
     ["lxc.tty.max", "0"],
     ["lxc.pty.max", "1024"],

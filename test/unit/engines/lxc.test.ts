@@ -133,6 +133,16 @@ test("a filter of the caller's is there inside, for init as well", () => {
   expect(config).toContain("lxc.mount.entry = /dir/filter dev/isolate-filter none bind,ro,create=file 0 0");
 });
 
+test("no new user namespaces are for init and the command, and not for lxc-attach, which makes one", () => {
+  const init = { ...spec.init, noNewUserns: true };
+  expect(lines({ init })).toContain(
+    "lxc.init.cmd = /dev/isolate-seccomp --seccomp=default --no-new-userns -- /sbin/init",
+  );
+  const words = lxc({ ...spec, init }, host).attach.join(" ");
+  expect(words).toContain("/lib/isolate-seccomp --seccomp=default -- lxc-attach");
+  expect(words).toContain("/dev/isolate-seccomp --seccomp=none --no-new-userns ");
+});
+
 test("without a filter nothing stands in front", () => {
   const bare = { ...spec, init: { ...spec.init, filter: "none" as const } };
   expect(lxc(bare, host).config).toContain("lxc.init.cmd = /sbin/init\n");
