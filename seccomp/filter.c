@@ -42,3 +42,10 @@ int install_userns_filter(void)
 
     return install_program(&program);
 }
+
+int install_mount_filter(void)
+{
+    static const struct sock_fprog program = PROGRAM(mount_filter);
+
+    return install_program(&program);
+}

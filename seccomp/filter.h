@@ -23,4 +23,7 @@ int install_filter(enum filter_kind kind);
 /* The same for the one rule that no user namespaces are made (user_namespaces(7)), beside or without the other filter. */
 int install_userns_filter(void);
 
+/* And for mounting (mount(2), fsopen(2) and the like), where there is no capability and no user namespace for it. */
+int install_mount_filter(void);
+
 #endif

@@ -21,8 +21,8 @@
  * --no-abstract-sockets: none of the host's is reached (landlock.h), for where the network is the host's.
  *
  * --seccomp: which filter (filter.h); the default one unless told. --seccomp-fd: a compiled filter is read from there
- * (program.h), and holds for COMMAND and what it starts, on top of ours. --no-new-userns: so does the rule that no user
- * namespaces are made.
+ * (program.h), and holds for COMMAND and what it starts, on top of ours. --no-new-userns: so do the rules that no user
+ * namespaces are made and, without --capabilities, nothing is mounted.
  *
  * --capabilities: COMMAND has these, a hexadecimal mask, in a user namespace of its own (inner.h). --own-network: the
  * network namespace is the sandbox's alone. --machine-id: the root gets an id where it has none
@@ -289,6 +289,8 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
     if (request->no_new_userns) {
         int error = install_userns_filter();
 
+        if (!error && !request->inner.wanted) /* whose capabilities may be for that */
+            error = install_mount_filter();
         if (error)
             fail("cannot install the seccomp filter: %s", strerror(-error));
     }

@@ -146,6 +146,15 @@ static void add_rules(scmp_filter_ctx filter, const struct rule *rules, size_t c
     }
 }
 
+/*
+ * Where no user namespace is to be had, nobody can mount anything, and the kernel's code for it is of no use but to attack.
+ */
+static const struct rule mount_rules[] = {
+    FORBIDDEN(mount),    FORBIDDEN(umount),     FORBIDDEN(umount2), FORBIDDEN(pivot_root), FORBIDDEN(open_tree),
+    FORBIDDEN(fsopen),   FORBIDDEN(fsconfig),   FORBIDDEN(fsmount), FORBIDDEN(fspick),     FORBIDDEN(move_mount),
+    FORBIDDEN(mount_setattr),
+};
+
 static scmp_filter_ctx new_filter(const struct target *target)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -181,7 +190,7 @@ static void print_filter(const char *name, scmp_filter_ctx filter)
 int main(int argc, char **argv)
 {
     for (size_t i = 0; argc == 2 && i < sizeof targets / sizeof *targets; i++) {
-        scmp_filter_ctx terminal, whole, userns;
+        scmp_filter_ctx terminal, whole, userns, mounts;
 
         if (strcmp(argv[1], targets[i].name) != 0)
             continue;
@@ -196,6 +205,9 @@ int main(int argc, char **argv)
         userns = new_filter(&targets[i]);
         add_rules(userns, RULES(userns_rules));
         print_filter("userns_filter", userns);
+        mounts = new_filter(&targets[i]);
+        add_rules(mounts, RULES(mount_rules));
+        print_filter("mount_filter", mounts);
         return fflush(stdout) == 0 ? 0 : 1;
     }
     fprintf(stderr, "usage: make-filter x86_64|aarch64 > filter-programs.h\n");

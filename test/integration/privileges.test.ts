@@ -122,6 +122,14 @@ test("a user's own directory has them too, with the one id that is there", async
   expect(await tried("--cap-add", "ALL", "/bin/try", "ids")).toBe("0 0 OK\n");
 });
 
+test("--no-new-userns refuses the calls by which one mounts, too, but to capabilities that were asked for", async () => {
+  const openTree = "/opt/try-syscall call 428";
+  expect((await inside(alice, ["--no-new-userns"], openTree)).stdout).toBe("EPERM\n");
+  expect((await inside(alice, [], openTree)).stdout).not.toBe("EPERM\n");
+  const mount = "mount -t tmpfs none /mnt && echo mounted";
+  expect((await inside(alice, ["--no-new-userns", "--cap-add", "SYS_ADMIN"], mount)).stdout).toBe("mounted\n");
+});
+
 describe("--no-new-userns", () => {
   // clone, unshare and clone3, by the numbers of x86-64, x32 and i386; -1 as flags holds CLONE_NEWUSER.
   const native = x64 ? [56, 272, 435, 0x40000000 + 56, 0x40000000 + 272, 0x40000000 + 435] : [220, 97, 435];

@@ -66,7 +66,7 @@ describe.each([
   ["aarch64", "aarch64", aarch64],
   ["aarch64", "arm", arm],
 ] as const)("on %s, by the calls of %s,", (machine, _name, calls) => {
-  const { terminal = [], default: whole = [], userns = [] } = filters(machine);
+  const { terminal = [], default: whole = [], userns = [], mount = [] } = filters(machine);
   const { architecture } = calls;
   const ioctl = (program: readonly Instruction[], request: bigint) =>
     answer(program, { architecture, number: calls.ioctl, args: [0n, request, 0n] });
@@ -98,6 +98,14 @@ describe.each([
       expect(each(userns, flags)).toEqual(["allow", "allow", "ENOSYS", "allow"]);
     for (const program of [terminal, whole])
       expect(each(program, newUser)).toEqual(["allow", "allow", "allow", "allow"]);
+  });
+
+  test("mounting is the fourth's alone", () => {
+    const openTree = 428 + (calls.read & 0x40000000);
+    const each = (program: readonly Instruction[]) =>
+      [openTree, openTree + 1, openTree + 2, calls.read].map((number) => answer(program, { architecture, number }));
+    expect(each(mount)).toEqual(["EPERM", "EPERM", "EPERM", "allow"]);
+    for (const program of [terminal, whole, userns]) expect(each(program)).toEqual(Array(4).fill("allow"));
   });
 
   test("the blocklist is the default filter's alone", () => {
