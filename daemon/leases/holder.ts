@@ -113,17 +113,22 @@ export interface NamedProcess extends Holder {
   readonly name: string;
 }
 
+/** As many as somebody would read of; each is looked at again and again. */
+const mostUsers = 20;
+
 /**
- * Processes of a user whose working directory, root or open files are below a path of the host's. Only what their links
- * say is compared: following one could wait for ever, on a file system of the user's own.
+ * Processes of a user whose working directory, root or open files are below a path of the host's, twenty at most. Only
+ * what their links say is compared: following one could wait for ever, on a file system of the user's own.
  */
 export function usersOf(path: string, uid: number): NamedProcess[] {
+  let found = 0;
   return readdirSync("/proc").flatMap((pid) => {
     try {
-      if (!/^[0-9]+$/.test(pid) || statSync(`/proc/${pid}`).uid !== uid) return [];
+      if (found >= mostUsers || !/^[0-9]+$/.test(pid) || statSync(`/proc/${pid}`).uid !== uid) return [];
       const links = ["cwd", "root", ...firstDescriptors(pid).map((fd) => `fd/${fd}`)];
       const within = links.some((link) => `${readlinkSync(`/proc/${pid}/${link}`)}/`.startsWith(`${path}/`));
       const holder = within ? holderOf(Number(pid)) : undefined;
+      if (holder) found++;
       return holder ? { ...holder, name: readFileSync(`/proc/${pid}/comm`, "utf8").trim() } : [];
     } catch {
       return []; // it has ended meanwhile

@@ -90,7 +90,7 @@ export function createSandboxes({ leases, edits, clone }: SandboxesOptions) {
       const users = view === undefined ? [] : usersOf(view, sandbox.uid);
       const end = (): boolean => (id === null ? edits.kill(template, since, uid) : leases.kill(id, uid));
       let killed = false;
-      for (let waited = 0; waited <= patience; waited += lookEvery) {
+      for (const until = performance.now() + patience; performance.now() <= until; ) {
         if (whatIsLeft(sandbox, users) === undefined) return lease;
         if (!killed) killed = end(); // not while it is still being granted
         await sleep(lookEvery);
