@@ -2,7 +2,7 @@
  * Other programs that run a command in a fresh writable root over a plain directory, beside ours. They want root, keep
  * records in directories of the system's, and get what they need for the time of a bench: what is made is taken away.
  */
-import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must, run } from "../support/process.ts";
 import { alice, mountsBelow } from "../support/world.ts";
@@ -106,6 +106,13 @@ function cleanAfterPodman(): void {
   }
 }
 
+/** An ordinary user's podman leaves a process that keeps its user namespace, and writes down which. */
+function endPause(scratch: string): void {
+  for (const file of ["tmp/pause.pid", "libpod/tmp/pause.pid"].map((name) => join(scratch, name))) {
+    if (existsSync(file)) process.kill(Number(readFileSync(file, "utf8")));
+  }
+}
+
 /** Each peer that runs here against ours, by turns. `directory` gets theirs; `root` is an unpacked root. */
 export async function comparePeers(
   ours: Timed,
@@ -141,6 +148,7 @@ export async function comparePeers(
   } finally {
     for (const [index, peer] of peers.entries()) {
       peer.clean?.();
+      endPause(join(directory, `peer${index}`));
       await removeTree(join(directory, `peer${index}`));
     }
   }
