@@ -12,7 +12,12 @@ type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, k: n
 function filters(machine: string): Readonly<Record<string, readonly Instruction[]>> {
   const source = execFileSync(join(projectRoot, "dist/obj/make-filter"), [machine], { encoding: "utf8" });
   const found = source.matchAll(/struct sock_filter (\w+)_filter\[\] = \{\n([^;]*)\};/g);
-  const numbers = (line: string) => (line.match(/0x[0-9a-f]+|\d+/g) ?? []).map(Number) as unknown as Instruction;
+  const numbers = (line: string): Instruction => {
+    const [code = Number.NaN, ifTrue = 0, ifFalse = 0, k = Number.NaN] = (line.match(/0x[0-9a-f]+|\d+/g) ?? []).map(
+      Number,
+    );
+    return [code, ifTrue, ifFalse, k];
+  };
   return Object.fromEntries([...found].map(([, name, body = ""]) => [name, body.trim().split("\n").map(numbers)]));
 }
 
