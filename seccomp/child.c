@@ -1,24 +1,11 @@
 #include "child.h"
+#include "failure.h"
 #include "monitor.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-void fail(const char *sentence, ...)
-{
-    char text[256];
-    va_list args;
-
-    va_start(args, sentence);
-    vsnprintf(text, sizeof text, sentence, args);
-    va_end(args);
-    dprintf(STDERR_FILENO, "isolate-monitor: %s\n", text);
-    _exit(EXIT_OURS);
-}
 
 struct caller watch(sigset_t *watched)
 {

@@ -5,16 +5,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
-
 /* Of the signals as the caller had them, what a child is to have again. */
 struct caller {
     sigset_t blocked;
     sigset_t ignored; /* among CHLD and those that end a program by default */
 };
-
-/* Says so on standard error, and ends with 125. */
-__attribute__((noreturn, format(printf, 1, 2))) void fail(const char *sentence, ...);
 
 /* From here on what is handed on, and CHLD, wait to be fetched. */
 struct caller watch(sigset_t *watched);

@@ -1,4 +1,5 @@
 #include "command.h"
+#include "failure.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,8 +7,6 @@ struct speaker {
     const char *place;
 };
 
-enum { EXIT_OURS = 125 };
-
 /*
  * Exits with EXIT_OURS and a sentence where one of the standard descriptors is a directory: it would be the host's, and
  * lead out of any root, by openat(2) or by fchdir(2) and "..".

@@ -1,4 +1,6 @@
 #include "hook.h"
+#include "failure.h"
+#include "now.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +13,6 @@
 #include <unistd.h>
 
 #define GRACE_MS 2000
-
-static long long now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 static pid_t start(const char *command, const struct caller *caller)
 {

@@ -33,29 +33,27 @@
 
 #include "command.h"
 #include "connect.h"
+#include "failure.h"
 #include "filter.h"
 #include "inner.h"
 #include "landlock.h"
 #include "machine-id.h"
 #include "monitor.h"
+#include "now.h"
 #include "program.h"
 #include "shrink.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define GRACE_MS 2000
@@ -63,7 +61,7 @@
 #define SAME_SIGNAL_MS 1000
 #define PARENT_DIED SIGRTMAX /* told apart from what others send */
 
-enum { EXIT_SIGNAL = 128 };
+const char own_name[] = "isolate-init";
 
 struct request {
     int lease_fd;   /* -1: none */
@@ -95,34 +93,10 @@ struct sandbox {
     long long reached[NSIG];
 };
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *sentence, ...)
-{
-    char text[256];
-    va_list args;
-
-    va_start(args, sentence);
-    vsnprintf(text, sizeof text, sentence, args);
-    va_end(args);
-    dprintf(STDERR_FILENO, "isolate-init: %s\n", text);
-    _exit(EXIT_OURS);
-}
-
 #define EXPECTED                                                                                                       \
     "expected [--lease-fd N] [--hold-fd N] [--monitor-fd N] [--network-fd N] [--no-abstract-sockets] "                 \
     "[--seccomp KIND] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]] [--machine-id] -- "     \
     "COMMAND [ARG...]"
-
-static int parse_fd(const char *option, const char *text)
-{
-    char *end = NULL;
-    long fd = -1;
-
-    if (text && *text >= '0' && *text <= '9')
-        fd = strtol(text, &end, 10);
-    if (fd <= STDERR_FILENO || fd > INT_MAX || *end)
-        fail("%s needs the number of a descriptor above 2, not \"%s\"", option, text ? text : "");
-    return (int)fd;
-}
 
 static struct sock_fprog read_program_from(int fd)
 {
@@ -302,14 +276,6 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
     }
     expect_no_directory(&speaker);
     run_command(&speaker, request->command);
-}
-
-static long long now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 static void end(struct sandbox *sandbox)

@@ -20,18 +20,19 @@
 
 #include "monitor.h"
 #include "child.h"
+#include "failure.h"
 #include "hook.h"
 #include "shrink.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+const char own_name[] = "isolate-monitor";
 
 struct request {
     int pipe; /* -1: none */
@@ -42,18 +43,6 @@ struct request {
     struct hook post;
     char **program;
 };
-
-static int parse_fd(const char *option, const char *text)
-{
-    char *end = NULL;
-    long fd = -1;
-
-    if (text && *text >= '0' && *text <= '9')
-        fd = strtol(text, &end, 10);
-    if (fd <= STDERR_FILENO || fd > INT_MAX || *end)
-        fail("%s needs the number of a descriptor above 2, not \"%s\"", option, text ? text : "");
-    return (int)fd;
-}
 
 static const char *parse_text(const char *option, const char *text)
 {

@@ -9,6 +9,7 @@
  * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. All programs are absolute paths.
  */
 
+#include "failure.h"
 #include "handover.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_OURS = 125 };
+const char own_name[] = "isolate-network";
 
 struct request {
     int socket;
@@ -34,13 +34,6 @@ struct request {
     char **carrier;
     char **engine;
 };
-
-/* Standard error is the caller's, and in the child soon the pipe to isolate-init. */
-__attribute__((noreturn)) static void fail(const char *what, const char *why)
-{
-    dprintf(STDERR_FILENO, "isolate-network: cannot %s: %s\n", what, why);
-    _exit(EXIT_OURS);
-}
 
 /* The words up to the next `--`, and then those after it. */
 static char **take_program(char ***words)
@@ -52,7 +45,7 @@ static char **take_program(char ***words)
     if (**words)
         *(*words)++ = NULL;
     if (!*program)
-        fail("start", "a program is missing");
+        fail("cannot start: a program is missing");
     return program;
 }
 
@@ -64,21 +57,21 @@ static struct request parse(int argc, char **argv)
     char **words = argv + 7;
 
     if (argc < 8)
-        fail("start", "expected --socket FD --rules FD --ready-fd N FILTER... -- CARRIER... -- ENGINE...");
+        fail("cannot start: expected --socket FD --rules FD --ready-fd N FILTER... -- CARRIER... -- ENGINE...");
     for (int i = 0; i < 3; i++) {
         if (strcmp(argv[1 + 2 * i], options[i]) != 0)
-            fail("start", "an option is unknown");
+            fail("cannot start: an option is unknown");
         numbers[i] = atoi(argv[2 + 2 * i]);
     }
     request = (struct request){.socket = numbers[0], .rules = numbers[1], .ready_fd = numbers[2]};
     if (request.socket <= STDERR_FILENO || request.rules <= STDERR_FILENO ||
         (request.ready_fd != STDOUT_FILENO && request.ready_fd != STDERR_FILENO + 1))
-        fail("start", "a descriptor is wrong");
+        fail("cannot start: a descriptor is wrong");
     request.filter = take_program(&words);
     request.carrier = take_program(&words);
     request.engine = words;
     if (!*words)
-        fail("start", "there is no engine");
+        fail("cannot start: there is no engine");
     return request;
 }
 
@@ -86,7 +79,7 @@ static struct request parse(int argc, char **argv)
 static void die_with(pid_t parent)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-        fail("watch the engine", strerror(errno));
+        fail("cannot watch the engine: %s", strerror(errno));
     if (getppid() != parent)
         _exit(EXIT_OURS);
 }
@@ -111,7 +104,7 @@ static void keep_only(struct request *request)
     int rules = fcntl(request->rules, F_DUPFD_CLOEXEC, STDERR_FILENO + 3);
 
     if (socket < 0 || rules < 0)
-        fail("keep a descriptor", strerror(errno));
+        fail("cannot keep a descriptor: %s", strerror(errno));
     request->socket = dup3(socket, STDERR_FILENO + 1, O_CLOEXEC);
     request->rules = dup3(rules, STDERR_FILENO + 2, O_CLOEXEC);
     closefrom(STDERR_FILENO + 3);
@@ -126,7 +119,7 @@ static void arrange(const int handed[HANDED_COUNT], struct request *request)
     for (int i = 0; i < HANDED_COUNT; i++) {
         apart[i] = fcntl(handed[i], F_DUPFD_CLOEXEC, first_free);
         if (apart[i] < 0)
-            fail("keep a descriptor", strerror(errno));
+            fail("cannot keep a descriptor: %s", strerror(errno));
     }
     dup2(apart[HANDED_NAMESPACE], STDIN_FILENO);
     dup2(apart[HANDED_ERRORS], STDOUT_FILENO);
@@ -139,7 +132,7 @@ static void enter_owner(void)
     int owner = ioctl(STDIN_FILENO, NS_GET_USERNS);
 
     if (owner < 0 || setns(owner, CLONE_NEWUSER) < 0)
-        fail("enter the sandbox's user namespace", strerror(errno));
+        fail("cannot enter the sandbox's user namespace: %s", strerror(errno));
     close(owner);
 }
 
@@ -160,16 +153,16 @@ static void filter(const struct request *request)
 
     if (child == 0) {
         if (setns(STDIN_FILENO, CLONE_NEWNET) < 0)
-            fail("enter the sandbox's network namespace", strerror(errno));
+            fail("cannot enter the sandbox's network namespace: %s", strerror(errno));
         allow_ping();
         dup2(request->rules, STDIN_FILENO);
         dup2(STDERR_FILENO, STDOUT_FILENO);
         closefrom(STDERR_FILENO + 1);
         execv(request->filter[0], request->filter);
-        fail("run the program that sets the filter", strerror(errno));
+        fail("cannot run the program that sets the filter: %s", strerror(errno));
     }
     if (child < 0 || waitpid(child, &status, 0) != child)
-        fail("set a filter", strerror(errno));
+        fail("cannot set a filter: %s", strerror(errno));
     if (status != 0)
         _exit(EXIT_OURS); /* it said why */
 }
@@ -189,7 +182,7 @@ __attribute__((noreturn)) static void carry(struct request request, pid_t engine
     filter(&request);
     closefrom(request.ready_fd == STDOUT_FILENO ? STDERR_FILENO + 1 : request.ready_fd + 1);
     execv(request.carrier[0], request.carrier);
-    fail("run the program that carries packets", strerror(errno));
+    fail("cannot run the program that carries packets: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)
@@ -201,9 +194,9 @@ int main(int argc, char **argv)
     if (child == 0)
         carry(request, engine);
     if (child < 0)
-        fail("start a process", strerror(errno));
+        fail("cannot start a process: %s", strerror(errno));
     close(request.socket);
     close(request.rules);
     execv(request.engine[0], request.engine);
-    fail("run the engine", strerror(errno));
+    fail("cannot run the engine: %s", strerror(errno));
 }

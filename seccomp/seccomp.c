@@ -11,6 +11,7 @@
  */
 
 #include "command.h"
+#include "failure.h"
 #include "filter.h"
 #include "program.h"
 
@@ -21,17 +22,13 @@
 #include <string.h>
 #include <unistd.h>
 
+const char own_name[] = "isolate-seccomp";
+
 #define WHICH "--seccomp="
 #define WHERE "--chdir="
 
 static const char usage[] =
     "usage: isolate-seccomp [--seccomp=default|tty|none|FILE] [--no-new-userns] [--chdir=DIR] [--] COMMAND [ARG...]\n";
-
-__attribute__((noreturn)) static void fail(const char *what, const char *why)
-{
-    dprintf(STDERR_FILENO, "isolate-seccomp: cannot %s: %s\n", what, why);
-    _exit(EXIT_OURS);
-}
 
 static void load_program(const char *path)
 {
@@ -41,14 +38,14 @@ static void load_program(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        fail("open the filter", strerror(errno));
+        fail("cannot open the filter: %s", strerror(errno));
     wrong = read_program(fd, &program);
     close(fd);
     if (wrong)
-        fail("use the filter", wrong);
+        fail("cannot use the filter: %s", wrong);
     error = install_program(&program);
     if (error)
-        fail("use the filter", strerror(-error));
+        fail("cannot use the filter: %s", strerror(-error));
 }
 
 int main(int argc, char **argv)
@@ -88,13 +85,13 @@ int main(int argc, char **argv)
     if (!error && no_new_userns)
         error = install_userns_filter();
     if (error)
-        fail("install the seccomp filter", strerror(-error));
+        fail("cannot install the seccomp filter: %s", strerror(-error));
     if (file)
         load_program(file);
     if (directory) { /* of a root */
         expect_no_directory(&speaker);
         if (chdir(directory) < 0)
-            fail("start in the directory", strerror(errno));
+            fail("cannot start in the directory: %s", strerror(errno));
     }
     run_command(&speaker, word);
 }
