@@ -6,11 +6,11 @@ import { isatty } from "node:tty";
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import { type BaseIds, idCount, usersEnd } from "../daemon/protocol/ids.ts";
 import type { Libc } from "./libc.ts";
-import { SystemCallError } from "./libc-call.ts";
 
 /** Throws `terminal-of-others` where a user could read what root types, and type as root. */
 export function expectNobodysTerminal({ uid }: BaseIds, libc: Libc): void {
-  if ([0, 1, 2].some(isatty) && canBeTaken(uid, subuids(libc))) throw new IsolateError("terminal-of-others", { uid });
+  if ([0, 1, 2].some(isatty) && canBeTaken(uid, libc.readTextIfAny("/etc/subuid") ?? ""))
+    throw new IsolateError("terminal-of-others", { uid });
 }
 
 /** Whether users of the host have ids from there on, or can take them on: `subuid` is subuid(5). Pure. */
@@ -20,13 +20,4 @@ export function canBeTaken(base: number, subuid: string): boolean {
     return first !== undefined && count !== undefined && first < base + idCount && base < first + count;
   });
   return base < usersEnd || delegated;
-}
-
-function subuids(libc: Libc): string {
-  try {
-    return libc.readText("/etc/subuid");
-  } catch (error) {
-    if (error instanceof SystemCallError) return ""; // there are none
-    throw error;
-  }
 }

@@ -57,13 +57,9 @@ function parentDescriptorLimit(libc: Libc): number {
   const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
   // A service manager's own limit is not what it gives to its services.
   if (process.ppid === 1) return usual;
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(libc.readText(`/proc/${process.ppid}/limits`))?.[1];
-    return soft === undefined ? usual : Number(soft);
-  } catch (error) {
-    if (error instanceof SystemCallError) return usual;
-    throw error;
-  }
+  const limits = libc.readTextIfAny(`/proc/${process.ppid}/limits`) ?? "";
+  const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  return soft === undefined ? usual : Number(soft);
 }
 
 function findProgram(program: string, debianPackage: string, libc: Libc): string {

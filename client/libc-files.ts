@@ -45,24 +45,36 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     return type === S_IFLNK ? "link" : type === S_IFDIR ? "directory" : "file";
   }
 
+  function readText(path: string): string {
+    const fd = open(path);
+    const chunks: Uint8Array[] = [];
+    try {
+      for (;;) {
+        const chunk = new Uint8Array(pathMaximum);
+        const length = checked("read", fd, chunk, chunk.length);
+        if (length === 0) return decodeText(joinBytes(chunks));
+        chunks.push(chunk.subarray(0, length));
+      }
+    } finally {
+      attempt("close", fd);
+    }
+  }
+
   return {
     open,
     openPath,
     readLink,
     kindOf,
 
-    readText(path: string): string {
-      const fd = open(path);
-      const chunks: Uint8Array[] = [];
+    readText,
+
+    /** Undefined where it cannot be read. */
+    readTextIfAny(path: string): string | undefined {
       try {
-        for (;;) {
-          const chunk = new Uint8Array(pathMaximum);
-          const length = checked("read", fd, chunk, chunk.length);
-          if (length === 0) return decodeText(joinBytes(chunks));
-          chunks.push(chunk.subarray(0, length));
-        }
-      } finally {
-        attempt("close", fd);
+        return readText(path);
+      } catch (error) {
+        if (error instanceof SystemCallError) return undefined;
+        throw error;
       }
     },
 

@@ -8,7 +8,6 @@ import type { Limits } from "../engines/spec.ts";
 import { inScope } from "./cli.ts";
 import { environmentList } from "./launch.ts";
 import type { Libc } from "./libc.ts";
-import { SystemCallError } from "./libc-call.ts";
 import { cpuPeriod } from "./limits.ts";
 import type { Environment } from "./options.ts";
 
@@ -64,14 +63,7 @@ export function scopeArguments({ cpu, memory, pids }: Limits, unit: string, user
 export function expectLimits({ cpu, memory, pids }: Limits, unit: string, libc: Libc): void {
   const path = /^0::(.*)$/m.exec(libc.readText("/proc/self/cgroup"))?.[1] ?? "";
   if (!path.endsWith(`/${unit}`)) throw new IsolateError("cannot-limit", { wrong: `this process is not in ${unit}` });
-  const read = (file: string): string => {
-    try {
-      return libc.readText(`${cgroups}${path}/${file}`).trim();
-    } catch (error) {
-      if (error instanceof SystemCallError) return "absent";
-      throw error;
-    }
-  };
+  const read = (file: string): string => libc.readTextIfAny(`${cgroups}${path}/${file}`)?.trim() ?? "absent";
   const page = 4096;
   const wanted: readonly (readonly [file: string, value: string])[] = [
     ...(cpu === undefined ? [] : [["cpu.max", `${cpu} ${cpuPeriod}`] as const]),

@@ -1,6 +1,6 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
 import { IsolateError } from "../../daemon/protocol/errors.ts";
-import { type BaseIds, usersEnd } from "../../daemon/protocol/ids.ts";
+import { type BaseIds, readBaseIds, usersEnd } from "../../daemon/protocol/ids.ts";
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
@@ -135,7 +135,7 @@ function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest,
 async function chosenIds({ ids, engine }: RunRequest, libc: Libc): Promise<BaseIds | undefined> {
   if (!ids) return undefined;
   if (process.getuid?.() !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
-  const base = (await import("../../daemon/protocol/ids.ts")).readBaseIds(ids);
+  const base = readBaseIds(ids);
   // A container has a terminal of its own.
   if (base && engine !== "lxc") (await import("../base-ids.ts")).expectNobodysTerminal(base, libc);
   return base;

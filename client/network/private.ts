@@ -5,7 +5,6 @@
 import { IsolateError } from "../../daemon/protocol/errors.ts";
 import { findOwn, lookUp } from "../host.ts";
 import type { Libc } from "../libc.ts";
-import { SystemCallError } from "../libc-call.ts";
 import type { PrivateNetwork } from "../plan.ts";
 import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
 import { isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
@@ -14,21 +13,13 @@ import { mayOpenTun } from "./tun.ts";
 
 /** Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
 export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
-  const read = (path: string): string | undefined => {
-    try {
-      return libc.readText(path);
-    } catch (error) {
-      if (error instanceof SystemCallError) return undefined; // a kernel without IPv6, a host without nameservers
-      throw error;
-    }
-  };
   const path = findOwn("isolate-network", libc);
   const filter = lookUp("nft", libc);
   if (filter === undefined) throw new IsolateError("missing-program", { program: "nft", package: "nftables" });
-  const trie = read("/proc/net/fib_trie");
+  const trie = libc.readTextIfAny("/proc/net/fib_trie");
   if (trie === undefined) throw cannot("the host's own addresses cannot be read from /proc/net/fib_trie", "");
-  const own = [...ownIpv4(trie), ...ownIpv6(read("/proc/net/ipv6_route") ?? "")];
-  const hostsText = read("/etc/resolv.conf");
+  const own = [...ownIpv4(trie), ...ownIpv6(libc.readTextIfAny("/proc/net/ipv6_route") ?? "")];
+  const hostsText = libc.readTextIfAny("/etc/resolv.conf");
   const names = hostsText === undefined ? undefined : planNames(hostsText, (address) => isOwn(address, own));
   const carrier = chooseCarrier(names?.standIn, libc);
   const rulesFile = libc.memoryFile(rules(own));
