@@ -277,6 +277,16 @@ export function unmountInBackground(target: string): Promise<void> {
   });
 }
 
+const statvfs = func("statvfs", "int", ["str", "void *"]);
+const ST_RDONLY = 1;
+
+/** Of the mount at the path, or of its file system: statvfs(3). */
+export function isReadOnly(path: string): boolean {
+  const found = Buffer.alloc(112); // struct statvfs
+  checked("statvfs", statvfs(path, found), path);
+  return (found.readUInt32LE(72) & ST_RDONLY) !== 0;
+}
+
 /** A detached copy of the mount at `path` as a descriptor (`OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC`). */
 export function cloneMount(path: string): number {
   const flags = 1 | 0o2000000;

@@ -1,5 +1,5 @@
 /** Mounts of overlayfs with id-mapped layers, and the question whether one is still in use. */
-import { closeSync, existsSync, openSync, rmdirSync, unlinkSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { withIdMapped } from "../idmap/mount.ts";
@@ -7,12 +7,14 @@ import {
   closeDescriptor,
   closeInBackground,
   hasErrno,
+  isReadOnly,
   MOUNT_ATTR,
   type MountOptions,
   MS,
   mount,
   mountDetached,
   mountDetachedInBackground,
+  SystemCallError,
   unmountInBackground,
   unmountLazily,
   withFileSystemIds,
@@ -42,12 +44,16 @@ export interface Stack {
 /**
  * Mounts the stack at `at`. overlayfs itself cannot be id-mapped, so its layers are, and what it does on them it does
  * with the file-system ids of the one who mounts: they must be ids of the map, with the capabilities kept. Otherwise the
- * mount is read-only without a word. redirect_dir lets directories of lower layers be renamed.
+ * mount is read-only without a word. redirect_dir lets directories of lower layers be renamed. Throws where it would be
+ * read-only.
  */
 export function mountStack(stack: Stack, to: IdMap, at: string, slots: Slots): void {
   withOptions(stack, to, slots, (options) => {
     const text = Object.entries(options).map(([name, value]) => (value === true ? name : `${name}=${value}`));
     mount("overlay", at, "overlay", MS.nosuid | MS.nodev, text.join(","));
+    if (!isReadOnly(at)) return;
+    unmountLazily(at);
+    throw whyReadOnly(options);
   });
 }
 
@@ -55,7 +61,10 @@ export function mountStack(stack: Stack, to: IdMap, at: string, slots: Slots): v
 export function mountStackDetached(stack: Stack, to: IdMap, slots: Slots): number | undefined {
   return withOptions(stack, to, slots, (options) => {
     if (options.lowerdir.length >= longestValue) return undefined;
-    return mountDetached("overlay", options, MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev);
+    const mounted = mountDetached("overlay", options, MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev);
+    if (!isReadOnly(`/proc/self/fd/${mounted}`)) return mounted;
+    closeDescriptor(mounted);
+    throw whyReadOnly(options);
   });
 }
 
@@ -63,26 +72,48 @@ function withOptions<T>(stack: Stack, to: IdMap, slots: Slots, act: (options: Op
   return withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers, working]) => {
     const lowerdir = stack.lower.map((name) => `${layers}/${name}`).join(":");
     const upper = { upperdir: `${working}/upper`, workdir: `${working}/work` };
-    const kind = unsynced(stack.working);
-    const options = { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off", ...kind } as const;
-    return withFileSystemIds(to.uid, to.gid, () => act(options));
+    const options = { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off" } as const;
+    return unsynced(stack.working, (kind) => withFileSystemIds(to.uid, to.gid, () => act({ ...options, ...kind })));
   });
 }
 
-/**
- * Otherwise the end of each mount, and each fsync(2) inside, waits until all that the host's file system has to write is
- * written, whoever wrote it. The kernel leaves a directory behind for fear of a power failure, and mounts the layer again
- * only when it is gone (the kernel's overlayfs.rst, "Volatile mount"). A crash may have come amid taking it away.
- */
-function unsynced({ work, disposable }: WorkingLayer): { readonly volatile?: true } {
-  if (!disposable) return {};
-  const left = join(work, "work/incompat");
-  if (existsSync(left)) {
-    unlessAbsent(() => unlinkSync(join(left, "volatile/dirty")));
-    unlessAbsent(() => rmdirSync(join(left, "volatile")));
-    rmdirSync(left);
+/** overlayfs mounts read-only where it cannot make a directory in its work directory; we are told the reason. */
+function whyReadOnly({ workdir }: Options): unknown {
+  try {
+    const trial = `${workdir}/writable`;
+    mkdirSync(trial);
+    rmdirSync(trial);
+    return new SystemCallError("mount", "EROFS", "overlayfs could not write to its work directory");
+  } catch (error) {
+    return error;
   }
-  return { volatile: true };
+}
+
+/**
+ * Mounts without ever waiting for a disk, where the layer is to be thrown away. Otherwise the end of each mount, and each
+ * fsync(2) inside, waits until all that the host's file system has to write is written, whoever wrote it. The kernel
+ * leaves a directory behind for fear of a power failure, and mounts the layer again only when it is gone (the kernel's
+ * overlayfs.rst, "Volatile mount"). A crash may have come amid taking it away. It refuses where its mark has no room,
+ * and where somebody's write to that file system has failed unnoticed; then the usual way does.
+ */
+function unsynced<T>({ work, disposable }: WorkingLayer, act: (kind: { readonly volatile?: true }) => T): T {
+  if (!disposable) return act({});
+  clearMark(work);
+  try {
+    return act({ volatile: true });
+  } catch (error) {
+    if (hasErrno(error, "EBUSY")) throw error;
+    clearMark(work);
+    return act({});
+  }
+}
+
+function clearMark(work: string): void {
+  const left = join(work, "work/incompat");
+  if (!existsSync(left)) return;
+  unlessAbsent(() => unlinkSync(join(left, "volatile/dirty")));
+  unlessAbsent(() => rmdirSync(join(left, "volatile")));
+  rmdirSync(left);
 }
 
 function unlessAbsent(remove: () => void): void {
@@ -132,10 +163,11 @@ export function isInUse(layer: WorkingLayer, empty: string): boolean {
   if (!wasMounted(layer)) return false;
   const trial = openTrial(layer, empty);
   try {
-    closeDescriptor(mountDetached("overlay", trial.options, 0));
+    closeDescriptor(unsynced(layer, (kind) => mountDetached("overlay", { ...trial.options, ...kind }, 0)));
     return false;
   } catch (error) {
-    return orThrow(error);
+    if (hasErrno(error, "EBUSY")) return true;
+    throw error;
   } finally {
     trial.close();
   }
@@ -154,13 +186,16 @@ export async function isInUseInBackground(layer: WorkingLayer, empty: string): P
   if (!wasMounted(layer)) return false;
   const trial = openTrial(layer, empty);
   try {
-    void closeInBackground(await mountDetachedInBackground("overlay", trial.options, 0));
+    if (layer.disposable) clearMark(layer.work);
+    const options = { ...trial.options, ...(layer.disposable && { volatile: true as const }) };
+    void closeInBackground(await mountDetachedInBackground("overlay", options, 0));
     return false;
   } catch (error) {
-    return orThrow(error);
+    if (hasErrno(error, "EBUSY")) return true;
   } finally {
     trial.close();
   }
+  return isInUse(layer, empty);
 }
 
 function openTrial(layer: WorkingLayer, empty: string) {
@@ -168,15 +203,10 @@ function openTrial(layer: WorkingLayer, empty: string) {
   const self = "/proc/self/fd";
   const upper = { upperdir: `${self}/${home}/upper`, workdir: `${self}/${home}/work` };
   return {
-    options: { lowerdir: `${self}/${lower}`, ...upper, index: "on", ...unsynced(layer) },
+    options: { lowerdir: `${self}/${lower}`, ...upper, index: "on" } as const,
     close(): void {
       closeSync(lower);
       closeSync(home);
     },
   };
-}
-
-function orThrow(error: unknown): true {
-  if (hasErrno(error, "EBUSY")) return true;
-  throw error;
 }

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { copyPrograms } from "../support/host-programs.ts";
 import {
@@ -48,7 +48,7 @@ beforeAll(async () => {
   scratch = mkdtempSync(join(elsewhere, "isolate-desktop-"));
   chmodSync(scratch, 0o755);
   inside = await copyPrograms(at("programs"), "/opt/x", ["xdpyinfo", "xwininfo", "xwd", "xev", "pactl", "paplay"]);
-  for (const name of ["home", "run", "run/pulse", "tmp"]) mkdirSync(at(name));
+  for (const name of ["bin", "home", "run", "run/pulse", "tmp"]) mkdirSync(at(name));
   chmodSync(at("run"), 0o700);
   await must(["xauth", "-f", at("Xauthority"), "add", ":0", ".", cookie]);
   writeFileSync(at("tone.wav"), wave());
@@ -445,9 +445,10 @@ describe("of the original's faults", () => {
     await startPulse(at("tmp/pulse-socket"), "auth-anonymous=1");
     /** With the original's /tmp/pulse-socket, and no other. */
     const withSocket = (user: User, more: Record<string, string> = {}) => {
-      const client = [program("isolate"), ...words(["-q", "-2"], `${inside("pactl")} info | grep -c Sink`)];
+      // The project may be in the /tmp that is hidden.
+      const client = [at("bin/isolate"), ...words(["-q", "-2"], `${inside("pactl")} info | grep -c Sink`)];
       const ids = ["setpriv", "--reuid", `${user.uid}`, "--regid", `${user.gid}`, "--groups", user.groups.join(",")];
-      const script = `mount --bind ${at("tmp")} /tmp && exec "$@"`;
+      const script = `mount --bind '${dirname(program("isolate"))}' ${at("bin")} && mount --bind ${at("tmp")} /tmp && exec "$@"`;
       return run(["unshare", "-m", "--propagation", "slave", "sh", "-c", script, "sh", ...ids, "--", ...client], {
         env: { ISOLATE_SOCKET: world.socket, HOME: at("home"), ...more },
       });

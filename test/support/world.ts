@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Lease, Pool } from "../../daemon/protocol/schema.ts";
 import { debianTar } from "./debian-root.ts";
+import { mountImage } from "./image.ts";
 import { eventually, finished, must, type Outcome, type RunOptions, root, run, start, type User } from "./process.ts";
 import { program } from "./project.ts";
 
@@ -198,14 +199,6 @@ async function baseSnapshot(zpool: string): Promise<string> {
   }
   await must(["zfs", "snapshot", snapshot]);
   return snapshot;
-}
-
-/** `umount` also frees the loop device. */
-async function mountImage(image: string, directory: string, mebibytes: number): Promise<void> {
-  await must(["truncate", "-s", `${mebibytes}M`, image]);
-  await must(["mkfs.ext4", "-q", "-m", "0", image]);
-  await must(["mkdir", "-m", "700", directory]);
-  await must(["mount", "-o", "loop", image, directory]);
 }
 
 async function endLease(world: World, lease: string): Promise<void> {
