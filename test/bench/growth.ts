@@ -7,13 +7,14 @@ import { program } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { type Figure, median, quantile } from "./figures.ts";
 import { fitLine, onLine, type Point } from "./model.ts";
+import { type Place, worldIn } from "./place.ts";
 import { createPopulation } from "./population.ts";
 import { bareLine, ourRun, readInOneGo } from "./starts.ts";
 import { crowd, timeRuns } from "./timing.ts";
 import { leaseTimes, memoryOf } from "./watch.ts";
 
 export interface GrowthOptions {
-  readonly runtimeParent: string;
+  readonly place: Place;
   /** An unpacked root, for the bare line. */
   readonly directory: string;
   /** Ascending. */
@@ -38,7 +39,7 @@ const patience = 1_800_000;
 
 export async function growth(options: GrowthOptions): Promise<Figure[]> {
   const config = "[limits]\nleases_per_user = 500\n[pool]\nrefill_concurrency = 16";
-  const world = await createWorld({ size: options.sizes[0] ?? 10, config, runtimeParent: options.runtimeParent });
+  const world = await createWorld({ size: options.sizes[0] ?? 10, config, ...worldIn(options.place) });
   const population = createPopulation(world, options.say);
   const stages: Stage[] = [];
   const figures: Figure[] = [];

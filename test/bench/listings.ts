@@ -3,6 +3,7 @@ import { program } from "../support/project.ts";
 import { leaseRequest, openRaw, type Raw } from "../support/raw.ts";
 import { alice, createWorld } from "../support/world.ts";
 import { type Figure, median } from "./figures.ts";
+import { type Place, worldIn } from "./place.ts";
 import { timeRuns } from "./timing.ts";
 
 const clones = 1000;
@@ -11,12 +12,12 @@ const rounds = 30;
 /** Milliseconds. */
 const goal = 100;
 
-/** Of a daemon of its own with that many leased clones, beside the ready ones. `runtimeParent` as for every world. */
-export async function listings(runtimeParent: string, say: (line: string) => void): Promise<Figure[]> {
+/** Of a daemon of its own with that many leased clones, beside the ready ones. */
+export async function listings(place: Place, say: (line: string) => void): Promise<Figure[]> {
   const world = await createWorld({
     size: 20,
     config: `[limits]\nleases_per_user = ${clones + 100}\n[pool]\nrefill_concurrency = 16`,
-    runtimeParent,
+    ...worldIn(place),
   });
   try {
     say(`leasing ${clones} clones`);

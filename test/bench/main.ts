@@ -1,10 +1,10 @@
 /**
- * `npm run bench`: the figures that the project holds itself to, in one run, on the storage of this machine. Commands
+ * `npm run bench`: the figures that the project holds itself to, in one run, on one file system. Commands
  * that are compared take turns, so that a machine whose speed drifts slows both. README.md tells the options.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { loadavg, tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { debianTar } from "../support/debian-root.ts";
@@ -15,7 +15,8 @@ import { type Figure, type Findings, markdown, median } from "./figures.ts";
 import { growth, memory } from "./growth.ts";
 import { idle } from "./idle.ts";
 import { listings } from "./listings.ts";
-import { comparePeers } from "./peers.ts";
+import { cleanAfterPeers, comparePeers } from "./peers.ts";
+import { createPlace, type Place, worldIn } from "./place.ts";
 import { ourRun, starts } from "./starts.ts";
 import { sustained } from "./sustained.ts";
 import { leaseTimes } from "./watch.ts";
@@ -31,8 +32,6 @@ const { values: wanted } = parseArgs({
   },
 });
 
-/** As /run is on an ordinary host. */
-const inMemory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const rounds = Number(process.env.ISOLATE_BENCH_ROUNDS ?? (wanted.short ? 40 : 100));
 const begun = Date.now();
 const say = (line: string): void =>
@@ -45,24 +44,19 @@ async function main(): Promise<void> {
   const [load = 0] = loadavg();
   if (load > quiet)
     say(`this machine is not idle, its load is ${load.toFixed(1)}: read no millisecond of what follows`);
-  const directory = mkdtempSync(join(tmpdir(), "isolate-bench-"));
-  const plain = join(directory, "root");
+  say("making a file system, unpacking a plain root for the bare bwrap line, and starting a daemon of its own");
+  const place = await createPlace(cleanAfterPeers);
+  const plain = join(place.disk, "root");
   const parts: Findings[] = [];
   const add = (figures: readonly Figure[]): void => void parts.push({ figures, absent: [] });
-  try {
-    say("unpacking a plain root for the bare bwrap line, and starting a daemon of its own");
-    await must(["chmod", "711", directory]);
-    await must(["mkdir", plain]);
-    await must(["tar", "-C", plain, "-xf", await debianTar()]);
-    await must(["chown", "-R", `${alice.uid}:${alice.gid}`, plain]);
-    if (wanted.all || !(wanted.sustained || wanted.growth)) parts.push(await usual(directory, plain));
-    if (wanted.all || wanted.sustained) add(await sustained({ runtimeParent: inMemory, runs: 2000, each: 640 }, say));
-    if (wanted.all || wanted.growth) {
-      const sizes = [10, 100, 1000, 5000];
-      add(await growth({ runtimeParent: inMemory, directory: plain, sizes, rounds: 300, leases: 10_000, say }));
-    }
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+  await must(["mkdir", plain]);
+  await must(["tar", "-C", plain, "-xf", await debianTar()]);
+  await must(["chown", "-R", `${alice.uid}:${alice.gid}`, plain]);
+  if (wanted.all || !(wanted.sustained || wanted.growth)) parts.push(await usual(place, plain));
+  if (wanted.all || wanted.sustained) add(await sustained({ place, runs: 2000, each: 640 }, say));
+  if (wanted.all || wanted.growth) {
+    const sizes = [10, 100, 1000, 5000];
+    add(await growth({ place, directory: plain, sizes, rounds: 300, leases: 10_000, say }));
   }
   const all = { figures: parts.flatMap(({ figures }) => figures), absent: parts.flatMap(({ absent }) => absent) };
   const here = `${machine()}; load at the start ${load.toFixed(1)}`;
@@ -72,18 +66,18 @@ async function main(): Promise<void> {
 }
 
 /** What any bench measures; the short form leaves out what needs many clones. */
-async function usual(directory: string, plain: string): Promise<Findings> {
-  const world = await createWorld({ size: 20, runtimeParent: inMemory });
+async function usual(place: Place, plain: string): Promise<Findings> {
+  const world = await createWorld({ size: 20, ...worldIn(place) });
   const figures: Figure[] = [];
   try {
     figures.push(...(await starts(world, plain, rounds, say)));
     const peerRounds = Math.ceil(rounds / 5);
-    const peers = await comparePeers(ourRun(world), { root: plain, directory, rounds: peerRounds, say });
+    const peers = await comparePeers(ourRun(world), { root: plain, directory: place.disk, rounds: peerRounds, say });
     figures.push(...peers.figures, await reclaim(world), lease(world), ...(await idle(world)));
     if (wanted.short) return { figures, absent: peers.absent };
     const { code, stderr } = await world.isolate(["-r", world.template, "100"], { as: root, patience: 300_000 });
     if (code !== 0) throw new Error(stderr);
-    figures.push(...memory(world, 100), ...(await listings(inMemory, say)));
+    figures.push(...memory(world, 100), ...(await listings(place, say)));
     return { figures, absent: peers.absent };
   } finally {
     await world.close();
@@ -132,8 +126,6 @@ function machine(): string {
     `node ${process.version}`,
   ].join(", ");
 }
-
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
 
 if (wanted.setup) {
   execFileSync(process.execPath, [join(projectRoot, "tools/prepare.mjs"), "peers"], { stdio: "inherit" });

@@ -2,12 +2,14 @@
  * Other programs that run a command in a fresh writable root over a plain directory, beside ours. They want root, keep
  * records in directories of the system's, and get what they need for the time of a bench: what is made is taken away.
  */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must, run } from "../support/process.ts";
-import { alice, mountsBelow } from "../support/world.ts";
+import { alice } from "../support/world.ts";
 import type { Absence, Figure, Findings } from "./figures.ts";
 import { median } from "./figures.ts";
+import { endProcess, type Place, removeWithMounts } from "./place.ts";
 import { type Timed, timeRuns } from "./timing.ts";
 
 interface Peer {
@@ -17,11 +19,12 @@ interface Peer {
   readonly goal?: number;
   /** The first that works here is taken. `scratch` is the peer's own directory, and removed with what is mounted in it. */
   forms(root: string, scratch: string): readonly Timed[];
-  /** What else it left behind. */
-  clean?(): void;
+  /** Takes away what else it left behind, interrupted or not. */
+  clean?(scratch: string): void;
 }
 
-const schrootFile = `/etc/schroot/chroot.d/isolate-bench-${process.pid}`;
+const schrootName = `isolate-bench-${process.pid}`;
+const schrootFile = `/etc/schroot/chroot.d/${schrootName}`;
 const cgroups = "/sys/fs/cgroup";
 
 const peers: readonly Peer[] = [
@@ -29,14 +32,14 @@ const peers: readonly Peer[] = [
     name: "schroot, union-type=overlay",
     version: ["schroot", "--version"],
     goal: 8,
-    forms(root) {
+    forms(root, scratch) {
       // It reads no other place, and takes no definition from the command line.
-      const lines = ["type=directory", `directory=${root}`, "union-type=overlay", "profile=minimal", "users=root"];
-      process.once("exit", () => rmSync(schrootFile, { force: true })); // however this ends
-      writeFileSync(schrootFile, `[isolate-bench]\n${lines.join("\n")}\n`);
-      return [{ words: ["schroot", "-c", "isolate-bench", "-d", "/", "--", "true"] }];
+      const union = ["union-type=overlay", `union-overlay-directory=${scratch}`];
+      const lines = ["type=directory", `directory=${root}`, ...union, "profile=minimal", "users=root"];
+      writeFileSync(schrootFile, `[${schrootName}]\n${lines.join("\n")}\n`);
+      return [{ words: ["schroot", "-c", schrootName, "-d", "/", "--", "true"] }];
     },
-    clean: () => rmSync(schrootFile, { force: true }),
+    clean: cleanAfterSchroot,
   },
   {
     name: "systemd-nspawn --volatile=overlay",
@@ -77,7 +80,15 @@ function podman(root: string, scratch: string): Timed[] {
   const limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
   const run = ["run", "--rm", "--network=none", ...limits, "--rootfs", `${root}:O`, "true"];
   return [[], ["--runtime", "runc"]].map((runtime) => ({
-    words: ["podman", ...places, "--events-backend=none", ...runtime, ...run],
+    words: [
+      "podman",
+      ...places,
+      "--runtime-flag",
+      `root=${join(scratch, "runtime")}`,
+      "--events-backend=none",
+      ...runtime,
+      ...run,
+    ],
   }));
 }
 
@@ -88,8 +99,19 @@ const parents = (): string[] =>
 const locks = ["/dev/shm/libpod_lock", `/dev/shm/libpod_rootless_lock_${alice.uid}`];
 const before = new Set([...parents(), ...locks.filter(existsSync)]);
 
+/** A session that was interrupted stays until it is ended. */
+function cleanAfterSchroot(): void {
+  if (!existsSync(schrootFile)) return;
+  const list = execFileSync("schroot", ["--list", "--all-sessions"], { encoding: "utf8" });
+  for (const session of list.split("\n").filter((name) => name.startsWith(`session:${schrootName}-`))) {
+    execFileSync("schroot", ["--end-session", "--force", "-c", session], { stdio: "ignore" });
+  }
+  rmSync(schrootFile);
+}
+
 /** podman leaves its locks, and its parent group in every hierarchy. A group that is in use cannot be removed, and stays. */
-function cleanAfterPodman(): void {
+function cleanAfterPodman(scratch: string): void {
+  endPause(scratch);
   for (const lock of locks) if (!before.has(lock)) rmSync(lock, { force: true });
   const remove = (directory: string): void => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
@@ -109,7 +131,7 @@ function cleanAfterPodman(): void {
 /** An ordinary user's podman leaves a process that keeps its user namespace, and writes down which. */
 function endPause(scratch: string): void {
   for (const file of ["tmp/pause.pid", "libpod/tmp/pause.pid"].map((name) => join(scratch, name))) {
-    if (existsSync(file)) process.kill(Number(readFileSync(file, "utf8")));
+    if (existsSync(file)) endProcess(Number(readFileSync(file, "utf8")), "SIGTERM");
   }
 }
 
@@ -122,7 +144,7 @@ export async function comparePeers(
   const found: { peer: Peer; form: Timed; version: string }[] = [];
   try {
     for (const [index, peer] of peers.entries()) {
-      const scratch = join(directory, `peer${index}`);
+      const scratch = scratchOf(directory, index);
       const outcome = await workingForm(peer, root, scratch);
       if ("why" in outcome) absent.push({ what: peer.name, why: outcome.why });
       else found.push({ peer, ...outcome });
@@ -146,13 +168,19 @@ export async function comparePeers(
     });
     return { figures, absent };
   } finally {
-    for (const [index, peer] of peers.entries()) {
-      peer.clean?.();
-      endPause(join(directory, `peer${index}`));
-      await removeTree(join(directory, `peer${index}`));
-    }
+    cleanAfterPeers({ disk: directory });
   }
 }
+
+/** However far the peers have come. */
+export function cleanAfterPeers({ disk }: Pick<Place, "disk">): void {
+  for (const [index, { clean }] of peers.entries()) {
+    clean?.(scratchOf(disk, index));
+    removeWithMounts(scratchOf(disk, index));
+  }
+}
+
+const scratchOf = (directory: string, index: number): string => join(directory, `peer${index}`);
 
 async function workingForm(
   { version, forms }: Peer,
@@ -172,9 +200,4 @@ async function workingForm(
     why = `it ends with ${code}: ${lines.at(-1)}`;
   }
   return { why };
-}
-
-async function removeTree(directory: string): Promise<void> {
-  for (const mountPoint of mountsBelow(directory)) await run(["umount", "-l", "--", mountPoint]);
-  if (mountsBelow(directory).length === 0) rmSync(directory, { recursive: true, force: true });
 }

@@ -3,6 +3,7 @@ import { program } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { type Figure, median, quantile } from "./figures.ts";
 import { type Load, runTime, throughput } from "./model.ts";
+import { type Place, worldIn } from "./place.ts";
 import { ourRun, readInOneGo } from "./starts.ts";
 import { crowd } from "./timing.ts";
 import { busyTime, leaseTimes, processorTime } from "./watch.ts";
@@ -26,13 +27,13 @@ interface Burst {
   readonly daemon: number;
 }
 
-/** The full form of 2,000 runs, and the same shorter at 1, 4, 16 and 64 clients. `runtimeParent` as for every world. */
+/** The full form of 2,000 runs, and the same shorter at 1, 4, 16 and 64 clients. */
 export async function sustained(
-  { runtimeParent, runs, each }: { runtimeParent: string; runs: number; each: number },
+  { place, runs, each }: { place: Place; runs: number; each: number },
   say: (line: string) => void,
 ): Promise<Figure[]> {
   // A user may have so many clones that are not yet gone; by default 64, which 64 clients at a time would meet.
-  const world = await createWorld({ size, config: "[limits]\nleases_per_user = 500", runtimeParent });
+  const world = await createWorld({ size, config: "[limits]\nleases_per_user = 500", ...worldIn(place) });
   try {
     await readInOneGo(program("isolate"));
     const whole = await burst(world, runs, 4, say);
