@@ -2,14 +2,13 @@
  * Whose ids root chooses with `-u`: outside of the sandbox its engine runs as that user, with root's standard
  * descriptors, and whoever of the host is that user can take those over (pidfd_getfd(2), ptrace(2)).
  */
-import { isatty } from "node:tty";
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import { type BaseIds, idCount, usersEnd } from "../daemon/protocol/ids.ts";
 import type { Libc } from "./libc.ts";
 
 /** Throws `terminal-of-others` where a user could read what root types, and type as root. */
 export function expectNobodysTerminal({ uid }: BaseIds, libc: Libc): void {
-  if ([0, 1, 2].some(isatty) && canBeTaken(uid, libc.readTextIfAny("/etc/subuid") ?? ""))
+  if ([0, 1, 2].some(libc.isTerminal) && canBeTaken(uid, libc.readTextIfAny("/etc/subuid") ?? ""))
     throw new IsolateError("terminal-of-others", { uid });
 }
 

@@ -25,8 +25,8 @@ export function probeHost(
   { environment, session, privateNetwork }: Pick<HostFacts, "environment" | "session" | "privateNetwork">,
 ): HostFacts {
   return {
-    uid: process.getuid?.() ?? 0,
-    gid: process.getgid?.() ?? 0,
+    uid: libc.uid(),
+    gid: libc.gid(),
     engine: findProgram(...programs[request.engine], libc),
     init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc),
     monitor: findOwn("isolate-monitor", libc),
@@ -56,8 +56,9 @@ export function looker(libc: Libc): Look {
 function parentDescriptorLimit(libc: Libc): number {
   const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
   // A service manager's own limit is not what it gives to its services.
-  if (process.ppid === 1) return usual;
-  const limits = libc.readTextIfAny(`/proc/${process.ppid}/limits`) ?? "";
+  const parent = libc.parentPid();
+  if (parent === 1) return usual;
+  const limits = libc.readTextIfAny(`/proc/${parent}/limits`) ?? "";
   const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
   return soft === undefined ? usual : Number(soft);
 }
@@ -74,7 +75,7 @@ export function lookUp(program: string, libc: Libc): string | undefined {
     .find(libc.isExecutable);
 }
 
-type Own = "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp";
+type Own = "isolate-client" | "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp";
 
 /** A program of ours: beside the executable, or where the package puts it. Throws `missing-protection`. */
 export function findOwn(name: Own, libc: Libc): string {

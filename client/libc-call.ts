@@ -1,4 +1,5 @@
 /** How a system call is named and how it fails. */
+import { errnoName } from "./errno.ts";
 import type { Argument, SystemCall } from "./ffi.ts";
 
 /** The calls' numbers on the architectures that we run on: syscalls(2), and the tables of the kernel's own tree. */
@@ -46,6 +47,5 @@ export function createKernel<N extends Numbers>(numbers: N, call: SystemCall, ar
 
 /** Of a result that is an error. */
 export function failure(call: string, result: number): SystemCallError {
-  const numbers = Object.entries(process.getBuiltinModule("node:os").constants.errno);
-  return new SystemCallError(call, numbers.find(([, value]) => value === -result)?.[0] ?? `errno ${-result}`);
+  return new SystemCallError(call, errnoName(-result));
 }

@@ -60,9 +60,17 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     }
   }
 
+  /** Uid of the thing itself, a link not followed. */
+  function ownerOf(path: string): number {
+    const status = new Uint32Array(64); // struct statx
+    checked("statx", AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 8, status); // STATX_UID
+    return status[5] ?? 0; // stx_uid
+  }
+
   return {
     open,
     openPath,
+    ownerOf,
     readLink,
     kindOf,
 

@@ -5,6 +5,9 @@
 import { everywhere, type Kernel, type Numbers } from "./libc-call.ts";
 
 export const rootNumbers = {
+  openat: { x64: 257, arm64: 56 },
+  mkdirat: { x64: 258, arm64: 34 },
+  close: { x64: 3, arm64: 57 },
   unshare: { x64: 272, arm64: 97 },
   mount: { x64: 165, arm64: 40 },
   prctl: { x64: 157, arm64: 167 },
@@ -22,8 +25,17 @@ const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_RECURSIVE = 0x8000;
 const O_CLOEXEC = 0o2000000;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
 
-export function createRootCalls({ checked }: Kernel<keyof typeof rootNumbers>) {
+export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNumbers>) {
+  function setAttributes(mount: number, set: number, userns: number): void {
+    // struct mount_attr: set, clear, propagation, userns, of 64 bits each. By halves, without big integers.
+    const attributes = Uint32Array.of(set, 0, 0, 0, 0, 0, userns, 0);
+    checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, 32);
+  }
+
   return {
     /** This thread gets a mount namespace in which nothing that we mount reaches the host. */
     leaveMountNamespace(): void {
@@ -43,16 +55,18 @@ export function createRootCalls({ checked }: Kernel<keyof typeof rootNumbers>) {
 
     /** Stored ids will appear as those of the user namespace, and the other way round (mount_setattr(2)). */
     mapIds(mount: number, userns: number): void {
-      const attributes = Buffer.alloc(32); // struct mount_attr: set, clear, propagation, userns
-      attributes.writeBigUInt64LE(0x100000n, 0); // MOUNT_ATTR_IDMAP
-      attributes.writeBigUInt64LE(BigInt(userns), 24);
-      checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
+      setAttributes(mount, 0x100000, userns); // MOUNT_ATTR_IDMAP
     },
 
     makeReadOnly(mount: number): void {
-      const attributes = Buffer.alloc(32);
-      attributes.writeBigUInt64LE(1n, 0); // MOUNT_ATTR_RDONLY
-      checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
+      setAttributes(mount, 1, 0); // MOUNT_ATTR_RDONLY
+    },
+
+    makeDirectory: (path: string): void => void checked("mkdirat", AT_FDCWD, path, 0o777),
+
+    /** Empty. */
+    makeFile(path: string): void {
+      attempt("close", checked("openat", AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666));
     },
 
     attach(mount: number, target: string): void {

@@ -15,6 +15,10 @@ const numbers = {
   ppoll: { x64: 271, arm64: 73 },
   ioctl: { x64: 16, arm64: 29 },
   getpgid: { x64: 121, arm64: 155 },
+  getpid: { x64: 39, arm64: 172 },
+  getppid: { x64: 110, arm64: 173 },
+  getuid: { x64: 102, arm64: 174 },
+  getgid: { x64: 104, arm64: 176 },
   rt_sigaction: { x64: 13, arm64: 134 },
   fcntl: { x64: 72, arm64: 25 },
   prlimit: { x64: 302, arm64: 261 },
@@ -27,6 +31,10 @@ const numbers = {
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const TCGETS = 0x5401;
+const POLLIN = 1;
+const POLLOUT = 4;
+const EAGAIN = 11;
 const TIOCGPGRP = 0x540f;
 const F_SETFD = 2;
 const RLIMIT_NOFILE = 7;
@@ -56,6 +64,18 @@ export function createLibc(call: SystemCall, architecture: string) {
   return {
     ...createFiles(kernel),
     writeAll,
+
+    /** For people and pipes: waits for a slow reader, and ends quietly when there is none. */
+    say(fd: number, text: string): void {
+      const bytes = encodeBytes(text);
+      for (let sent = 0; sent < bytes.length; ) {
+        const rest = bytes.subarray(sent);
+        const result = attempt("write", fd, rest, rest.length);
+        if (result === -EAGAIN) attempt("ppoll", new Int32Array([fd, POLLOUT]), 1, null, null, 0);
+        else if (result < 0) return;
+        else sent += result;
+      }
+    },
 
     /** What can be read from the descriptor, once; it is in no file system, and gone with the last who has it. */
     memoryFile(content: string | Uint8Array): number {
@@ -93,7 +113,7 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** Whether something can be read, or the end has come, within that time. */
     readable(fd: number, milliseconds: number): boolean {
-      const entry = new Int32Array([fd, 1]); // struct pollfd: fd, events (POLLIN), revents
+      const entry = new Int32Array([fd, POLLIN]); // struct pollfd: fd, events, revents
       const time = new Uint32Array([milliseconds / 1000, 0, (milliseconds % 1000) * 1_000_000, 0]); // struct timespec
       return attempt("ppoll", entry, 1, time, null, 0) > 0;
     },
@@ -106,6 +126,14 @@ export function createLibc(call: SystemCall, architecture: string) {
     },
 
     close: (fd: number): void => void attempt("close", fd),
+
+    ownPid: (): number => attempt("getpid"),
+    parentPid: (): number => attempt("getppid"),
+    uid: (): number => attempt("getuid"),
+    gid: (): number => attempt("getgid"),
+
+    /** isatty(3). */
+    isTerminal: (fd: number): boolean => attempt("ioctl", fd, TCGETS, new Uint8Array(256)) === 0,
 
     /** Undefined where the descriptor is not our controlling terminal. */
     isForeground(fd: number): boolean | undefined {

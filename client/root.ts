@@ -3,10 +3,10 @@
  * engine, and first does what only root can: it opens the host paths to be shown, and maps the ids of those that are the
  * caller's own (what container 0 writes there is root's on the host). All of it in a mount namespace of this process.
  */
-import { closeSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { BaseIds } from "../daemon/protocol/ids.ts";
 import type { LaunchSpec } from "../engines/spec.ts";
+import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { RootCalls } from "./libc-root.ts";
 import type { HostFacts } from "./plan.ts";
@@ -31,9 +31,9 @@ export interface Tree {
  * Host paths whose stored ids are the host's own and must appear as the sandbox's. Where root chose ids, what is bound is
  * for those to use as they may on the host, and a directory that is theirs already has its ids in place.
  */
-export function toBeMapped({ sources, directory }: HostFacts, ids: BaseIds | undefined): Set<string> {
+export function toBeMapped({ sources, directory }: HostFacts, ids: BaseIds | undefined, libc: Libc): Set<string> {
   const mapped = ids ? [] : sources.map(({ path }) => path);
-  if (directory !== undefined && lstatSync(directory).uid !== ids?.uid) mapped.push(directory);
+  if (directory !== undefined && libc.ownerOf(directory) !== ids?.uid) mapped.push(directory);
   return new Set(mapped);
 }
 
@@ -56,10 +56,10 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
 }
 
 /** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
-export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls): void {
+export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls, libc: Libc): void {
   attempt("a mount namespace of its own", () => calls.leaveMountNamespace());
   const mounts = trees.map(({ from, mapped, readOnly }) => {
-    const directory = lstatSync(from).isDirectory();
+    const directory = libc.kindOf(from) === "directory";
     const mount = attempt(from, () => calls.cloneTree(from));
     if (mapped) attempt(`ids of ${from}`, () => calls.mapIds(mount, userns));
     if (readOnly) attempt(`read-only ${from}`, () => calls.makeReadOnly(mount));
@@ -68,18 +68,20 @@ export function attachTrees(trees: readonly Tree[], userns: number, calls: RootC
   attempt(staging, () => calls.mountTmpfs(staging, "mode=0755,size=1m"));
   mounts.forEach(({ mount, directory }, index) => {
     const target = `${staging}/${index}`;
-    if (directory) mkdirSync(target);
-    else writeFileSync(target, "");
-    attempt(target, () => calls.attach(mount, target));
-    closeSync(mount);
+    attempt(target, () => {
+      if (directory) calls.makeDirectory(target);
+      else calls.makeFile(target);
+      calls.attach(mount, target);
+    });
+    libc.close(mount);
   });
 }
 
 /** Throws unless afterwards nothing of root is left in this thread. */
-export function giveUpRoot({ uid, gid }: Identity, calls: RootCalls): void {
+export function giveUpRoot({ uid, gid }: Identity, calls: RootCalls, libc: Libc): void {
   if (uid === 0 || gid === 0) throw new IsolateError("missing-protection", { what: "the sandbox would run as root" });
   attempt("identity", () => calls.becomeUser(uid, gid));
-  const status = readFileSync("/proc/thread-self/status", "utf8");
+  const status = libc.readText("/proc/thread-self/status");
   const line = (name: string): string => new RegExp(`^${name}:(.*)$`, "m").exec(status)?.[1]?.trim() ?? "unknown";
   const wrong =
     line("Uid") !== [uid, uid, uid, uid].join("\t") ||

@@ -36,7 +36,7 @@ export function enterScope(limits: Limits, again: Again, libc: Libc): never {
     if (libc.kindOf(`${environment.XDG_RUNTIME_DIR}/systemd/private`) === "absent")
       throw new IsolateError("cannot-limit", { wrong: `user ${uid} has no user manager of systemd's` });
   }
-  const unit = `isolate-${process.pid}-${process.hrtime.bigint()}.scope`;
+  const unit = `isolate-${libc.ownPid()}-${Date.now()}.scope`;
   const argv = [...scopeArguments(limits, unit, uid !== 0), "--", ...self, `--${inScope.long}`, unit, ...words];
   libc.keepOnly(again.descriptors);
   return libc.execute(systemdRun, argv, environmentList(environment));

@@ -1,4 +1,5 @@
 import { IsolateError } from "../daemon/protocol/errors.ts";
+import { encodeBytes } from "./bytes.ts";
 
 const causes: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket",
@@ -11,6 +12,6 @@ const causes: Readonly<Record<string, string>> = {
 export function unreachable(socket: string, errno: string, cause: unknown): IsolateError {
   if (errno === "EACCES" || errno === "EPERM") return new IsolateError("socket-forbidden", { socket }, cause);
   // Each of the runtimes has a name of its own for this.
-  const code = Buffer.byteLength(socket) > 107 ? "ENAMETOOLONG" : errno;
+  const code = encodeBytes(socket).length > 107 ? "ENAMETOOLONG" : errno;
   return new IsolateError("not-running", { socket, cause: causes[code] ?? code }, cause);
 }

@@ -2,12 +2,12 @@
 // `npm run build`: everything into dist/. dist/js is the TypeScript as modules (the tests run there), dist/bin the
 // programs. Needs what tools/prepare.mjs installs.
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { alignSegments } from "./align.mjs";
 import { nativeModules } from "./packages.mjs";
+import { quickjsSource } from "./quickjs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
@@ -64,8 +64,8 @@ function buildDaemon() {
 }
 
 /**
- * One executable that obeys no file of the directory it is started in. Bun writes its temporary files into the working
- * directory and names the executable's mode itself.
+ * The whole client, one executable that obeys no file of the directory it is started in. Bun writes its temporary files
+ * into the working directory and names the executable's mode itself.
  */
 function buildClient(out, runtime) {
   run(bun, [
@@ -74,26 +74,27 @@ function buildClient(out, runtime) {
     "--minify",
     "--bytecode",
     "--format=esm",
-    "--splitting", // what a run does not need is not even looked at: 1 ms
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
-    "--compile-jit-policy=1000", // a run is over before compiled code pays: 1 ms, and two threads less to end
     ...runtime,
     ...define,
     "client/main.ts",
     "--external",
     "koffi",
-    `--outfile=${join(out, "isolate.new")}`,
+    `--outfile=${join(out, "isolate-client.new")}`,
   ]);
-  // A file written in one go lies in the page cache in large pieces, and is mapped 2 ms faster than what Bun wrote.
-  writeFileSync(join(out, "isolate.aligned"), alignSegments(readFileSync(join(out, "isolate.new"))));
-  rmSync(join(out, "isolate.new"));
-  chmodSync(join(out, "isolate.aligned"), 0o755);
-  renameSync(join(out, "isolate.aligned"), join(out, "isolate"));
+  chmodSync(join(out, "isolate-client.new"), 0o755);
+  renameSync(join(out, "isolate-client.new"), join(out, "isolate-client"));
 }
 
+/** The C programs, and the starter: its script as one module, in the engine that make compiles for it. */
 function buildStatic(out) {
-  run("make", ["-C", "seccomp", `OUT=${out}`, `OBJ=${join(dirname(out), "obj")}`]);
+  const objects = join(dirname(out), "obj");
+  const script = join(objects, "starter.js");
+  const bundle = ["--target=browser", "--format=esm", "--minify", ...define, `--outfile=${script}`];
+  run(bun, ["build", "client/starter/main.ts", ...bundle]);
+  const source = quickjsSource(objects);
+  run("make", ["-j2", "-C", "seccomp", `OUT=${out}`, `OBJ=${objects}`, `QUICKJS=${source}`, `SCRIPT=${script}`, "all"]);
   // Not to be read: the kernel then lets nobody trace it, whatever they are inside (ptrace(2), PR_SET_DUMPABLE).
   chmodSync(join(out, "isolate-init"), 0o711);
 }

@@ -14,7 +14,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -23,6 +22,7 @@ import { crossArchitectures, crossTarget } from "./cross.mjs";
 import { buildNative, nodeRelation } from "./native.mjs";
 import { crossPackages, nativeModules, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
+import { cache, quickjsSource } from "./quickjs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
@@ -30,8 +30,6 @@ const { version, description, author, license } = JSON.parse(readFileSync(at("pa
 const maintainer = `${author} <isolate@example.org>`;
 const built = new Date(process.env.SOURCE_DATE_EPOCH ? Number(process.env.SOURCE_DATE_EPOCH) * 1000 : Date.now());
 
-/** Compiled modules are kept between builds and checkouts, named after all that they depend on; losing them costs minutes. */
-const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-build");
 const pages = ["isolate.1", "isolated.8", "isolated.toml.5"];
 
 async function main() {
@@ -119,6 +117,7 @@ function stager(stage) {
 function putPrograms(put, { node, bin, modules: compiled }, native) {
   const own = "usr/lib/isolate";
   put.copy(`${own}/isolate`, join(bin, "isolate"), 0o755);
+  put.copy(`${own}/isolate-client`, join(bin, "isolate-client"), 0o755);
   put.copy(`${own}/isolate-monitor`, join(bin, "isolate-monitor"), 0o755);
   put.copy(`${own}/isolate-network`, join(bin, "isolate-network"), 0o755);
   // Not to be read: see tools/build.mjs.
@@ -183,11 +182,13 @@ function copyright() {
     const shown = its === "Apache-2.0" ? "The text is in /usr/share/common-licenses/Apache-2.0." : text;
     return `${name}: ${its}\n\n${shown}`;
   });
+  const quickjs = readFileSync(join(quickjsSource(at("dist/obj")), "LICENSE"), "utf8").trim();
   const parts = [
     `isolate: ${license}\n\n${own}`,
-    "The command isolate holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. isolate-init, isolate-monitor, isolate-network and isolate-seccomp\n" +
-      "hold parts of the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
+    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${quickjs}`,
+    "isolate-client holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
+      "listed at https://bun.sh/docs/project/license. isolate, isolate-init, isolate-monitor, isolate-network and\n" +
+      "isolate-seccomp hold parts of the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
     ...modules,
   ];
   return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
@@ -203,7 +204,7 @@ function putUnits(put) {
 
 function putControl(put, stage, target) {
   const all = filesOf(stage);
-  const programs = all.filter((path) => /\.node$|\/isolate$/.test(path) && path.startsWith("usr/lib/isolate"));
+  const programs = all.filter((path) => /\.node$|\/isolate-client$/.test(path) && path.startsWith("usr/lib/isolate"));
   const depends = [
     ...sharedLibraries(stage, programs, target),
     nodeRelation(),

@@ -14,6 +14,7 @@ export const packages = {
     "make",
     "pkg-config",
     "python3",
+    "xz-utils",
   ],
   /** What the client and the daemon start. */
   run: ["bubblewrap", "mount", "tar", "util-linux"],

@@ -8,10 +8,10 @@ import type { CommandContext } from "./index.ts";
 const failed = 1;
 
 export async function doctor(json: boolean, context: CommandContext): Promise<void> {
-  const { common, api, print, loadLibc } = context;
+  const { common, api, print, libc } = context;
   const { environment } = context.output;
   const self = [...ownProgram(), "--socket", common.socket];
-  const checks = judge(await probe({ socket: common.socket, api, environment, self, libc: await loadLibc() }));
+  const checks = judge(await probe({ socket: common.socket, api, environment, self, libc }));
   const ok = isWell(checks);
   if (!ok) process.exitCode = failed;
   if (json) return print.json({ ok, checks });

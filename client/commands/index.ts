@@ -14,7 +14,7 @@ export interface CommandContext {
   readonly api: Api;
   readonly print: Print;
   readonly output: Output;
-  readonly loadLibc: () => Promise<Libc>;
+  readonly libc: Libc;
 }
 
 export async function runRefill(request: RefillRequest, { common, api, print }: CommandContext): Promise<void> {
@@ -46,14 +46,17 @@ export async function runCommand(command: CommandRequest, context: CommandContex
   }
 }
 
-async function create({ operand, source }: CommandRequest, { common, print, output }: CommandContext): Promise<void> {
+async function create(
+  { operand, source }: CommandRequest,
+  { common, print, output, libc }: CommandContext,
+): Promise<void> {
   if (!source) return;
   const { createTemplate } = await import("./template-create.ts");
   const { summary } = await createTemplate({
     socket: common.socket,
     template: operand,
     source,
-    uid: process.getuid?.() ?? 0,
+    uid: libc.uid(),
     quiet: common.verbosity === "quiet",
     terminal: { isTTY: output.isTerminal(2), write: (text) => output.write(2, text) },
   });

@@ -4,7 +4,11 @@ import { type BaseIds, readBaseIds, usersEnd } from "../../daemon/protocol/ids.t
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
-import type { Invocation, LaunchSpec } from "../../engines/spec.ts";
+import type { LaunchSpec } from "../../engines/spec.ts";
+import { expectNobodysTerminal } from "../base-ids.ts";
+import { choosePrivileges } from "../capabilities.ts";
+import { openFilter } from "../filter-file.ts";
+import { readLease, readLeased, stay } from "../hooks.ts";
 import { looker, probeHost } from "../host.ts";
 import { launch } from "../launch.ts";
 import { askLease, awaitLease, type Lease, type LeaseAsk } from "../lease.ts";
@@ -16,7 +20,10 @@ import type { ContainerFacts } from "../lxc/host.ts";
 import type { RunRequest } from "../options.ts";
 import { type HostFacts, plan, type Root, usualCapabilities, usualPrivileges } from "../plan.ts";
 import type { Print } from "../print.ts";
-import type { Identity } from "../root.ts";
+import { attachTrees, giveUpRoot, type Identity, stage, toBeMapped } from "../root.ts";
+import { enterScope, expectLimits } from "../scope.ts";
+
+type Whole = typeof import("../whole.ts");
 
 export interface RunContext {
   readonly socket: string;
@@ -25,57 +32,61 @@ export interface RunContext {
   readonly self: readonly string[];
   readonly words: readonly string[];
   readonly libc: Libc;
-  /** Loaded only when root calls. */
-  readonly rootCalls: () => Promise<RootCalls>;
+  readonly rootCalls: RootCalls;
+  /** For what `needsWhole` says. */
+  readonly whole: () => Promise<Whole>;
   readonly print: Print;
+}
+
+/** Whether the run takes more than the starter has: see `whole.ts`. */
+export function needsWhole({ engine, screen, sound, network, root }: RunRequest, uid: number): boolean {
+  return (
+    engineOf(engine) === undefined ||
+    screen !== undefined ||
+    sound ||
+    network === "private" ||
+    ("directory" in root && uid === 0)
+  );
 }
 
 /** Does not return unless it fails: the process becomes what watches over the engine. */
 export async function run(request: RunRequest, context: RunContext): Promise<never> {
   const engine = engineOf(request.engine);
-  if (engines[request.engine].rootOnly && process.getuid?.() !== 0)
+  if (engines[request.engine].rootOnly && context.libc.uid() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
-  const ids = await chosenIds(request, context.libc);
+  const ids = chosenIds(request, context.libc);
   warn(request, ids, context);
   // Hooks are not held to limits: the client that comes between them is.
-  if (engine && hasLimits(request.limits) && !request.hooks) await limit(request, context);
-  const filter =
-    request.seccomp.kind === "file"
-      ? (await import("../filter-file.ts")).openFilter(request.seccomp.path, context.libc)
-      : undefined;
+  if (engine && hasLimits(request.limits) && !request.hooks) limit(request, context);
+  const filter = request.seccomp.kind === "file" ? openFilter(request.seccomp.path, context.libc) : undefined;
   const privileges =
     request.capabilities === undefined
       ? usualPrivileges
-      : (await import("../capabilities.ts")).choosePrivileges(request.capabilities, usualCapabilities, request.network);
+      : choosePrivileges(request.capabilities, usualCapabilities, request.network);
   const session =
-    request.screen || request.sound
-      ? await (await import("../session/session.ts")).probeSession(request, ids, context)
-      : undefined;
+    request.screen || request.sound ? await (await context.whole()).probeSession(request, ids, context) : undefined;
   const privateNetwork =
-    request.network === "private"
-      ? (await import("../network/private.ts")).preparePrivateNetwork(context.libc)
-      : undefined;
+    request.network === "private" ? (await context.whole()).preparePrivateNetwork(context.libc) : undefined;
   const ask = leaseAsk(request, ids, context.socket);
   // The daemon works while we look around, unless a path of the user's may be wrong: that must cost no clone.
   const mayAsk = ask && engine && request.binds.length === 0 && request.leased === undefined;
   const early = mayAsk ? askLease(ask, context.libc) : undefined;
   const { environment } = context;
   const facts = probeHost(request, context.libc, { environment, session, privateNetwork });
-  const container = engine ? undefined : await probeContainer(request, facts);
-  if (early !== undefined && engine) rehearse(engine, request, facts, context.libc);
-  const lease = ask && (await takeLease(request, early, ask, context));
-  if (hasToStay(request, facts, lease)) await stay(request, facts, lease, context);
-  const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts, ids);
+  const container = engine ? undefined : await probeContainer(request, facts, context);
+  const lease = ask && takeLease(request, early, ask, context);
+  if (hasToStay(request, facts, lease)) becomeMonitor(request, facts, lease, context);
+  const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts, ids, context);
   const [orders, pipe] = engine ? context.libc.pipe() : [];
   const root = { ...bare, filter, privileges, monitor: orders };
   const planned = plan(request, facts, root, looker(context.libc));
   if (!engine || container || pipe === undefined) {
     if (!container) throw new Error("no engine, and no container either");
-    const { runContainer } = await import("../lxc/run.ts");
+    const { runContainer } = await context.whole();
     const { userns, lease: descriptor } = root;
     return runContainer({ request, facts, host: container, ids, spec: planned, userns, lease: descriptor }, context);
   }
-  const spec = facts.uid === 0 ? await withoutRoot(planned, { facts, ids, identity }, context) : planned;
+  const spec = facts.uid === 0 ? withoutRoot(planned, { facts, ids, identity }, context) : planned;
   // Where this client's parent is a monitor already, that one does it.
   const wake = lease?.grant.onDemand && request.leased === undefined ? context.socket : undefined;
   const { connection } = spec;
@@ -109,35 +120,24 @@ function hasToStay({ hooks, leased, engine }: RunRequest, { uid }: HostFacts, le
   return hooks !== undefined || (lease?.grant.onDemand === true && (uid === 0 || engineOf(engine) === undefined));
 }
 
-async function stay(
+function becomeMonitor(
   { hooks, ignoreInterrupt }: RunRequest,
   { monitor, descriptorLimit, directory }: HostFacts,
   lease: Lease | undefined,
   { socket, self, words, environment, libc }: RunContext,
-): Promise<never> {
+): never {
   const rootfs = lease?.grant.view ?? directory ?? "";
   const wanted = { monitor, hooks, rootfs, lease, socket, self, words, environment, ignoreInterrupt, descriptorLimit };
-  return (await import("../hooks.ts")).stay(wanted, libc);
-}
-
-/** A function's first call is its dearest: a plan for the host's own root, thrown away, while the daemon works. */
-function rehearse(engine: (spec: LaunchSpec) => Invocation, request: RunRequest, facts: HostFacts, libc: Libc): void {
-  try {
-    const privileges = usualPrivileges;
-    const root = { path: "/", name: "", userns: 0, lease: 0, monitor: 0, filter: undefined, privileges };
-    engine(plan(request, facts, root, looker(libc)));
-  } catch (error) {
-    if (!(error instanceof IsolateError || error instanceof SystemCallError)) throw error;
-  }
+  return stay(wanted, libc);
 }
 
 /** Throws `not-root`, `bad-ids` and `terminal-of-others`. */
-async function chosenIds({ ids, engine }: RunRequest, libc: Libc): Promise<BaseIds | undefined> {
+function chosenIds({ ids, engine }: RunRequest, libc: Libc): BaseIds | undefined {
   if (!ids) return undefined;
-  if (process.getuid?.() !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
+  if (libc.uid() !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
   const base = readBaseIds(ids);
   // A container has a terminal of its own.
-  if (base && engine !== "lxc") (await import("../base-ids.ts")).expectNobodysTerminal(base, libc);
+  if (base && engine !== "lxc") expectNobodysTerminal(base, libc);
   return base;
 }
 
@@ -168,19 +168,22 @@ function warn(request: RunRequest, ids: BaseIds | undefined, { print, libc }: Ru
 }
 
 /** Returns only in a process that is held to the limits. */
-async function limit(
-  { limits, scope, leased }: RunRequest,
-  { libc, self, words, environment }: RunContext,
-): Promise<void> {
-  const { enterScope, expectLimits } = await import("../scope.ts");
-  if (scope !== undefined) return expectLimits(limits, scope, libc);
-  const lease = leased === undefined ? undefined : (await import("../hooks.ts")).readLeased(leased);
+function limit({ limits, scope, leased }: RunRequest, { libc, self, words, environment }: RunContext): void {
+  if (scope !== undefined) {
+    expectLimits(limits, scope, libc);
+    return;
+  }
+  const lease = leased === undefined ? undefined : readLeased(leased);
   const descriptors = lease ? [lease.descriptor] : [];
-  enterScope(limits, { self, words, environment, uid: process.getuid?.() ?? 0, descriptors }, libc);
+  enterScope(limits, { self, words, environment, uid: libc.uid(), descriptors }, libc);
 }
 
-async function probeContainer(request: RunRequest, { uid, environment }: HostFacts): Promise<ContainerFacts> {
-  const { probeContainerHost } = await import("../lxc/host.ts");
+async function probeContainer(
+  request: RunRequest,
+  { uid, environment }: HostFacts,
+  { whole }: RunContext,
+): Promise<ContainerFacts> {
+  const { probeContainerHost } = await whole();
   return probeContainerHost(request, { uid, runtimeDirectory: environment.XDG_RUNTIME_DIR });
 }
 
@@ -195,13 +198,13 @@ function leaseAsk({ root, wait, command }: RunRequest, ids: BaseIds | undefined,
   return "directory" in root ? undefined : { socket, ...root, wait, ids, command };
 }
 
-async function takeLease(
+function takeLease(
   { leased }: RunRequest,
   early: number | undefined,
   ask: LeaseAsk,
   { libc, print }: RunContext,
-): Promise<Lease> {
-  if (leased !== undefined) return (await import("../hooks.ts")).readLease(leased);
+): Lease {
+  if (leased !== undefined) return readLease(leased);
   return awaitLease(early ?? askLease(ask, libc), ask, libc, print);
 }
 
@@ -212,8 +215,12 @@ function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): 
   return { root, identity: { uid: grant.uid, gid: grant.gid, userns } };
 }
 
-async function ownRoot({ uid, directory: path = "" }: HostFacts, ids: BaseIds | undefined): Promise<Taken> {
-  const identity = uid === 0 ? await (await import("../own-userns.ts")).makeUserns(ids) : undefined;
+async function ownRoot(
+  { uid, directory: path = "" }: HostFacts,
+  ids: BaseIds | undefined,
+  { whole }: RunContext,
+): Promise<Taken> {
+  const identity = uid === 0 ? await (await whole()).makeUserns(ids) : undefined;
   const name = path.slice(path.lastIndexOf("/") + 1);
   return { root: { path, name, userns: identity?.userns, lease: undefined }, identity };
 }
@@ -227,17 +234,15 @@ function openUserns(path: string, libc: Libc): number {
   }
 }
 
-async function withoutRoot(
+function withoutRoot(
   spec: LaunchSpec,
   { facts, ids, identity }: { facts: HostFacts; ids: BaseIds | undefined; identity: Identity | undefined },
-  context: RunContext,
-): Promise<LaunchSpec> {
-  const { attachTrees, giveUpRoot, stage, toBeMapped } = await import("../root.ts");
-  const calls = await context.rootCalls();
+  { libc, rootCalls: calls }: RunContext,
+): LaunchSpec {
   if (!identity) throw new IsolateError("missing-protection", { what: "root has no identity to take on" });
-  const { trees, spec: staged } = stage(spec, toBeMapped(facts, ids));
-  attachTrees(trees, identity.userns, calls);
-  giveUpRoot(identity, calls);
+  const { trees, spec: staged } = stage(spec, toBeMapped(facts, ids, libc));
+  attachTrees(trees, identity.userns, calls, libc);
+  giveUpRoot(identity, calls, libc);
   return staged;
 }
 

@@ -110,8 +110,8 @@ function findInit({ spec }: ContainerRun, { libc }: RunContext): string {
 
 /** The caller's host paths, with their ids mapped, in a mount namespace of this process and of what it starts. */
 async function staged({ spec, facts, ids }: ContainerRun, userns: number, context: RunContext): Promise<LaunchSpec> {
-  const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids));
-  attachTrees(trees, userns, await context.rootCalls());
+  const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids, context.libc));
+  attachTrees(trees, userns, context.rootCalls, context.libc);
   return moved;
 }
 

@@ -41,7 +41,7 @@ function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
   const slirpPath = lookUp("slirp4netns", libc);
   if (pastaPath === undefined && slirpPath === undefined)
     throw new IsolateError("missing-program", { program: "pasta", package: "passt" });
-  if (!mayOpenTun(process.getuid?.() ?? 0))
+  if (!mayOpenTun(libc.uid()))
     throw cannot("/dev/net/tun is missing, or not open to every user", "as root: modprobe tun; chmod 666 /dev/net/tun");
   if (pastaPath !== undefined) return pasta(pastaPath, standIn?.address);
   if (standIn !== undefined)

@@ -29,13 +29,13 @@ export async function probeSession(
   ids: BaseIds | undefined,
   { libc, environment, rootCalls, print }: Pick<RunContext, "libc" | "environment" | "rootCalls" | "print">,
 ): Promise<Shown> {
-  const uid = process.getuid?.() ?? 0;
+  const uid = libc.uid();
   const { screen, sound, network } = request;
   const connect = libc.connectUnix;
   const warn = request.leased === undefined ? print.warn : () => undefined; // the client before this one has said it
   const session = { environment, uid, ids, libc, warn, connect, connectAsSandbox: connect };
   if (uid === 0) {
-    const calls = await rootCalls();
+    const calls = rootCalls;
     session.connectAsSandbox = (path) => {
       // The way to it may be closed to others.
       const socket = libc.openPath(path);

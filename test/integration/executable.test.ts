@@ -1,4 +1,4 @@
-/** The one executable obeys no file of the directory that it is started in, and needs nothing of its caller. */
+/** The executables obey no file of the directory that it is started in, and needs nothing of its caller. */
 import { spawn } from "node:child_process";
 import {
   chmodSync,
@@ -8,7 +8,6 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -174,14 +173,53 @@ describe("with standard descriptors that are", () => {
   });
 });
 
-test("its segments lie in the file as in memory, so that the kernel can map it by huge pages", () => {
-  const file = readFileSync(program("isolate"));
-  const hugePage = 0x200000n;
-  const headers = Array.from(
-    { length: file.readUInt16LE(56) },
-    (_, index) => Number(file.readBigUInt64LE(32)) + index * file.readUInt16LE(54),
+describe("without the whole client beside it", () => {
+  const alone = (...args: string[]) =>
+    run([join(trap, "isolate"), ...args], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+
+  beforeAll(async () => {
+    for (const name of ["isolate", "isolate-init", "isolate-monitor"] as const)
+      await must(["cp", "-p", program(name), trap]);
+  });
+
+  test("an ordinary run is the starter's own", async () => {
+    expect(await alone("-z", world.template, "-v", "X:\u00e9", "sh", "-c", 'echo "$X"; exit 7')).toEqual({
+      code: 7,
+      stdout: "\u00e9\n",
+      stderr: "",
+    });
+    expect(await alone("--version")).toMatchObject({ code: 0, stdout: expect.stringMatching(/^isolate \d/) });
+  });
+
+  test("whatever else is asked for says what is missing", async () => {
+    for (const args of [
+      ["ps"],
+      ["-r", world.template],
+      ["--help"],
+      [],
+      ["-z", world.template, "--net=private", "true"],
+    ])
+      expect(await alone(...args)).toEqual({
+        code: 125,
+        stdout: "",
+        stderr: expect.stringMatching(
+          /^isolate: cannot [^\n]*isolate-client is not at [^\n]*\n {2}install isolate again[^\n]*\n$/,
+        ),
+      });
+  });
+});
+
+test("arguments that are not UTF-8 reach the command as they are", async () => {
+  const echo = `printf %s "$1" | od -An -tx1`;
+  const { stdout } = await run(
+    [
+      "sh",
+      "-c",
+      `exec "$0" -z "$1" sh -c '${echo}' sh "$(printf 'a\\377\\355\\240\\200b')"`,
+      program("isolate"),
+      world.template,
+    ],
+    { as: alice, env: { ISOLATE_SOCKET: world.socket } },
   );
-  const loaded = headers.filter((at) => file.readUInt32LE(at) === 1); // PT_LOAD, elf(5)
-  expect(loaded.length).toBeGreaterThan(1);
-  for (const at of loaded) expect((file.readBigUInt64LE(at + 16) - file.readBigUInt64LE(at + 8)) % hugePage).toBe(0n);
+  expect(stdout).toBe(" 61 ff ed a0 80 62\n");
 });

@@ -9,5 +9,12 @@ function findRoot(from: string): string {
 
 export const projectRoot = findRoot(dirname(fileURLToPath(import.meta.url)));
 export const program = (
-  name: "isolate" | "isolated" | "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp",
+  name:
+    | "isolate"
+    | "isolated"
+    | "isolate-client"
+    | "isolate-init"
+    | "isolate-monitor"
+    | "isolate-network"
+    | "isolate-seccomp",
 ): string => join(projectRoot, "dist/bin", name);

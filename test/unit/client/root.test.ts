@@ -1,8 +1,11 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "@jest/globals";
+import type { Libc } from "../../../client/libc.ts";
 import type { RootCalls } from "../../../client/libc-root.ts";
 import { giveUpRoot, stage } from "../../../client/root.ts";
 import type { LaunchSpec } from "../../../engines/spec.ts";
 
+const libc = { readText: (path: string) => readFileSync(path, "utf8") } as Libc;
 const spec: LaunchSpec = {
   root: "/view",
   readOnly: false,
@@ -64,11 +67,13 @@ test("root is not given up for root", () => {
     [0, 1],
     [1, 0],
   ] as const) {
-    expect(() => giveUpRoot({ uid, gid, userns: 5 }, calls)).toThrow("the sandbox would run as root");
+    expect(() => giveUpRoot({ uid, gid, userns: 5 }, calls, libc)).toThrow("the sandbox would run as root");
   }
 });
 
 test("a system call that lies about giving root up is noticed", () => {
   const calls = { becomeUser: () => {} } as unknown as RootCalls;
-  expect(() => giveUpRoot({ uid: 54321, gid: 54321, userns: 5 }, calls)).toThrow("root's rights could not be given up");
+  expect(() => giveUpRoot({ uid: 54321, gid: 54321, userns: 5 }, calls, libc)).toThrow(
+    "root's rights could not be given up",
+  );
 });

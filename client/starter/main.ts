@@ -1,0 +1,66 @@
+/**
+ * The command `isolate` itself, in a small runtime that is there at once. It makes an ordinary run; for whatever else it
+ * becomes `isolate-client`, the same client in a runtime with everything.
+ */
+import "./globals.ts";
+import { isolateFailed } from "../../daemon/protocol/errors.ts";
+import { version } from "../../daemon/protocol/version.ts";
+import { decodeBytes } from "../bytes.ts";
+import { needsWhole, run } from "../commands/run.ts";
+import { findOwn } from "../host.ts";
+import { environmentList } from "../launch.ts";
+import { createLibc } from "../libc.ts";
+import { createKernel } from "../libc-call.ts";
+import { createRootCalls, rootNumbers } from "../libc-root.ts";
+import { keeperWord } from "../lxc/protocol.ts";
+import { readIntent } from "../options.ts";
+import { createPrint } from "../print.ts";
+import { createOutput, report } from "../report.ts";
+import { native } from "./native.ts";
+
+const { systemCall, architecture } = native;
+const libc = createLibc(systemCall, architecture);
+const words = native.words.map((bytes) => decodeBytes(new Uint8Array(bytes)));
+const environment = readEnvironment();
+
+void main();
+
+async function main(): Promise<void> {
+  let print = createPrint(createOutput(libc, environment));
+  try {
+    if (words[0] === keeperWord) becomeWhole();
+    const intent = readIntent(words, environment);
+    print = print.as(intent.verbosity);
+    if (intent.kind === "version") return print.out(`isolate ${version}\n`);
+    if (intent.kind !== "run" || needsWhole(intent.run, libc.uid())) becomeWhole();
+    const context = {
+      socket: intent.socket,
+      environment,
+      self: [libc.realPath("/proc/self/exe")],
+      words,
+      libc,
+      rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, architecture)),
+      whole: async () => becomeWhole(),
+      print,
+    };
+    return await run(intent.run, context);
+  } catch (thrown) {
+    report(thrown, print);
+    native.exit(isolateFailed);
+  }
+}
+
+/** Throws `missing-protection` where it is not installed. */
+function becomeWhole(): never {
+  return libc.execute(findOwn("isolate-client", libc), words, environmentList(environment));
+}
+
+/** The first of several of a name is the one that counts: getenv(3). */
+function readEnvironment(): Readonly<Record<string, string>> {
+  const pairs = native.environment.map((bytes): [string, string] => {
+    const line = decodeBytes(new Uint8Array(bytes));
+    const at = line.indexOf("=");
+    return [line.slice(0, at), line.slice(at + 1)];
+  });
+  return Object.fromEntries(pairs.reverse());
+}

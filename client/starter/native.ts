@@ -1,0 +1,19 @@
+/** What `seccomp/starter.c` gives its JavaScript; there is nothing else of a host in it. */
+import type { SystemCall } from "../ffi.ts";
+
+interface Native {
+  readonly systemCall: SystemCall;
+  /** As UTF-8; a lone surrogate as three bytes. */
+  encode(text: string): ArrayBuffer;
+  /** What is not UTF-8 becomes U+FFFD. */
+  decode(bytes: Uint8Array): string;
+  /** Without the program's own name. */
+  readonly words: readonly ArrayBuffer[];
+  /** NAME=VALUE each. */
+  readonly environment: readonly ArrayBuffer[];
+  /** As Node names it. */
+  readonly architecture: string;
+  exit(code: number): never;
+}
+
+export const native = (globalThis as unknown as { readonly native: Native }).native;

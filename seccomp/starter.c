@@ -1,0 +1,296 @@
+/*
+ * The program `isolate`: runs client/starter/main.ts, which the build has compiled to QuickJS's own bytecode. It gives that
+ * script the command line, the environment and syscall(2), and nothing else. No source is compiled here: there is no eval.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "failure.h"
+#include "quickjs.h"
+#include "starter-script.h"
+
+const char own_name[] = "isolate";
+
+#define MOST_ARGUMENTS 6
+
+#if defined(__x86_64__)
+#define ARCHITECTURE "x64"
+#elif defined(__aarch64__)
+#define ARCHITECTURE "arm64"
+#endif
+
+extern char **environ;
+
+/* What the words of one system call point to, until it has returned. */
+struct kept {
+    char **strings;
+    size_t count;
+    size_t room;
+};
+
+static bool keep(JSContext *js, struct kept *kept, char *string)
+{
+    if (kept->count == kept->room) {
+        kept->room = kept->room ? 2 * kept->room : 16;
+        char **grown = js_realloc(js, kept->strings, kept->room * sizeof *grown);
+        if (!grown) {
+            js_free(js, string);
+            return false;
+        }
+        kept->strings = grown;
+    }
+    kept->strings[kept->count++] = string;
+    return true;
+}
+
+static void forget(JSContext *js, struct kept *kept)
+{
+    while (kept->count > 0)
+        js_free(js, kept->strings[--kept->count]);
+    js_free(js, kept->strings);
+}
+
+/*
+ * A C string. U+DC80 to U+DCFF stand for the bytes 0x80 to 0xff that are not UTF-8 (client/bytes.ts); QuickJS gives them as
+ * the three bytes ED B2 80 to ED B3 BF. NULL where memory has run out, which is then thrown.
+ */
+static char *c_string(JSContext *js, JSValueConst value)
+{
+    size_t length;
+    const char *text = JS_ToCStringLen(js, &length, value);
+    if (!text)
+        return NULL;
+    char *bytes = js_malloc(js, length + 1);
+    if (bytes) {
+        const uint8_t *from = (const uint8_t *)text, *end = from + length;
+        char *to = bytes;
+        while (from < end) {
+            if (end - from >= 3 && from[0] == 0xed && (from[1] == 0xb2 || from[1] == 0xb3)) {
+                *to++ = (char)((from[1] & 1) << 6 | (from[2] & 0x3f) | 0x80);
+                from += 3;
+            } else {
+                *to++ = (char)*from++;
+            }
+        }
+        *to = '\0';
+    }
+    JS_FreeCString(js, text);
+    return bytes;
+}
+
+/* A null-terminated array of C strings. */
+static char **c_strings(JSContext *js, JSValueConst list, struct kept *kept)
+{
+    int64_t length;
+    JSValue said = JS_GetPropertyStr(js, list, "length");
+    int failed = JS_ToInt64(js, &length, said);
+    JS_FreeValue(js, said);
+    if (failed)
+        return NULL;
+    char **strings = js_mallocz(js, (size_t)(length + 1) * sizeof *strings);
+    if (!strings || !keep(js, kept, (char *)strings))
+        return NULL;
+    for (int64_t i = 0; i < length; i++) {
+        JSValue value = JS_GetPropertyUint32(js, list, (uint32_t)i);
+        strings[i] = JS_IsException(value) ? NULL : c_string(js, value);
+        JS_FreeValue(js, value);
+        if (!strings[i] || !keep(js, kept, strings[i]))
+            return NULL;
+    }
+    return strings;
+}
+
+/* Of a typed array, which outlives the call in the arguments. */
+static uint8_t *bytes_of(JSContext *js, JSValueConst array, size_t *length)
+{
+    size_t offset, element, whole;
+    JSValue buffer = JS_GetTypedArrayBuffer(js, array, &offset, length, &element);
+    if (JS_IsException(buffer))
+        return NULL;
+    uint8_t *bytes = JS_GetArrayBuffer(js, &whole, buffer);
+    JS_FreeValue(js, buffer);
+    return bytes ? bytes + offset : NULL;
+}
+
+/* False where something was thrown. */
+static bool read_word(JSContext *js, JSValueConst value, long *word, struct kept *kept)
+{
+    if (JS_IsNull(value) || JS_IsUndefined(value)) {
+        *word = 0;
+        return true;
+    }
+    if (JS_IsNumber(value)) {
+        int64_t number;
+        if (JS_ToInt64(js, &number, value))
+            return false;
+        *word = (long)number;
+        return true;
+    }
+    if (JS_IsString(value)) {
+        char *string = c_string(js, value);
+        *word = (long)string;
+        return string && keep(js, kept, string);
+    }
+    if (JS_IsArray(js, value)) {
+        *word = (long)c_strings(js, value, kept);
+        return *word != 0;
+    }
+    size_t length;
+    *word = (long)bytes_of(js, value, &length);
+    return *word != 0;
+}
+
+/* systemCall(number, words): what the kernel gives, a negative error number included. */
+static JSValue system_call(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)self, (void)count;
+    struct kept kept = { 0 };
+    long words[MOST_ARGUMENTS] = { 0 };
+    int32_t number;
+    bool good = !JS_ToInt32(js, &number, arguments[0]);
+
+    for (uint32_t i = 0; good && i < MOST_ARGUMENTS; i++) {
+        JSValue value = JS_GetPropertyUint32(js, arguments[1], i);
+        good = !JS_IsException(value) && read_word(js, value, &words[i], &kept);
+        JS_FreeValue(js, value);
+    }
+    long result = 0;
+    if (good) {
+        result = syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+        if (result == -1)
+            result = -errno;
+    }
+    forget(js, &kept);
+    return good ? JS_NewInt64(js, result) : JS_EXCEPTION;
+}
+
+static JSValue encode(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)self, (void)count;
+    size_t length;
+    const char *text = JS_ToCStringLen(js, &length, arguments[0]);
+    if (!text)
+        return JS_EXCEPTION;
+    JSValue bytes = JS_NewArrayBufferCopy(js, (const uint8_t *)text, length);
+    JS_FreeCString(js, text);
+    return bytes;
+}
+
+static JSValue decode(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)self, (void)count;
+    size_t length;
+    uint8_t *bytes = bytes_of(js, arguments[0], &length);
+    return bytes ? JS_NewStringLen(js, (const char *)bytes, length) : JS_EXCEPTION;
+}
+
+static JSValue end(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)self, (void)count;
+    int32_t code = EXIT_OURS;
+    JS_ToInt32(js, &code, arguments[0]);
+    _exit(code);
+}
+
+static void fail_with(JSContext *js, JSValueConst thrown)
+{
+    const char *text = JS_ToCString(js, thrown);
+    fail("cannot go on: %s", text ? text : "out of memory");
+}
+
+/* A promise is often rejected before it is awaited. What nobody has awaited in the end is a fault of ours. */
+static struct {
+    int count;
+    JSValue reason;
+} unawaited;
+
+static void rejected(JSContext *js, JSValueConst promise, JSValueConst reason, int handled, void *data)
+{
+    (void)promise, (void)data;
+    unawaited.count += handled ? -1 : 1;
+    if (handled)
+        return;
+    unawaited.reason = JS_DupValue(js, reason);
+}
+
+static JSValue byte_strings(JSContext *js, char **strings)
+{
+    JSValue list = JS_NewArray(js);
+    for (uint32_t i = 0; strings[i]; i++)
+        JS_SetPropertyUint32(js, list, i, JS_NewArrayBufferCopy(js, (const uint8_t *)strings[i], strlen(strings[i])));
+    return list;
+}
+
+/* What client/starter/native.ts describes. */
+static void offer_native(JSContext *js, char **words)
+{
+    static const JSCFunctionListEntry functions[] = {
+        JS_CFUNC_DEF("systemCall", 2, system_call),
+        JS_CFUNC_DEF("encode", 1, encode),
+        JS_CFUNC_DEF("decode", 1, decode),
+        JS_CFUNC_DEF("exit", 1, end),
+        JS_PROP_STRING_DEF("architecture", ARCHITECTURE, 0),
+    };
+    JSValue global = JS_GetGlobalObject(js);
+    JSValue native = JS_NewObject(js);
+    JS_SetPropertyFunctionList(js, native, functions, sizeof functions / sizeof *functions);
+    JS_SetPropertyStr(js, native, "words", byte_strings(js, words));
+    JS_SetPropertyStr(js, native, "environment", byte_strings(js, environ));
+    JS_SetPropertyStr(js, global, "native", native);
+    JS_FreeValue(js, global);
+}
+
+/* A descriptor that we open, such as the lease, must not become one of them. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+        if (fd == -1)
+            fail("cannot open /dev/null: %s", strerror(errno));
+    } while (fd <= STDERR_FILENO);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_descriptors();
+    JSRuntime *runtime = JS_NewRuntime();
+    JSContext *js = runtime ? JS_NewContextRaw(runtime) : NULL;
+    if (!js)
+        fail("cannot start: out of memory");
+    JS_SetHostPromiseRejectionTracker(runtime, rejected, NULL);
+    JS_AddIntrinsicBaseObjects(js);
+    JS_AddIntrinsicDate(js);
+    JS_AddIntrinsicRegExp(js);
+    JS_AddIntrinsicRegExpCompiler(js);
+    JS_AddIntrinsicJSON(js);
+    JS_AddIntrinsicMapSet(js);
+    JS_AddIntrinsicTypedArrays(js);
+    JS_AddIntrinsicPromise(js);
+    offer_native(js, argc > 0 ? argv + 1 : argv);
+
+    JSValue script = JS_ReadObject(js, starter_script, starter_script_size, JS_READ_OBJ_BYTECODE);
+    if (JS_IsException(script) || JS_ResolveModule(js, script) < 0)
+        fail_with(js, JS_GetException(js));
+    JSValue result = JS_EvalFunction(js, script);
+    if (JS_IsException(result))
+        fail_with(js, JS_GetException(js));
+    JSContext *of;
+    int more;
+    while ((more = JS_ExecutePendingJob(runtime, &of)) > 0)
+        ;
+    if (more < 0)
+        fail_with(of, JS_GetException(of));
+    if (unawaited.count > 0)
+        fail_with(js, unawaited.reason);
+    /* Nothing is given back: the kernel does that at once. */
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,61 @@
+// The source of QuickJS, the engine of the command `isolate`: as Debian's archive has it, from this machine's own mirror.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** Of Debian 13, and the hash that its index has: a file of that name is this one or is refused. */
+const version = "2025.04.26";
+const sha256 = "ec81da5b3249ed648dbc7df4a1654988910e66a118d9b71cb63534216efcfbbe";
+const archive = `quickjs_${version}.orig.tar.xz`;
+
+/** What was fetched or compiled for a build is kept between checkouts; losing it costs minutes. */
+export const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-build");
+
+/** Unpacks it below `directory` where it is not yet, and gives where it is. Throws with a sentence. */
+export function quickjsSource(directory) {
+  const source = join(directory, `quickjs-${version}`);
+  if (existsSync(source)) return source;
+  const fresh = `${source}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  mkdirSync(fresh, { recursive: true });
+  execFileSync("tar", ["-C", fresh, "--strip-components=1", "-xJf", fetched()], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  renameSync(fresh, source);
+  return source;
+}
+
+function fetched() {
+  const kept = join(cache, archive);
+  if (existsSync(kept) && hashOf(kept) === sha256) return kept;
+  mkdirSync(cache, { recursive: true });
+  for (const address of addresses()) {
+    try {
+      // apt's own means: its proxies, its methods, and the hash looked at.
+      const download = ["download-file", address, kept, `SHA256:${sha256}`];
+      execFileSync("/usr/lib/apt/apt-helper", download, { stdio: "ignore" });
+      return kept;
+    } catch {
+      // the next one may have it
+    }
+  }
+  throw new Error(
+    `cannot get ${archive}: none of this machine's apt sources has it. Put it, of SHA-256 ${sha256}, in ${cache}`,
+  );
+}
+
+/** Debian keeps it in one section of the archive, Ubuntu in another. */
+function addresses() {
+  const repositories = execFileSync("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], {
+    encoding: "utf8",
+  })
+    .split("\n")
+    .filter((line) => /^(https?|file|copy):/.test(line));
+  return [...new Set(repositories)].flatMap((base) =>
+    ["main", "universe"].map((section) => `${base.replace(/\/$/, "")}/pool/${section}/q/quickjs/${archive}`),
+  );
+}
+
+const hashOf = (file) => createHash("sha256").update(readFileSync(file)).digest("hex");
