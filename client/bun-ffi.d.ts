@@ -5,8 +5,6 @@ interface BunSignature {
 }
 
 declare const Bun: {
-  /** 1: code is compiled as soon as usual; the executable starts with a larger scale (tools/build.mjs). */
-  readonly unsafe: { setJITPolicy(scale: number): void };
   readonly FFI: {
     dlopen<Name extends string>(
       library: string,

@@ -1,4 +1,4 @@
-/** How Linux's system calls are made: by `bun:ffi` in the executable, by koffi on Node. */
+/** How Linux's system calls are made: by `bun:ffi` in `isolate-client`, by koffi on Node. */
 import { encodeBytes } from "./bytes.ts";
 
 /** A string becomes a C string, a list of them a null-terminated array of C strings. */
@@ -14,7 +14,7 @@ export async function loadSystemCall(): Promise<SystemCall> {
 
 /** One function for all calls, since every function that is bound is compiled at the start. */
 function bunCall(): SystemCall {
-  // What the module `bun:ffi` is made of: its JavaScript takes half a millisecond to load, and adds nothing for us.
+  // What the module `bun:ffi` is made of.
   const { dlopen, ptr, read } = Bun.FFI;
   const { syscall, __errno_location } = dlopen(library, {
     syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" }, // "i64" would give a bigint

@@ -22,9 +22,10 @@ const programs: Readonly<Record<EngineName, readonly [program: string, debianPac
 export function probeHost(
   request: RunRequest,
   libc: Libc,
-  { environment, session, privateNetwork }: Pick<HostFacts, "environment" | "session" | "privateNetwork">,
+  known: Pick<HostFacts, "environment" | "descriptorLimit" | "session" | "privateNetwork">,
 ): HostFacts {
   return {
+    ...known,
     uid: libc.uid(),
     gid: libc.gid(),
     engine: findProgram(...programs[request.engine], libc),
@@ -32,10 +33,6 @@ export function probeHost(
     monitor: findOwn("isolate-monitor", libc),
     resolvConf: request.network === "none" ? undefined : realPath("/etc/resolv.conf", libc),
     scopesSockets: request.network === "host" && libc.scopesSockets(),
-    privateNetwork,
-    environment,
-    descriptorLimit: parentDescriptorLimit(libc),
-    session,
     sources: request.binds.map((bind) => findSource(bind, libc)),
     directory: "directory" in request.root ? findRoot(request.root.directory, libc) : undefined,
   };
@@ -50,10 +47,10 @@ export function looker(libc: Libc): Look {
 }
 
 /**
- * The soft limit of descriptors that our parent has: the runtime has raised ours before we could read it. Wrong where the
+ * The soft limit of descriptors that our parent has: a runtime has raised ours before we could read it. Wrong where the
  * limit was lowered on the way by a program that then became us, such as prlimit(1); the hard limit always holds.
  */
-function parentDescriptorLimit(libc: Libc): number {
+export function parentDescriptorLimit(libc: Libc): number {
   const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
   // A service manager's own limit is not what it gives to its services.
   const parent = libc.parentPid();

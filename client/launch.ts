@@ -23,15 +23,15 @@ export interface Launch {
   readonly descriptorLimit: number;
 }
 
-/** Undoes what the runtime changed in this process, then execve(2). Throws `system-call`. */
+/** Undoes what a runtime changed in this process, then execve(2). Throws `system-call`. */
 export function launch(wanted: Launch, libc: Libc): never {
   const { program, argv, environment, descriptors, ignoreInterrupt, descriptorLimit } = wanted;
   try {
     if (!environment) libc.joinNewSessionKeyring();
-    // Bun and Node raise the soft limit to the hard one, and select(2) in old programs breaks above 1024.
+    // The large runtimes raise the soft limit to the hard one, and select(2) in old programs breaks above 1024.
     libc.setSoftDescriptorLimit(descriptorLimit);
     libc.keepOnly(descriptors);
-    // Ignored by the runtime; ignored signals stay so across exec, and `yes | head -1` would complain.
+    // Ignored by those; ignored signals stay so across exec, and `yes | head -1` would complain.
     libc.defaultSignal(SIGPIPE);
     libc.defaultSignal(SIGXFSZ);
     if (ignoreInterrupt) libc.ignoreSignal(SIGINT);

@@ -8,6 +8,7 @@ import { runCommand, runRefill } from "./commands/index.ts";
 import { run } from "./commands/run.ts";
 import { loadSystemCall } from "./ffi.ts";
 import { help, usageLines } from "./help.ts";
+import { parentDescriptorLimit } from "./host.ts";
 import { createLibc } from "./libc.ts";
 import { createKernel } from "./libc-call.ts";
 import { createRootCalls, rootNumbers } from "./libc-root.ts";
@@ -39,6 +40,7 @@ async function main(words: readonly string[]): Promise<void> {
           words,
           libc,
           rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, process.arch)),
+          descriptorLimit: () => parentDescriptorLimit(libc),
           whole: async () => whole,
           print,
         };

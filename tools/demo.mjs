@@ -67,7 +67,14 @@ function makePlace() {
   const at = (name) => join(directory, name);
   // The checkout may be out of the user's reach; its helpers are looked for beside the client.
   mkdirSync(at("bin"), { mode: 0o755 });
-  for (const name of ["isolate", "isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"]) {
+  for (const name of [
+    "isolate",
+    "isolate-client",
+    "isolate-init",
+    "isolate-monitor",
+    "isolate-network",
+    "isolate-seccomp",
+  ]) {
     copyFileSync(join(root, "dist/bin", name), at(`bin/${name}`));
     chmodSync(at(`bin/${name}`), name === "isolate-init" ? 0o711 : 0o755);
   }

@@ -33,6 +33,8 @@ export interface RunContext {
   readonly words: readonly string[];
   readonly libc: Libc;
   readonly rootCalls: RootCalls;
+  /** The soft limit that this process was started with. */
+  readonly descriptorLimit: () => number;
   /** For what `needsWhole` says. */
   readonly whole: () => Promise<Whole>;
   readonly print: Print;
@@ -72,7 +74,8 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const mayAsk = ask && engine && request.binds.length === 0 && request.leased === undefined;
   const early = mayAsk ? askLease(ask, context.libc) : undefined;
   const { environment } = context;
-  const facts = probeHost(request, context.libc, { environment, session, privateNetwork });
+  const descriptorLimit = context.descriptorLimit();
+  const facts = probeHost(request, context.libc, { environment, descriptorLimit, session, privateNetwork });
   const container = engine ? undefined : await probeContainer(request, facts, context);
   const lease = ask && takeLease(request, early, ask, context);
   if (hasToStay(request, facts, lease)) becomeMonitor(request, facts, lease, context);

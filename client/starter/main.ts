@@ -40,6 +40,7 @@ async function main(): Promise<void> {
       words,
       libc,
       rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, architecture)),
+      descriptorLimit: libc.softDescriptorLimit,
       whole: async () => becomeWhole(),
       print,
     };

@@ -118,7 +118,7 @@ test("yes | head ends quietly, and the limit of descriptors inside is the caller
   });
   const client = program("isolate");
   const { stdout } = await run(
-    ["sh", "-c", 'ulimit -Sn 333; "$0" -z "$1" sh -c "ulimit -Sn"; true', client, world.template],
+    ["sh", "-c", 'ulimit -Sn 333; exec "$0" -z "$1" sh -c "ulimit -Sn"', client, world.template],
     { as: alice, env: { ISOLATE_SOCKET: world.socket } },
   );
   expect(stdout).toBe("333\n");

@@ -22,6 +22,7 @@ test("the programs, what stands beside them, and every page and program that pac
       ...Object.values(bin),
       ...man,
       "dist/bin/isolate-init",
+      "dist/bin/isolate-client",
       "dist/bin/isolate-monitor",
       "LICENSE",
       "systemd/isolated.service",
