@@ -1,4 +1,4 @@
-/** Files by the kernel's own calls: loading `node:fs` costs 1.5 ms, a third of the runtime's whole start. */
+/** Files by the kernel's own calls: the starter has no others. */
 import { decodeBytes, decodeText, joinBytes } from "./bytes.ts";
 import { failure, type Kernel, type Numbers, SystemCallError } from "./libc-call.ts";
 

@@ -3,13 +3,12 @@
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { eventually, must } from "../support/process.ts";
-import { program } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { type Figure, median, quantile } from "./figures.ts";
 import { fitLine, onLine, type Point } from "./model.ts";
 import { type Place, worldIn } from "./place.ts";
 import { createPopulation } from "./population.ts";
-import { bareLine, ourRun, readInOneGo } from "./starts.ts";
+import { bareLine, ourRun } from "./starts.ts";
 import { crowd, timeRuns } from "./timing.ts";
 import { leaseTimes, memoryOf } from "./watch.ts";
 
@@ -60,7 +59,6 @@ export async function growth(options: GrowthOptions): Promise<Figure[]> {
 }
 
 async function measure(world: World, size: number, { directory, rounds }: GrowthOptions): Promise<Stage> {
-  await readInOneGo(program("isolate"));
   const since = world.log().length;
   const [runs = [], bare = []] = await timeRuns([ourRun(world), bareLine(directory)], rounds);
   return { size, run: median(runs), bare: median(bare), leases: leaseTimes(world, since) };

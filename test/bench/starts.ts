@@ -1,6 +1,6 @@
 /** What one run takes, against the least that could do it. */
 import type { ChildProcess } from "node:child_process";
-import { finished, must } from "../support/process.ts";
+import { finished } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, type World } from "../support/world.ts";
 import { type Figure, median } from "./figures.ts";
@@ -27,22 +27,12 @@ export function bareLine(directory: string): Timed {
   return { words: ["bwrap", ...namespaces, ...mounts, "--chdir", "/", "true"], as: alice };
 }
 
-/**
- * The page cache keeps a file that was read in one go in large pieces, and what was read fault by fault in single pages,
- * which map 2 ms slower. isolated.service reads the client at boot; so does this, after the cache has forgotten it.
- */
-export async function readInOneGo(file: string): Promise<void> {
-  await must(["dd", `if=${file}`, "iflag=nocache", "count=0", "status=none"]);
-  await must(["dd", `if=${file}`, "of=/dev/null", "bs=1M", "status=none"]);
-}
-
 export async function starts(
   world: World,
   directory: string,
   rounds: number,
   say: (line: string) => void,
 ): Promise<Figure[]> {
-  await readInOneGo(program("isolate"));
   const bare = bareLine(directory);
   const held = await holdClone(world);
   try {

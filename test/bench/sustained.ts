@@ -1,10 +1,9 @@
 /** Many runs one after the other and at a time, from a pool of twenty. */
-import { program } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { type Figure, median, quantile } from "./figures.ts";
 import { type Load, runTime, throughput } from "./model.ts";
 import { type Place, worldIn } from "./place.ts";
-import { ourRun, readInOneGo } from "./starts.ts";
+import { ourRun } from "./starts.ts";
 import { crowd } from "./timing.ts";
 import { busyTime, leaseTimes, processorTime } from "./watch.ts";
 
@@ -35,7 +34,6 @@ export async function sustained(
   // A user may have so many clones that are not yet gone; by default 64, which 64 clients at a time would meet.
   const world = await createWorld({ size, config: "[limits]\nleases_per_user = 500", ...worldIn(place) });
   try {
-    await readInOneGo(program("isolate"));
     const whole = await burst(world, runs, 4, say);
     const bursts: Burst[] = [];
     for (const parallel of clients) bursts.push(await burst(world, each, parallel, say));
