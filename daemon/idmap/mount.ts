@@ -1,5 +1,5 @@
 /** Id-mapped copies of mounts, mount_setattr(2). */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   attachMount,
@@ -53,6 +53,45 @@ export function withIdMapped<T>(
     for (const slot of attached) unmountLazily(slot);
     for (const mount of mounts) void closeInBackground(mount);
   }
+}
+
+/**
+ * Id-mapped copies of directories for many mounts: to make one and to let it go takes the kernel longer than what is done
+ * with it. They are attached nowhere.
+ */
+export interface IdMappedCopies {
+  /** A path that leads into the copy of the tree at `directory`. */
+  of(directory: string, userns: number): string;
+  /** The directory is removed: what it held is not free before. */
+  forget(directory: string): void;
+}
+
+export function createIdMappedCopies(): IdMappedCopies {
+  /** By the inode of the namespace, which is open with them: no other gets the number meanwhile. */
+  const namespaces = new Map<number, { readonly open: number; readonly mounts: Map<string, number> }>();
+  function copiesFor(userns: number): Map<string, number> {
+    const { ino } = fstatSync(userns);
+    const known = namespaces.get(ino);
+    if (known) return known.mounts;
+    const mounts = new Map<string, number>();
+    namespaces.set(ino, { open: openSync(`/proc/self/fd/${userns}`, "r"), mounts });
+    return mounts;
+  }
+  return {
+    of(directory, userns) {
+      const mounts = copiesFor(userns);
+      const mount = mounts.get(directory) ?? cloneIdMapped(directory, userns);
+      mounts.set(directory, mount);
+      return `/proc/self/fd/${mount}`;
+    },
+    forget(directory) {
+      for (const { mounts } of namespaces.values()) {
+        const mount = mounts.get(directory);
+        if (mount !== undefined) void closeInBackground(mount);
+        mounts.delete(directory);
+      }
+    },
+  };
 }
 
 /**

@@ -6,12 +6,12 @@ import { IsolateError } from "../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
+import { createMountEnds } from "./mount-ends.ts";
 import { findClone, findTemplate, listClonesSlowly } from "./overlay-find.ts";
 import { cloneLayer, makeUpper, readLayers, stackUpTo, writeMark } from "./overlay-layout.ts";
 import {
   awaitRelease,
   isInUse,
-  isInUseInBackground,
   mountStack,
   mountStackDetached,
   type Stack,
@@ -27,6 +27,8 @@ export function createClones(store: () => OpenOverlay): Clones {
   const prepared = new Map<CloneId, { readonly mount: number; readonly to: IdMap }>();
   /** What is in here is mounted no more, and tried by one at a time. */
   const destroying = new Map<CloneId, Promise<void>>();
+  /** Of what this process has mounted: of the rest only a trial tells whether it is in use. */
+  const ends = createMountEnds();
   const nextTurn = createTurns();
 
   /** Undefined when there is none. Throws when there is something that we did not make. */
@@ -73,6 +75,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       // A second superblock over the same upper directory corrupts it, and hides the first one's use of it.
       if (isInUse(stack.working, store().empty)) throw inUse(id);
       mountStack(stack, to, at, store().slotsNeeded);
+      ends.watch(id, at);
       return;
     }
     attachMount(ready.mount, at);
@@ -96,8 +99,9 @@ export function createClones(store: () => OpenOverlay): Clones {
       await letGo(id);
       if (!find(id, doing)) return;
       const home = join(store().clones, id);
-      if (await isInUseInBackground(cloneLayer(home), store().empty)) throw inUse(id);
+      if (!(ends.hasEnded(id) ?? !isInUse(cloneLayer(home), store().empty))) throw inUse(id);
       store().trash.bury(home);
+      ends.forget(id);
     });
   }
 
@@ -110,8 +114,10 @@ export function createClones(store: () => OpenOverlay): Clones {
       if (prepared.has(id)) return;
       const stack = stackOf(id, `prepare the clone '${id}'`);
       if (wasMounted(stack.working)) return;
-      const mount = mountStackDetached(stack, to, store().slotsNeeded);
-      if (mount !== undefined) prepared.set(id, { mount, to });
+      const mount = mountStackDetached(stack, to, store().slotsNeeded, store().copies);
+      if (mount === undefined) return;
+      prepared.set(id, { mount, to });
+      ends.watch(id, `/proc/self/fd/${mount}`);
     },
     view: (id, to, at) => {
       const doing = `mount the clone '${id}'`;

@@ -1,11 +1,10 @@
 /** Mounts of overlayfs with id-mapped layers, and the question whether one is still in use. */
 import { closeSync, existsSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { withIdMapped } from "../idmap/mount.ts";
+import { type IdMappedCopies, withIdMapped } from "../idmap/mount.ts";
 import {
   closeDescriptor,
-  closeInBackground,
   hasErrno,
   isReadOnly,
   MOUNT_ATTR,
@@ -13,7 +12,6 @@ import {
   MS,
   mount,
   mountDetached,
-  mountDetachedInBackground,
   SystemCallError,
   unmountInBackground,
   unmountLazily,
@@ -31,7 +29,7 @@ const longestValue = 256;
 
 /** Where layers are attached on old kernels, see withIdMapped. */
 type Slots = readonly string[] | undefined;
-type Options = MountOptions & { readonly lowerdir: string };
+type Options = MountOptions & { readonly workdir: string };
 
 export interface Stack {
   /** The directory that holds the lower layers. */
@@ -48,33 +46,51 @@ export interface Stack {
  * read-only.
  */
 export function mountStack(stack: Stack, to: IdMap, at: string, slots: Slots): void {
-  withOptions(stack, to, slots, (options) => {
-    const text = Object.entries(options).map(([name, value]) => (value === true ? name : `${name}=${value}`));
-    mount("overlay", at, "overlay", MS.nosuid | MS.nodev, text.join(","));
-    if (!isReadOnly(at)) return;
-    unmountLazily(at);
-    throw whyReadOnly(options);
+  withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers = "", working = ""]) => {
+    mountWith(stack, to, optionsOf(stack, layers, working), (options) => mountAt(at, options));
   });
 }
 
-/** The same at no path: a descriptor of the mount. Undefined where the stack is too high for fsconfig(2). */
-export function mountStackDetached(stack: Stack, to: IdMap, slots: Slots): number | undefined {
-  return withOptions(stack, to, slots, (options) => {
-    if (options.lowerdir.length >= longestValue) return undefined;
-    const mounted = mountDetached("overlay", options, MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev);
-    if (!isReadOnly(`/proc/self/fd/${mounted}`)) return mounted;
-    closeDescriptor(mounted);
-    throw whyReadOnly(options);
-  });
+function mountAt(at: string, options: Options): void {
+  const text = Object.entries(options).map(([name, value]) => (value === true ? name : `${name}=${value}`));
+  mount("overlay", at, "overlay", MS.nosuid | MS.nodev, text.join(","));
+  if (!isReadOnly(at)) return;
+  unmountLazily(at);
+  throw whyReadOnly(options);
 }
 
-function withOptions<T>(stack: Stack, to: IdMap, slots: Slots, act: (options: Options) => T): T {
-  return withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers, working]) => {
-    const lowerdir = stack.lower.map((name) => `${layers}/${name}`).join(":");
-    const upper = { upperdir: `${working}/upper`, workdir: `${working}/work` };
-    const options = { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off" } as const;
-    return unsynced(stack.working, (kind) => withFileSystemIds(to.uid, to.gid, () => act({ ...options, ...kind })));
-  });
+/**
+ * The same at no path: a descriptor of the mount. Undefined where a name, or the stack, is too long for fsconfig(2).
+ * The id-mapped copies are kept where this kernel takes them as they are.
+ */
+export function mountStackDetached(stack: Stack, to: IdMap, slots: Slots, copies: IdMappedCopies): number | undefined {
+  const { layers, working } = stack;
+  if (slots === undefined) {
+    const home = join(copies.of(dirname(working.home), to.userns), basename(working.home));
+    return mountWith(stack, to, optionsOf(stack, copies.of(layers, to.userns), home), detached);
+  }
+  return withIdMapped([layers, working.home], to.userns, slots, ([lower = "", home = ""]) =>
+    mountWith(stack, to, optionsOf(stack, lower, home), detached),
+  );
+}
+
+function detached(options: Options): number | undefined {
+  if (Object.values(options).some((value) => value !== true && value.length >= longestValue)) return undefined;
+  const mounted = mountDetached("overlay", options, MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev);
+  if (!isReadOnly(`/proc/self/fd/${mounted}`)) return mounted;
+  closeDescriptor(mounted);
+  throw whyReadOnly(options);
+}
+
+/** `layers` and `home` lead into the id-mapped copies. */
+function optionsOf({ lower }: Stack, layers: string, home: string): Options {
+  const lowerdir = lower.map((name) => `${layers}/${name}`).join(":");
+  const upper = { upperdir: `${home}/upper`, workdir: `${home}/work` };
+  return { lowerdir, ...upper, redirect_dir: "on", index: "off", metacopy: "off" };
+}
+
+function mountWith<T>({ working }: Stack, to: IdMap, options: Options, act: (options: Options) => T): T {
+  return unsynced(working, (kind) => withFileSystemIds(to.uid, to.gid, () => act({ ...options, ...kind })));
 }
 
 /** overlayfs mounts read-only where it cannot make a directory in its work directory; we are told the reason. */
@@ -179,23 +195,6 @@ export async function awaitRelease(layer: WorkingLayer, empty: string): Promise<
     if (!isInUse(layer, empty)) return;
     await sleep(pause);
   }
-}
-
-/** The same in another thread, for a layer that nobody mounts meanwhile or afterwards. */
-export async function isInUseInBackground(layer: WorkingLayer, empty: string): Promise<boolean> {
-  if (!wasMounted(layer)) return false;
-  const trial = openTrial(layer, empty);
-  try {
-    if (layer.disposable) clearMark(layer.work);
-    const options = { ...trial.options, ...(layer.disposable && { volatile: true as const }) };
-    void closeInBackground(await mountDetachedInBackground("overlay", options, 0));
-    return false;
-  } catch (error) {
-    if (hasErrno(error, "EBUSY")) return true;
-  } finally {
-    trial.close();
-  }
-  return isInUse(layer, empty);
 }
 
 function openTrial(layer: WorkingLayer, empty: string) {

@@ -1,7 +1,7 @@
 /** The directories of an overlay store. */
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { isMountPoint, mountAlone } from "../idmap/mount.ts";
+import { type IdMappedCopies, isMountPoint, mountAlone } from "../idmap/mount.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { unmountStack } from "./overlay-mount.ts";
 import { createTrash, type Trash, type TrashLog } from "./trash.ts";
@@ -21,6 +21,7 @@ export interface OverlayStore {
 export interface OpenOverlay extends OverlayStore {
   /** For withIdMapped. */
   readonly slotsNeeded: readonly string[] | undefined;
+  readonly copies: IdMappedCopies;
 }
 
 /** Makes what is missing. Throws `unsupported-host` when the directory is not root's own. */

@@ -69,13 +69,14 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
 
   async function remove(template: TemplateName): Promise<void> {
     await storing(`remove the template '${template}'`, async () => {
-      const { trash } = store();
+      const { trash, copies } = store();
       await awaitClosed(store(), template);
       const { paths } = settled(store(), template);
       const clones = listClones(store()).filter(
         ({ snapshot }) => splitSnapshotName(snapshot).template === template,
       ).length;
       if (clones > 0) throw new IsolateError("template-busy", { template, clones });
+      copies.forget(paths.layers);
       await trash.remove(trash.take(paths.home));
     });
   }

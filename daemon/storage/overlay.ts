@@ -5,6 +5,7 @@
  */
 
 import { dirname } from "node:path";
+import { createIdMappedCopies } from "../idmap/mount.ts";
 import type { StorageDriver } from "./driver.ts";
 import { isFull, storing } from "./failure.ts";
 import { probeOverlay } from "./overlay-check.ts";
@@ -40,12 +41,12 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
     // Only what is in it now: nobody waits for what an earlier daemon left.
     found.trash.empty().catch((err: unknown) => log.warn({ err }, "cannot empty the trash"));
     try {
-      opened = { ...found, slotsNeeded: await probe(found) };
+      opened = { ...found, copies: createIdMappedCopies(), slotsNeeded: await probe(found) };
     } catch (error) {
       if (!isFull(error)) throw error;
       // The clones that fill the disk are destroyed by a daemon that runs. The way of old kernels works on all.
       log.warn({ err: error }, "the overlay store is full: this host's kernel is not probed");
-      opened = { ...found, slotsNeeded: found.slots() };
+      opened = { ...found, copies: createIdMappedCopies(), slotsNeeded: found.slots() };
     }
   }
 

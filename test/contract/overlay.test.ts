@@ -53,10 +53,11 @@ async function write(text: string): Promise<void> {
   await driver.unedit(template, at);
 }
 
-async function read(): Promise<string> {
+async function read({ prepared = false } = {}): Promise<string> {
   const at = lessee.place();
   const id = makeCloneId(template, process.hrtime.bigint() + 10n ** 18n);
   await driver.clone(await driver.latest(template), id);
+  if (prepared) driver.prepare(id, lessee.map);
   await driver.view(id, lessee.map, at);
   try {
     return await lessee.inside(at, "cat file");
@@ -105,6 +106,13 @@ test("a destroyed clone is deleted soon, and after a crash at the next start", a
   await driver.destroy(id);
   driver = await open();
   expect(readdirSync(join(store, "trash"))).toEqual([]);
+});
+
+test("a template that is made again under its name is what its prepared clones show", async () => {
+  expect(await read({ prepared: true })).toBe("first\n");
+  await driver.removeTemplate(template);
+  await driver.createTemplate(template, streamOf(await archive("echo second > file")));
+  expect(await read({ prepared: true })).toBe("second\n");
 });
 
 test("snapshots keep their order when the clock is set back", async () => {
