@@ -28,7 +28,7 @@ export interface Trash {
 }
 
 /** Milliseconds that a tree may wait for others: to start rm(1) takes this process some milliseconds. */
-const graveTime = 250;
+const graveTime = 1000;
 
 /** `directory` exists and only root can write in it. */
 export function createTrash(directory: string, log: TrashLog): Trash {
