@@ -115,7 +115,7 @@ export function createLeaseSockets({
       function giveUp(): void {
         if (ended) return;
         ended = true;
-        gone.abort(new IsolateError("lost-daemon", { cause: "the lessee gave up" }));
+        if (!release) gone.abort(new IsolateError("lost-daemon", { cause: "the lessee gave up" }));
         socket.destroy();
         endLease();
       }

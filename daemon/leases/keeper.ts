@@ -190,6 +190,7 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     const pool = pools.get(template);
     if (!pool || !isOpen(pool)) return Promise.reject(new IsolateError("unknown-template", { template, near: [] }));
     return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
       const settle = (): void => {
         clearTimeout(timer);
         request.signal.removeEventListener("abort", abort);
@@ -207,14 +208,14 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
         },
       };
       const abort = (): void => waiter.refuse(request.signal.reason);
-      const timer = setTimeout(() => {
+      pool.waiters.add(waiter);
+      serve(pool);
+      if (!pool.waiters.has(waiter)) return refillSoon(pool);
+      timer = setTimeout(() => {
         const seconds = Math.round(request.wait / 1000);
         waiter.refuse(new IsolateError("wait-timeout", { template, seconds, reason: whyWait(pool) }, pool.lastError));
       }, request.wait);
       request.signal.addEventListener("abort", abort);
-      pool.waiters.add(waiter);
-      serve(pool);
-      if (pool.waiters.size === 0) return refillSoon(pool);
       tend(pool);
       if (pool.waiters.has(waiter)) request.onWait(whyWait(pool));
     });
