@@ -1,7 +1,7 @@
 /**
  * The daemon's memory: pools, clones, leases and id ranges in SQLite, and all clones in this process as well, so that
  * a lease reads nothing from a disk. Each change of a clone goes through the machine and is written before anything
- * is done to the storage.
+ * is done to the storage. What has been done is written a moment later, with the next intent.
  *
  * WAL with synchronous=NORMAL: a crash of the daemon loses nothing; a crash of the host may lose the last changes,
  * which is why no clone of an earlier boot is trusted to be unused (see reconcile.ts).
@@ -92,6 +92,8 @@ const migrations: readonly string[] = [
 
 /** Milliseconds without a change of a clone, after which a checkpoint is in nobody's way. */
 const idleTime = 500;
+/** Milliseconds that the row of what has been done waits for another to be written with. */
+const behindTime = 50;
 
 type Row = Record<string, string | number | bigint | null>;
 
@@ -129,18 +131,43 @@ export function openStore(file: string, newId: () => string): Store {
     }
   }, idleTime).unref();
 
-  /** Rows that a full disk has not taken yet. */
-  const late = new Map<CloneId, CloneRecord>();
+  /** Rows of what has been done, and those that a full disk has not taken yet. */
+  const behind = new Map<CloneId, CloneRecord>();
+  let behindTimer: NodeJS.Timeout | undefined;
 
-  function write(record: CloneRecord): void {
+  function put(record: CloneRecord): void {
     const { lease } = record;
     const holder = [lease?.uid, lease?.pid, lease?.startTime, lease?.command, lease?.since, lease?.view];
-    full(() => {
-      if (record.state === "gone") remove.run(record.id);
-      else update.run(record.state, ...holder.map((value) => value ?? null), record.error, record.id);
-    });
-    late.delete(record.id);
+    if (record.state === "gone") remove.run(record.id);
+    else update.run(record.state, ...holder.map((value) => value ?? null), record.error, record.id);
+  }
+
+  const together = db.transaction((act: () => void) => {
+    for (const record of behind.values()) put(record);
+    act();
+  });
+
+  /** With all that is behind, in one transaction. */
+  function write(act: () => void): void {
+    full(() => (behind.size === 0 ? act() : together(act)));
+    behind.clear();
     whenIdle.refresh();
+  }
+
+  function writeLater(record: CloneRecord): void {
+    behind.set(record.id, record);
+    behindTimer ??= setTimeout(() => {
+      behindTimer = undefined;
+      writeBehind();
+    }, behindTime).unref();
+  }
+
+  function writeBehind(): void {
+    try {
+      if (behind.size > 0) write(() => undefined);
+    } catch {
+      // A full disk. The next change tells.
+    }
   }
 
   /**
@@ -149,12 +176,15 @@ export function openStore(file: string, newId: () => string): Store {
    * of all those who free space.
    */
   function save(record: CloneRecord): CloneRecord {
-    try {
-      for (const other of [...late.values()]) write(other);
-      write(record);
-    } catch (error) {
-      if (record.state === "leased" || toIsolateError(error).code !== "storage-full") throw error;
-      late.set(record.id, record);
+    if (record.state === "ready" || record.state === "gone") {
+      writeLater(record);
+    } else {
+      try {
+        write(() => put(record));
+      } catch (error) {
+        if (record.state === "leased" || toIsolateError(error).code !== "storage-full") throw error;
+        writeLater(record);
+      }
     }
     memory.put(record);
     return record;
@@ -174,7 +204,7 @@ export function openStore(file: string, newId: () => string): Store {
     heldBy: (uid) => memory.held.get(uid) ?? 0,
     clone: (id) => memory.byId.get(id),
     creating(clone) {
-      full(() => insert.run(clone.id, clone.template, clone.snapshot, "creating", clone.boot, clone.made));
+      write(() => insert.run(clone.id, clone.template, clone.snapshot, "creating", clone.boot, clone.made));
       memory.put({ ...clone, state: "creating", lease: null, error: null });
     },
     apply(id, event, change = {}) {
@@ -209,6 +239,8 @@ export function openStore(file: string, newId: () => string): Store {
     check: () => void db.prepare("SELECT count(*) FROM meta").get(),
     close() {
       clearTimeout(whenIdle);
+      clearTimeout(behindTimer);
+      writeBehind();
       db.close();
     },
   };

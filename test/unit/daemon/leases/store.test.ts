@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import Database from "better-sqlite3";
 import { type LeaseRecord, openStore, type Store } from "../../../../daemon/leases/store.ts";
 import type { CloneId, SnapshotName, TemplateName } from "../../../../daemon/protocol/names.ts";
+import { eventually } from "../../../support/process.ts";
 
 const template = "p/t" as TemplateName;
 const clone = (id: string) => ({
@@ -23,6 +24,19 @@ const reopen = (): Store => {
   store = openStore(join(directory, "db"), () => "other");
   return store;
 };
+
+/** The state that a daemon finds which is started after this one was killed now. */
+function afterCrash(id: CloneId): string | undefined {
+  const copy = mkdtempSync(join(tmpdir(), "isolate-store-"));
+  cpSync(directory, copy, { recursive: true });
+  const next = openStore(join(copy, "db"), () => "other");
+  try {
+    return next.clone(id)?.state;
+  } finally {
+    next.close();
+    rmSync(copy, { recursive: true });
+  }
+}
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "isolate-store-"));
@@ -48,6 +62,23 @@ test("a clone that is gone leaves no row", () => {
   store.apply("c1" as CloneId, "reclaim");
   store.apply("c1" as CloneId, "destroyed");
   expect([...reopen().clones()]).toEqual([]);
+});
+
+test("a crash loses no intent and no lease", () => {
+  const id = "c1" as CloneId;
+  store.creating(clone(id));
+  expect(afterCrash(id)).toBe("creating");
+  store.apply(id, "created");
+  store.apply(id, "lease", { lease });
+  expect(afterCrash(id)).toBe("leased");
+  store.apply(id, "release");
+  expect(afterCrash(id)).toBe("retired");
+});
+
+test("what has been done is written without another change", async () => {
+  store.creating(clone("c1"));
+  store.apply("c1" as CloneId, "created");
+  await eventually("it is", () => afterCrash("c1" as CloneId) === "ready");
 });
 
 test("what the machine refuses changes nothing", () => {
