@@ -33,6 +33,7 @@ import { createMetrics } from "./metrics.ts";
 import { IsolateError, isolateFailed, toIsolateError } from "./protocol/errors.ts";
 import { parseTemplateName } from "./protocol/names.ts";
 import { version } from "./protocol/version.ts";
+import { comeFirst } from "./run.ts";
 import { describeStatus } from "./status.ts";
 import { createOverlayDriver } from "./storage/overlay.ts";
 import { openStorage } from "./storage/storage.ts";
@@ -78,6 +79,7 @@ interface Service {
 
 async function start(config: Config, manager: ServiceManager, log: Logger): Promise<Service> {
   let current = config;
+  comeFirst();
   requireHost();
   checkNames(config);
   lockStateDirectory(config.state_dir);
