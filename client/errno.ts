@@ -17,4 +17,7 @@ const names = `
   .split(/\s+/);
 
 /** `ENOENT` and so on. */
-export const errnoName = (number: number): string => names[number - 1] ?? `errno ${number}`;
+export function errnoName(number: number): string {
+  const name = names[number - 1] ?? "-";
+  return name === "-" ? `errno ${number}` : name;
+}
