@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,19 +36,13 @@ struct kept {
     size_t room;
 };
 
-static bool keep(JSContext *js, struct kept *kept, char *string)
+static void keep(JSContext *js, struct kept *kept, char *string)
 {
     if (kept->count == kept->room) {
         kept->room = kept->room ? 2 * kept->room : 16;
-        char **grown = js_realloc(js, kept->strings, kept->room * sizeof *grown);
-        if (!grown) {
-            js_free(js, string);
-            return false;
-        }
-        kept->strings = grown;
+        kept->strings = js_realloc(js, kept->strings, kept->room * sizeof *kept->strings);
     }
     kept->strings[kept->count++] = string;
-    return true;
 }
 
 static void forget(JSContext *js, struct kept *kept)
@@ -58,7 +54,7 @@ static void forget(JSContext *js, struct kept *kept)
 
 /*
  * A C string. U+DC80 to U+DCFF stand for the bytes 0x80 to 0xff that are not UTF-8 (client/bytes.ts); QuickJS gives them as
- * the three bytes ED B2 80 to ED B3 BF. NULL where memory has run out, which is then thrown.
+ * the three bytes ED B2 80 to ED B3 BF. NULL where something was thrown.
  */
 static char *c_string(JSContext *js, JSValueConst value)
 {
@@ -67,19 +63,17 @@ static char *c_string(JSContext *js, JSValueConst value)
     if (!text)
         return NULL;
     char *bytes = js_malloc(js, length + 1);
-    if (bytes) {
-        const uint8_t *from = (const uint8_t *)text, *end = from + length;
-        char *to = bytes;
-        while (from < end) {
-            if (end - from >= 3 && from[0] == 0xed && (from[1] == 0xb2 || from[1] == 0xb3)) {
-                *to++ = (char)((from[1] & 1) << 6 | (from[2] & 0x3f) | 0x80);
-                from += 3;
-            } else {
-                *to++ = (char)*from++;
-            }
+    const uint8_t *from = (const uint8_t *)text, *end = from + length;
+    char *to = bytes;
+    while (from < end) {
+        if (end - from >= 3 && from[0] == 0xed && (from[1] == 0xb2 || from[1] == 0xb3)) {
+            *to++ = (char)((from[1] & 1) << 6 | (from[2] & 0x3f) | 0x80);
+            from += 3;
+        } else {
+            *to++ = (char)*from++;
         }
-        *to = '\0';
     }
+    *to = '\0';
     JS_FreeCString(js, text);
     return bytes;
 }
@@ -94,14 +88,14 @@ static char **c_strings(JSContext *js, JSValueConst list, struct kept *kept)
     if (failed)
         return NULL;
     char **strings = js_mallocz(js, (size_t)(length + 1) * sizeof *strings);
-    if (!strings || !keep(js, kept, (char *)strings))
-        return NULL;
+    keep(js, kept, (char *)strings);
     for (int64_t i = 0; i < length; i++) {
         JSValue value = JS_GetPropertyUint32(js, list, (uint32_t)i);
         strings[i] = JS_IsException(value) ? NULL : c_string(js, value);
         JS_FreeValue(js, value);
-        if (!strings[i] || !keep(js, kept, strings[i]))
+        if (!strings[i])
             return NULL;
+        keep(js, kept, strings[i]);
     }
     return strings;
 }
@@ -134,8 +128,10 @@ static bool read_word(JSContext *js, JSValueConst value, long *word, struct kept
     }
     if (JS_IsString(value)) {
         char *string = c_string(js, value);
+        if (string)
+            keep(js, kept, string);
         *word = (long)string;
-        return string && keep(js, kept, string);
+        return string != NULL;
     }
     if (JS_IsArray(js, value)) {
         *word = (long)c_strings(js, value, kept);
@@ -182,12 +178,22 @@ static JSValue encode(JSContext *js, JSValueConst self, int count, JSValueConst 
     return bytes;
 }
 
+/* QuickJS would take a surrogate that somebody has encoded, ED A0 80 to ED BF BF, for UTF-8: RFC 3629, 3. */
 static JSValue decode(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)self, (void)count;
     size_t length;
-    uint8_t *bytes = bytes_of(js, arguments[0], &length);
-    return bytes ? JS_NewStringLen(js, (const char *)bytes, length) : JS_EXCEPTION;
+    const uint8_t *bytes = bytes_of(js, arguments[0], &length);
+    if (!bytes)
+        return JS_EXCEPTION;
+    char *text = js_malloc(js, length + 1);
+    for (size_t i = 0; i < length; i++) {
+        bool surrogate = bytes[i] == 0xed && i + 1 < length && bytes[i + 1] >= 0xa0;
+        text[i] = (char)(surrogate ? 0xff : bytes[i]);
+    }
+    JSValue string = JS_NewStringLen(js, text, length);
+    js_free(js, text);
+    return string;
 }
 
 static JSValue end(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
@@ -201,7 +207,7 @@ static JSValue end(JSContext *js, JSValueConst self, int count, JSValueConst *ar
 static void fail_with(JSContext *js, JSValueConst thrown)
 {
     const char *text = JS_ToCString(js, thrown);
-    fail("cannot go on: %s", text ? text : "out of memory");
+    fail("cannot go on: %s", text ? text : "it cannot be said why");
 }
 
 /* A promise is often rejected before it is awaited. What nobody has awaited in the end is a fault of ours. */
@@ -249,23 +255,57 @@ static void offer_native(JSContext *js, char **words)
 /* A descriptor that we open, such as the lease, must not become one of them. */
 static void open_standard_descriptors(void)
 {
-    int fd;
-
-    do {
-        fd = open("/dev/null", O_RDWR);
-        if (fd == -1)
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
             fail("cannot open /dev/null: %s", strerror(errno));
-    } while (fd <= STDERR_FILENO);
-    close(fd);
+}
+
+/*
+ * Memory that runs out ends the program at once: QuickJS would throw, and where it can make no exception any more, it calls
+ * itself until the stack has run out too. Nothing is counted, so that no garbage is collected: a run makes hardly any.
+ */
+static void *had(void *memory)
+{
+    if (!memory)
+        fail("cannot go on: out of memory");
+    return memory;
+}
+
+static void *allocate(JSMallocState *state, size_t size)
+{
+    (void)state;
+    return had(malloc(size));
+}
+
+static void *reallocate(JSMallocState *state, void *memory, size_t size)
+{
+    (void)state;
+    if (size > 0)
+        return had(realloc(memory, size));
+    free(memory);
+    return NULL;
+}
+
+static void release(JSMallocState *state, void *memory)
+{
+    (void)state;
+    free(memory);
+}
+
+static size_t usable_size(const void *memory)
+{
+    return malloc_usable_size((void *)memory);
 }
 
 int main(int argc, char **argv)
 {
+    static const JSMallocFunctions memory = { allocate, release, reallocate, usable_size };
     open_standard_descriptors();
-    JSRuntime *runtime = JS_NewRuntime();
-    JSContext *js = runtime ? JS_NewContextRaw(runtime) : NULL;
-    if (!js)
-        fail("cannot start: out of memory");
+    /* A write that fails is not the end of a run. client/launch.ts gives these their default back. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    JSRuntime *runtime = JS_NewRuntime2(&memory, NULL);
+    JSContext *js = JS_NewContextRaw(runtime);
     JS_SetHostPromiseRejectionTracker(runtime, rejected, NULL);
     JS_AddIntrinsicBaseObjects(js);
     JS_AddIntrinsicDate(js);

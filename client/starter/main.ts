@@ -16,12 +16,13 @@ import { keeperWord } from "../lxc/protocol.ts";
 import { readIntent } from "../options.ts";
 import { createPrint } from "../print.ts";
 import { createOutput, report } from "../report.ts";
+import { readEnvironment } from "./environment.ts";
 import { native } from "./native.ts";
 
 const { systemCall, architecture } = native;
 const libc = createLibc(systemCall, architecture);
 const words = native.words.map((bytes) => decodeBytes(new Uint8Array(bytes)));
-const environment = readEnvironment();
+const environment = readEnvironment(native.environment.map((bytes) => decodeBytes(new Uint8Array(bytes))));
 
 void main();
 
@@ -36,7 +37,10 @@ async function main(): Promise<void> {
     const context = {
       socket: intent.socket,
       environment,
-      self: [libc.realPath("/proc/self/exe")],
+      // Few runs ask for it, and while isolate is being upgraded there may be none.
+      get self() {
+        return [libc.realPath("/proc/self/exe")];
+      },
       words,
       libc,
       rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, architecture)),
@@ -54,14 +58,4 @@ async function main(): Promise<void> {
 /** Throws `missing-protection` where it is not installed. */
 function becomeWhole(): never {
   return libc.execute(findOwn("isolate-client", libc), words, environmentList(environment));
-}
-
-/** The first of several of a name is the one that counts: getenv(3). */
-function readEnvironment(): Readonly<Record<string, string>> {
-  const pairs = native.environment.map((bytes): [string, string] => {
-    const line = decodeBytes(new Uint8Array(bytes));
-    const at = line.indexOf("=");
-    return [line.slice(0, at), line.slice(at + 1)];
-  });
-  return Object.fromEntries(pairs.reverse());
 }

@@ -209,17 +209,42 @@ describe("without the whole client beside it", () => {
   });
 });
 
-test("arguments that are not UTF-8 reach the command as they are", async () => {
+test.each([
+  ["a stray byte, and half of a surrogate pair", "a\\0377\\0355\\0240\\0200b", " 61 ff ed a0 80 62\n"],
+  ["what stands for a stray byte in between", "\\0355\\0262\\0200", " ed b2 80\n"],
+  ["a surrogate pair", "\\0355\\0240\\0200\\0355\\0260\\0200", " ed a0 80 ed b0 80\n"],
+])("arguments that are not UTF-8 reach the command as they are: %s", async (_what, written, bytes) => {
   const echo = `printf %s "$1" | od -An -tx1`;
   const { stdout } = await run(
     [
       "sh",
       "-c",
-      `exec "$0" -z "$1" sh -c '${echo}' sh "$(printf 'a\\377\\355\\240\\200b')"`,
+      `exec "$0" -z "$1" sh -c '${echo}' sh "$(printf '%b' "$2")"`,
       program("isolate"),
       world.template,
+      written,
     ],
     { as: alice, env: { ISOLATE_SOCKET: world.socket } },
   );
-  expect(stdout).toBe(" 61 ff ed a0 80 62\n");
+  expect(stdout).toBe(bytes);
+});
+
+test("a run goes on where nobody reads what isolate says", async () => {
+  const fifo = join(trap, "fifo");
+  const command = `mkfifo "$0"; exec 3<>"$0" 4>"$0" 3<&-; rm "$0"; exec "$@" 2>&4`;
+  const words = ["sh", "-c", command, fifo, program("isolate"), "-x", "-z", world.template, "echo", "ran"];
+  expect(await run(words, { as: alice, env: { ISOLATE_SOCKET: world.socket } })).toEqual({
+    code: 0,
+    stdout: "ran\n",
+    stderr: "",
+  });
+});
+
+test.each([300, 400])("with no more than %i KiB of memory it says so", async (kibibytes) => {
+  const words = ["prlimit", `--data=${kibibytes * 1024}`, program("isolate"), "-z", world.template, "true"];
+  expect(await run(words, { as: alice, env: { ISOLATE_SOCKET: world.socket } })).toEqual({
+    code: 125,
+    stdout: "",
+    stderr: "isolate: cannot go on: out of memory\n",
+  });
 });
