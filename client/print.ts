@@ -57,7 +57,7 @@ export function createPrint(output: Output, verbosity: Verbosity = "normal"): Pr
 
 /** Names and command lines of other users must not steer the reader's terminal. */
 export function harmless(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
+  return text.replace(/\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
 }
 
 /** JSON escapes only some of the characters that steer a terminal; any may be written by its code units. */
