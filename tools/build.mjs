@@ -93,8 +93,17 @@ function buildStatic(out) {
   const script = join(objects, "starter.js");
   const bundle = ["--target=browser", "--format=esm", "--minify", ...define, `--outfile=${script}`];
   run(bun, ["build", "client/starter/main.ts", ...bundle]);
-  const source = quickjsSource(objects);
+  const source = engineSource(objects);
   run("make", ["-j2", "-C", "seccomp", `OUT=${out}`, `OBJ=${objects}`, `QUICKJS=${source}`, `SCRIPT=${script}`, "all"]);
   // Not to be read: the kernel then lets nobody trace it, whatever they are inside (ptrace(2), PR_SET_DUMPABLE).
   chmodSync(join(out, "isolate-init"), 0o711);
+}
+
+function engineSource(objects) {
+  try {
+    return quickjsSource(objects);
+  } catch (error) {
+    console.error(`cannot build: ${error.message}`);
+    process.exit(1);
+  }
 }

@@ -11,7 +11,7 @@ const sha256 = "ec81da5b3249ed648dbc7df4a1654988910e66a118d9b71cb63534216efcfbbe
 const archive = `quickjs_${version}.orig.tar.xz`;
 
 /** What was fetched or compiled for a build is kept between checkouts; losing it costs minutes. */
-export const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-build");
+export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "isolate-build");
 
 /** Unpacks it below `directory` where it is not yet, and gives where it is. Throws with a sentence. */
 export function quickjsSource(directory) {
@@ -20,7 +20,8 @@ export function quickjsSource(directory) {
   const fresh = `${source}.new`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
-  execFileSync("tar", ["-C", fresh, "--strip-components=1", "-xJf", fetched()], {
+  // As new as they are here: make compares them with what an older version has left.
+  execFileSync("tar", ["-C", fresh, "--strip-components=1", "--touch", "-xJf", fetched()], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   renameSync(fresh, source);
@@ -48,14 +49,21 @@ function fetched() {
 
 /** Debian keeps it in one section of the archive, Ubuntu in another. */
 function addresses() {
-  const repositories = execFileSync("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], {
-    encoding: "utf8",
-  })
+  const repositories = targets()
     .split("\n")
     .filter((line) => /^(https?|file|copy):/.test(line));
   return [...new Set(repositories)].flatMap((base) =>
     ["main", "universe"].map((section) => `${base.replace(/\/$/, "")}/pool/${section}/q/quickjs/${archive}`),
   );
+}
+
+function targets() {
+  try {
+    const words = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
+    return execFileSync("apt-get", words, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  } catch {
+    return ""; // a machine without apt
+  }
 }
 
 const hashOf = (file) => createHash("sha256").update(readFileSync(file)).digest("hex");
