@@ -6,7 +6,7 @@ const defaultPatterns = [
   "dist/js/test/system",
   "dist/js/test/contract",
   "dist/js/test/integration",
-  "--testPathIgnorePatterns=integration/(chroot|desktop|executable|init|input|network|parity|seccomp|service|terminal)[.]",
+  "--testPathIgnorePatterns=integration/(bench|chroot|desktop|executable|init|input|network|parity|seccomp|service|terminal)[.]",
 ];
 
 /** Emulated, everything takes some 16 times as long as on the machine itself. */
