@@ -38,11 +38,7 @@ export function launch(wanted: Launch, libc: Libc): never {
     return libc.execute(program, argv, environment ? environmentList(environment) : []);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    throw new IsolateError(
-      "system-call",
-      { call: error.call === "execve" ? `execve ${program}` : error.call, cause: error.errno },
-      error,
-    );
+    throw new IsolateError("system-call", { call: error.call, cause: error.errno }, error);
   }
 }
 

@@ -178,7 +178,7 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** Does not return unless it fails. */
     execute(program: string, argv: readonly string[], environment: readonly string[]): never {
-      throw failure("execve", attempt("execve", program, [program, ...argv], environment));
+      throw failure(`execve ${program}`, attempt("execve", program, [program, ...argv], environment));
     },
   };
 }

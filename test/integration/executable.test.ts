@@ -207,6 +207,17 @@ describe("without the whole client beside it", () => {
         ),
       });
   });
+
+  test("one that cannot be executed is named", async () => {
+    const broken = join(trap, "isolate-client");
+    writeFileSync(broken, "no program", { mode: 0o755 });
+    try {
+      const { code, stderr } = await alone("ps");
+      expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining(`execve ${broken}: ENOEXEC`) });
+    } finally {
+      rmSync(broken);
+    }
+  });
 });
 
 test.each([
