@@ -68,8 +68,8 @@ export interface Granted {
   readonly release: () => void;
 }
 
-/** Milliseconds that a holder has to end by itself once it gave up its claim. */
-export const holderGrace = 1000;
+/** Milliseconds that a holder has to end by itself once it gave up its claim: a host may be busy for seconds. */
+export const holderGrace = 10_000;
 /** Milliseconds between looks at the holders of all leases. */
 const holderPoll = 250;
 /** Milliseconds from a holder's death to the end of whatever holds its descriptor: isolate-init needs 2 s at most. */

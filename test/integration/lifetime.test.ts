@@ -1,5 +1,6 @@
 /** However a run ends, its clone is destroyed and the pool is full again; and it ends only when it should. */
 import type { ChildProcess } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { eventually, finished, must, root, run } from "../support/process.ts";
 import { program } from "../support/project.ts";
@@ -96,6 +97,19 @@ test("a run in the background outlives the shell that started it", async () => {
   expect(await alive([pid])).toHaveLength(1);
   await must(["kill", "-TERM", String(pid)]);
   await world.settled();
+});
+
+test("a monitor that gets no processor for seconds still says how its command ended", async () => {
+  const before = await world.settled();
+  const child = world.begin(["-z", world.template, "sh", "-c", "echo up; sleep 1; exit 7"]);
+  await new Promise((resolve) => child.stdout?.once("data", resolve));
+  const end = finished(child);
+  child.kill("SIGSTOP");
+  await eventually("its clone is given back", async () => (await world.leases()).length === 0);
+  await sleep(2500);
+  child.kill("SIGCONT");
+  expect((await end).code).toBe(7);
+  expect(await world.settled()).toEqual(before);
 });
 
 test("a run whose client dies while it waits takes no clone", async () => {
