@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { nativeModules } from "./packages.mjs";
+import { clientPrograms } from "./programs.mjs";
 import { quickjsSource } from "./quickjs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -36,11 +37,13 @@ if (cross.out === undefined) {
   buildDaemon();
   buildClient(at("dist/bin"), []);
   buildStatic(at("dist/bin"));
+  setModes(at("dist/bin"));
   run("make", ["-C", "seccomp", `OUT=${at("dist/test")}`, "check-tools"]);
 } else {
   mkdirSync(cross.out, { recursive: true });
   buildClient(cross.out, [`--target=${cross.target}`, `--compile-executable-path=${cross.runtime}`]);
   buildStatic(cross.out);
+  setModes(cross.out);
 }
 
 /** One module. Only what is native stays in node_modules. */
@@ -83,7 +86,6 @@ function buildClient(out, runtime) {
     "koffi",
     `--outfile=${join(out, "isolate-client.new")}`,
   ]);
-  chmodSync(join(out, "isolate-client.new"), 0o755);
   renameSync(join(out, "isolate-client.new"), join(out, "isolate-client"));
 }
 
@@ -95,8 +97,10 @@ function buildStatic(out) {
   run(bun, ["build", "client/starter/main.ts", ...bundle]);
   const source = engineSource(objects);
   run("make", ["-j2", "-C", "seccomp", `OUT=${out}`, `OBJ=${objects}`, `QUICKJS=${source}`, `SCRIPT=${script}`, "all"]);
-  // Not to be read: the kernel then lets nobody trace it, whatever they are inside (ptrace(2), PR_SET_DUMPABLE).
-  chmodSync(join(out, "isolate-init"), 0o711);
+}
+
+function setModes(out) {
+  for (const [name, mode] of clientPrograms) chmodSync(join(out, name), mode);
 }
 
 function engineSource(objects) {

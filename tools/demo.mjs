@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
+import { clientPrograms } from "./programs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const poolSize = 10;
@@ -67,16 +68,9 @@ function makePlace() {
   const at = (name) => join(directory, name);
   // The checkout may be out of the user's reach; its helpers are looked for beside the client.
   mkdirSync(at("bin"), { mode: 0o755 });
-  for (const name of [
-    "isolate",
-    "isolate-client",
-    "isolate-init",
-    "isolate-monitor",
-    "isolate-network",
-    "isolate-seccomp",
-  ]) {
+  for (const [name, mode] of clientPrograms) {
     copyFileSync(join(root, "dist/bin", name), at(`bin/${name}`));
-    chmodSync(at(`bin/${name}`), name === "isolate-init" ? 0o711 : 0o755);
+    chmodSync(at(`bin/${name}`), mode);
   }
   const { uid, gid } = unusedIds();
   const config = [

@@ -22,6 +22,7 @@ import { crossArchitectures, crossTarget } from "./cross.mjs";
 import { buildNative, nodeRelation } from "./native.mjs";
 import { crossPackages, nativeModules, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
+import { clientPrograms } from "./programs.mjs";
 import { cache, quickjsSource } from "./quickjs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -116,13 +117,7 @@ function stager(stage) {
 
 function putPrograms(put, { node, bin, modules: compiled }, native) {
   const own = "usr/lib/isolate";
-  put.copy(`${own}/isolate`, join(bin, "isolate"), 0o755);
-  put.copy(`${own}/isolate-client`, join(bin, "isolate-client"), 0o755);
-  put.copy(`${own}/isolate-monitor`, join(bin, "isolate-monitor"), 0o755);
-  put.copy(`${own}/isolate-network`, join(bin, "isolate-network"), 0o755);
-  // Not to be read: see tools/build.mjs.
-  put.copy(`${own}/isolate-init`, join(bin, "isolate-init"), 0o711);
-  put.copy(`${own}/isolate-seccomp`, join(bin, "isolate-seccomp"), 0o755);
+  for (const [name, mode] of clientPrograms) put.copy(`${own}/${name}`, join(bin, name), mode);
   // The distribution's Node, whatever stands before it in somebody's PATH.
   const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
     /^#!\/usr\/bin\/env -S (\S+=\S+) node /,
