@@ -10,7 +10,7 @@ import type { HostFacts, Source } from "./plan.ts";
 /** Not the caller's PATH: root may be the caller, and `.` in it. */
 export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
 export const systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-export const initDirectory = "/usr/lib/isolate";
+const initDirectory = "/usr/lib/isolate";
 /** Of each engine, and the package that has it. */
 const programs: Readonly<Record<EngineName, readonly [program: string, debianPackage: string]>> = {
   bwrap: ["bwrap", "bubblewrap"],
@@ -24,13 +24,14 @@ export function probeHost(
   libc: Libc,
   known: Pick<HostFacts, "environment" | "descriptorLimit" | "session" | "privateNetwork">,
 ): HostFacts {
+  const own = ownDirectories(libc);
   return {
     ...known,
     uid: libc.uid(),
     gid: libc.gid(),
     engine: findProgram(...programs[request.engine], libc),
-    init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc),
-    monitor: findOwn("isolate-monitor", libc),
+    init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc, own),
+    monitor: findOwn("isolate-monitor", libc, own),
     resolvConf: request.network === "none" ? undefined : realPath("/etc/resolv.conf", libc),
     scopesSockets: request.network === "host" && libc.scopesSockets(),
     sources: request.binds.map((bind) => findSource(bind, libc)),
@@ -74,11 +75,15 @@ export function lookUp(program: string, libc: Libc): string | undefined {
 
 type Own = "isolate-client" | "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp";
 
-/** A program of ours: beside the executable, or where the package puts it. Throws `missing-protection`. */
-export function findOwn(name: Own, libc: Libc): string {
+/** Where our programs are: beside this one, or where the package puts them. */
+export function ownDirectories(libc: Libc): string[] {
   const executable = realPath("/proc/self/exe", libc) ?? "";
-  const beside = executable.slice(0, executable.lastIndexOf("/"));
-  const looked = [beside, initDirectory].map((directory) => `${directory}/${name}`);
+  return [executable.slice(0, executable.lastIndexOf("/")), initDirectory];
+}
+
+/** Throws `missing-protection`. */
+export function findOwn(name: Own, libc: Libc, directories = ownDirectories(libc)): string {
+  const looked = directories.map((directory) => `${directory}/${name}`);
   const found = looked.find(libc.isExecutable);
   if (found !== undefined) return found;
   throw new IsolateError("missing-protection", { what: `${name} is not at ${looked.join(" or ")}` });

@@ -1,6 +1,8 @@
-/** Gets a clone from the daemon. The descriptor that comes back is the lease: it is never written to again, and whoever
- * holds it holds the clone. By the kernel's own calls:
- * the starter has no others, and `node:net` would close its sockets on exec. */
+/**
+ * Gets a clone from the daemon. The descriptor that comes back is the lease: it is never written to again, and whoever
+ * holds it holds the clone. By the kernel's own calls: the starter has no others, and `node:net` would close its sockets
+ * on exec.
+ */
 import { type ErrorCode, IsolateError } from "../daemon/protocol/errors.ts";
 import type { Grant } from "../daemon/protocol/lease.ts";
 import type { Libc } from "./libc.ts";

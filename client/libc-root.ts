@@ -3,11 +3,12 @@
  * makes the only one; libc's own setresuid(3) would ask the runtime's other threads to follow, and they may not answer.
  */
 import { everywhere, type Kernel, type Numbers } from "./libc-call.ts";
+import { fileNumbers } from "./libc-files.ts";
 
 export const rootNumbers = {
-  openat: { x64: 257, arm64: 56 },
+  openat: fileNumbers.openat,
+  close: fileNumbers.close,
   mkdirat: { x64: 258, arm64: 34 },
-  close: { x64: 3, arm64: 57 },
   unshare: { x64: 272, arm64: 97 },
   mount: { x64: 165, arm64: 40 },
   prctl: { x64: 157, arm64: 167 },

@@ -53,12 +53,27 @@ export function createLibc(call: SystemCall, architecture: string) {
     attempt("rt_sigaction", signal, action, null, 8);
   }
 
-  function writeAll(fd: number, content: string | Uint8Array): void {
-    const bytes = typeof content === "string" ? encodeBytes(content) : content;
+  /** `refused` is told of a negative error number, and says whether to try again. */
+  function send(fd: number, bytes: Uint8Array, refused: (error: number) => boolean): void {
     for (let sent = 0; sent < bytes.length; ) {
       const rest = bytes.subarray(sent);
-      sent += checked("write", fd, rest, rest.length);
+      const result = attempt("write", fd, rest, rest.length);
+      if (result >= 0) sent += result;
+      else if (!refused(result)) return;
     }
+  }
+
+  function writeAll(fd: number, content: string | Uint8Array): void {
+    send(fd, typeof content === "string" ? encodeBytes(content) : content, (error) => {
+      throw failure("write", error);
+    });
+  }
+
+  /** struct rlimit: soft, hard. By halves, without big integers. */
+  function descriptorLimits(): Uint32Array {
+    const limits = new Uint32Array(4);
+    checked("prlimit", 0, RLIMIT_NOFILE, null, limits);
+    return limits;
   }
 
   return {
@@ -67,14 +82,10 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** For people and pipes: waits for a slow reader, and ends quietly when there is none. */
     say(fd: number, text: string): void {
-      const bytes = encodeBytes(text);
-      for (let sent = 0; sent < bytes.length; ) {
-        const rest = bytes.subarray(sent);
-        const result = attempt("write", fd, rest, rest.length);
-        if (result === -EAGAIN) attempt("ppoll", new Int32Array([fd, POLLOUT]), 1, null, null, 0);
-        else if (result < 0) return;
-        else sent += result;
-      }
+      send(fd, encodeBytes(text), (error) => {
+        if (error === -EAGAIN) attempt("ppoll", new Int32Array([fd, POLLOUT]), 1, null, null, 0);
+        return error === -EAGAIN;
+      });
     },
 
     /** What can be read from the descriptor, once; it is in no file system, and gone with the last who has it. */
@@ -153,14 +164,12 @@ export function createLibc(call: SystemCall, architecture: string) {
     },
 
     softDescriptorLimit(): number {
-      const limit = new Uint32Array(4); // struct rlimit: soft, hard. By halves, without big integers.
-      checked("prlimit", 0, RLIMIT_NOFILE, null, limit);
-      return (limit[0] ?? 0) + (limit[1] ?? 0) * 2 ** 32;
+      const [low = 0, high = 0] = descriptorLimits();
+      return low + high * 2 ** 32;
     },
 
     setSoftDescriptorLimit(soft: number): void {
-      const limit = new Uint32Array(4);
-      checked("prlimit", 0, RLIMIT_NOFILE, null, limit);
+      const limit = descriptorLimits();
       const hard = (limit[2] ?? 0) + (limit[3] ?? 0) * 2 ** 32;
       const wanted = Math.min(soft, hard);
       limit[0] = wanted; // modulo 2 ** 32

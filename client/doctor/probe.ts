@@ -1,11 +1,11 @@
 /** Looks at this host for `isolate doctor`. Changes nothing; what is tried is a sandbox of its own, and it is gone at once. */
-import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import { toIsolateError } from "../../daemon/protocol/errors.ts";
 import { version } from "../../daemon/protocol/version.ts";
 import type { Api } from "../api.ts";
-import { initDirectory, lookUp, programDirectories, systemDirectories } from "../host.ts";
+import { lookUp, ownDirectories, programDirectories, systemDirectories } from "../host.ts";
 import type { Libc } from "../libc.ts";
 import { mayOpenTun } from "../network/tun.ts";
 import { Refusal } from "../refusal.ts";
@@ -57,7 +57,9 @@ export async function probe({ socket, api, environment, self, libc }: ProbeOptio
       programs: ["nft", "pasta", "slirp4netns"].filter((program) => lookUp(program, libc) !== undefined),
       tun: mayOpenTun(uid),
     },
-    helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map(findHelper),
+    helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map((name) =>
+      findHelper(name, libc),
+    ),
     zfs,
     overlayKnown: /\boverlay$/m.test(read("/proc/filesystems") ?? ""),
     stateFileSystem: fileSystemOf(nearest("/var/lib/isolate")),
@@ -156,9 +158,9 @@ function findBwrap(): { path: string; setuid: boolean } | undefined {
   return path === undefined ? undefined : { path, setuid: (statSync(path).mode & 0o4000) !== 0 };
 }
 
-function findHelper(name: string): Facts["helpers"][number] {
-  const looked = [dirname(realpathSync("/proc/self/exe")), initDirectory].map((directory) => `${directory}/${name}`);
-  return { name, path: looked.find(isExecutable), looked };
+function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
+  const looked = ownDirectories(libc).map((directory) => `${directory}/${name}`);
+  return { name, path: looked.find(libc.isExecutable), looked };
 }
 
 /** The namespaces that every run has, over the host's own root. Root's would tell nothing about users'. */

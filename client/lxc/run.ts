@@ -46,7 +46,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   const { filterDescriptor } = run.spec.init;
   const filter = filterDescriptor === undefined ? undefined : readFileSync(filterDescriptor).toString("base64");
   const log = openLog(request, facts, print.info);
-  const spec = facts.uid === 0 ? await staged(run, userns, context) : run.spec;
+  const spec = facts.uid === 0 ? staged(run, userns, context) : run.spec;
   const directory = facts.uid === 0 ? "/tmp/lxc" : mkdtempSync(`${run.host.userManager ?? "/tmp"}/isolate-lxc-`);
   const name = `isolate-${facts.uid}-${process.pid}-${process.hrtime.bigint().toString(36)}`;
   const container = lxc(spec, {
@@ -109,9 +109,9 @@ function findInit({ spec }: ContainerRun, { libc }: RunContext): string {
 }
 
 /** The caller's host paths, with their ids mapped, in a mount namespace of this process and of what it starts. */
-async function staged({ spec, facts, ids }: ContainerRun, userns: number, context: RunContext): Promise<LaunchSpec> {
-  const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids, context.libc));
-  attachTrees(trees, userns, context.rootCalls, context.libc);
+function staged({ spec, facts, ids }: ContainerRun, userns: number, { libc, rootCalls }: RunContext): LaunchSpec {
+  const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids, libc));
+  attachTrees(trees, userns, rootCalls, libc);
   return moved;
 }
 

@@ -27,7 +27,7 @@ const stranger = 0x6fff0000;
 export async function probeSession(
   request: RunRequest,
   ids: BaseIds | undefined,
-  { libc, environment, rootCalls, print }: Pick<RunContext, "libc" | "environment" | "rootCalls" | "print">,
+  { libc, environment, rootCalls: calls, print }: Pick<RunContext, "libc" | "environment" | "rootCalls" | "print">,
 ): Promise<Shown> {
   const uid = libc.uid();
   const { screen, sound, network } = request;
@@ -35,7 +35,6 @@ export async function probeSession(
   const warn = request.leased === undefined ? print.warn : () => undefined; // the client before this one has said it
   const session = { environment, uid, ids, libc, warn, connect, connectAsSandbox: connect };
   if (uid === 0) {
-    const calls = rootCalls;
     session.connectAsSandbox = (path) => {
       // The way to it may be closed to others.
       const socket = libc.openPath(path);
