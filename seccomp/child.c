@@ -3,15 +3,26 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* tty(4): of a process without a controlling terminal the open fails, as of one whose terminal is gone. */
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
 
 struct caller watch(sigset_t *watched)
 {
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
     const int noted[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    struct caller caller;
+    struct caller caller = {.has_terminal = has_terminal()};
     sigset_t blocked;
 
     sigemptyset(watched);
@@ -42,6 +53,11 @@ void restore(const struct caller *caller)
 bool is_from_kernel(const siginfo_t *info)
 {
     return info->si_code > 0; /* sigaction(2): SI_USER and whatever else a process sends is not above 0 */
+}
+
+bool is_hangup(const siginfo_t *info, const struct caller *caller)
+{
+    return info->si_signo == SIGHUP && (is_from_kernel(info) || (caller->has_terminal && !has_terminal()));
 }
 
 void pass(pid_t child, const siginfo_t *info)

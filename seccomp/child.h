@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Of the signals as the caller had them, what a child is to have again. */
+/* The signals as the caller had them, of which a child is to have some again, and whether there was a terminal. */
 struct caller {
     sigset_t blocked;
     sigset_t ignored; /* among CHLD and those that end a program by default */
+    bool has_terminal;
 };
 
 /* From here on what is handed on, and CHLD, wait to be fetched. */
@@ -19,6 +20,12 @@ void restore(const struct caller *caller);
 
 /* Whether the kernel itself sent it: the terminal, in the case of what is handed on. */
 bool is_from_kernel(const siginfo_t *info);
+
+/*
+ * Whether a HUP says that the terminal is gone. Its shell's may be the only one, since the kernel's is dropped while that
+ * waits to be fetched (signal(7), "Queueing and delivery semantics"), or goes to the foreground job alone.
+ */
+bool is_hangup(const siginfo_t *info, const struct caller *caller);
 
 /* To a child of this process group, which has already what the terminal sent. Stops this process too where that is asked. */
 void pass(pid_t child, const siginfo_t *info);

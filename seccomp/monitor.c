@@ -140,9 +140,7 @@ static void order(int pipe, int byte)
 
 static bool ends(const siginfo_t *info, const struct caller *caller)
 {
-    int sig = info->si_signo;
-
-    return (sig == SIGTERM || (sig == SIGHUP && is_from_kernel(info))) && !sigismember(&caller->ignored, sig);
+    return (info->si_signo == SIGTERM || is_hangup(info, caller)) && !sigismember(&caller->ignored, info->si_signo);
 }
 
 static void hand_on(const struct request *request, const siginfo_t *info, const struct caller *caller)

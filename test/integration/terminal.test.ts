@@ -258,17 +258,31 @@ describe("a command in the foreground", () => {
   });
 });
 
-test("closing the terminal ends the sandbox, whatever its command does about it", async () => {
-  for (const command of ["sleep 1000", "sh -c 'trap : HUP TERM; echo up; sleep 1000; sleep 1000'", "bash --norc -i"]) {
-    const before = await world.settled();
-    await openShell();
-    await type(`${isolate} ${command}`);
-    const [lease] = await eventually("it runs", async () => {
-      const leases = await world.leases();
-      return leases.length === 1 ? leases : null;
-    });
-    await tmux("kill-session", "-t", "t");
-    await eventually("it has ended", async () => (await run(["kill", "-0", String(lease?.pid)])).code !== 0, 60_000);
-    expect(await world.settled()).toEqual(before);
-  }
-});
+const trapping = "sh -c 'trap : HUP TERM; echo up; sleep 1000; sleep 1000'";
+
+/** Starts a run in a shell's terminal, which is closed once `ready` is over; nothing is left of it. */
+async function closeDuring(command: string, ready: () => Promise<unknown>): Promise<void> {
+  const before = await world.settled();
+  await openShell();
+  await type(`${isolate} ${command}`);
+  const [lease] = await eventually("it runs", async () => {
+    const leases = await world.leases();
+    return leases.length === 1 ? leases : null;
+  });
+  await ready();
+  await tmux("kill-session", "-t", "t");
+  await eventually("it has ended", async () => (await run(["kill", "-0", String(lease?.pid)])).code !== 0, 60_000);
+  expect(await world.settled()).toEqual(before);
+}
+
+test.each(["sleep 1000", trapping, "bash --norc -i"])("closing the terminal ends the sandbox of %s", (command) =>
+  closeDuring(command, async () => {}),
+);
+
+test("closing the terminal of a suspended run ends its sandbox, whatever its command does about it", () =>
+  // The kernel tells only the foreground job; this one hears of it from its shell.
+  closeDuring(trapping, async () => {
+    await shows(/^up$/m);
+    await keys("C-z");
+    await shows(/Stopped.*isolate/);
+  }));
