@@ -36,16 +36,22 @@ export function askLease(ask: LeaseAsk, libc: Libc): number {
 }
 
 /**
- * The answer to `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait. A daemon that
- * is being stopped is asked for once more: under systemd its socket is there all the time, and leads to the next one.
+ * The answer to what was asked by `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait.
+ * Of a daemon that is being stopped it is asked `again`: under systemd its socket is there all the time, and leads to the
+ * next one.
  */
-export function awaitLease(descriptor: number, ask: LeaseAsk, libc: Libc, print: Print): Lease {
+export function awaitLease(
+  descriptor: number,
+  ask: LeaseAsk,
+  again: () => number,
+  { libc, print }: { readonly libc: Libc; readonly print: Print },
+): Lease {
   try {
     return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
   } catch (error) {
     const stopping: ErrorCode = "draining";
     if (!(error instanceof Refusal) || error.code !== stopping) throw error;
-    return awaitLease(askLease(ask, libc), ask, libc, print);
+    return awaitLease(again(), ask, again, { libc, print });
   }
 }
 

@@ -13,6 +13,7 @@ export const fileNumbers = {
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const X_OK = 1;
@@ -67,6 +68,13 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     return status[5] ?? 0; // stx_uid
   }
 
+  /** What tells one file from all others of the host: device and inode. */
+  function identityOf(fd: number): string {
+    const status = new Uint32Array(64); // struct statx
+    checked("statx", fd, "", AT_EMPTY_PATH, 0x100, status); // STATX_INO
+    return [status[8], status[9], status[34], status[35]].join(":"); // stx_ino, stx_dev_major, stx_dev_minor
+  }
+
   return {
     open,
     openPath,
@@ -85,6 +93,8 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
         throw error;
       }
     },
+
+    isSameFile: (one: number, other: number): boolean => identityOf(one) === identityOf(other),
 
     isExecutable: (path: string): boolean => attempt("faccessat", AT_FDCWD, path, X_OK) === 0,
 

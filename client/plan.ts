@@ -1,7 +1,7 @@
 /** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
 import { IsolateError } from "../daemon/protocol/errors.ts";
 import type { EngineName } from "../engines/capabilities.ts";
-import type { Connection, LaunchSpec, Mount } from "../engines/spec.ts";
+import type { Connection, Init, LaunchSpec, Mount } from "../engines/spec.ts";
 import type { Privileges } from "./capabilities.ts";
 import type { Shown } from "./desktop/shown.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";
@@ -185,13 +185,6 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     if (source) bind(source, to, readOnly, (wrong) => new IsolateError("bad-bind", { bind: text, wrong }));
   });
 
-  /** The root's, and nothing that is mounted in it. */
-  const isOwn = (directory: string): boolean => {
-    const resolved = resolveInRoot(directory, mounted, look);
-    const around = "kind" in resolved ? mounted.findLast(({ at }) => isWithin(resolved.path, at)) : undefined;
-    return around?.at === "/";
-  };
-
   const start = resolveInRoot(request.workingDirectory, mounted, look);
   // What the engine puts into /proc and /dev is not to be seen from here.
   const known = "wrong" in start || !places.some((place) => isWithin(start.path, place));
@@ -215,22 +208,31 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     capabilities: root.privileges.capabilities.filter(
       (name) => request.network !== "private" || name !== "CAP_NET_RAW",
     ),
-    init: {
-      path: facts.init,
-      leaseDescriptor: root.lease,
-      heldDescriptor: facts.session?.held,
-      monitorDescriptor: root.monitor,
-      networkDescriptor: facts.privateNetwork?.socket,
-      noAbstractSockets: request.network === "host" && !request.abstractSockets && facts.scopesSockets,
-      filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
-      filterDescriptor: root.filter,
-      noNewUserns: request.noNewUserns,
-      innerCapabilities: root.privileges.inner,
-      machineId: isDisposable(request) && isOwn("/etc"),
-    },
+    init: planInit(request, facts, root),
     monitor: facts.monitor,
     newSession: request.newSession,
     command: request.command,
+  };
+}
+
+/** What isolate-init is told, for which the root's path and namespace need not be known. */
+export function planInit(
+  request: RunRequest,
+  facts: HostFacts,
+  { lease, monitor, filter, privileges }: Pick<Root, "lease" | "monitor" | "filter" | "privileges">,
+): Init {
+  return {
+    path: facts.init,
+    leaseDescriptor: lease,
+    heldDescriptor: facts.session?.held,
+    monitorDescriptor: monitor,
+    networkDescriptor: facts.privateNetwork?.socket,
+    noAbstractSockets: request.network === "host" && !request.abstractSockets && facts.scopesSockets,
+    filter: request.seccomp.kind === "file" ? "default" : request.seccomp.kind,
+    filterDescriptor: filter,
+    noNewUserns: request.noNewUserns,
+    innerCapabilities: privileges.inner,
+    machineId: isDisposable(request),
   };
 }
 

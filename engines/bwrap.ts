@@ -9,7 +9,7 @@ export const initPath = "/dev/isolate-init";
  * would die with its shell. isolate-init watches bwrap, and isolate-monitor, instead.
  */
 export function bwrap(spec: LaunchSpec): Invocation {
-  const argv = [
+  const options = [
     ...userNamespace(spec.userns),
     "--unshare-ipc",
     "--unshare-pid",
@@ -20,17 +20,31 @@ export function bwrap(spec: LaunchSpec): Invocation {
     spec.hostname,
     ...engineFileSystems(spec),
     ...spec.mounts.flatMap(mount),
-    ...inside(spec),
+    ...lastOptions(spec),
   ];
-  return { program: "bwrap", argv };
+  return { options, inside: inside(spec) };
+}
+
+/** The whole line. bubblewrap reads options from `--args` too, but nothing after them. */
+export function bwrapLine({ options, inside }: Invocation): string[] {
+  return [...options, "--", ...inside];
+}
+
+/** Of an engine whose options come later, through the descriptor, and end with its end. */
+export function bwrapLater(descriptor: number, inside: readonly string[]): string[] {
+  return ["--args", String(descriptor), "--", ...inside];
+}
+
+export function optionsBytes(options: readonly string[]): string {
+  return options.map((word) => `${word}\0`).join("");
 }
 
 export function engineFileSystems({ root, readOnly }: LaunchSpec): string[] {
   return [readOnly ? "--ro-bind" : "--bind", root, "/", "--proc", "/proc", "--dev", "/dev"];
 }
 
-/** Comes after all mounts, so that none of them covers isolate-init. */
-export function inside(spec: LaunchSpec): string[] {
+/** They come after all mounts, so that none of them covers isolate-init. */
+export function lastOptions(spec: LaunchSpec): string[] {
   return [
     "--ro-bind",
     spec.init.path,
@@ -44,9 +58,6 @@ export function inside(spec: LaunchSpec): string[] {
     ...spec.capabilities.flatMap((capability) => ["--cap-add", capability]),
     ...(spec.newSession ? ["--new-session"] : []),
     "--as-pid-1",
-    "--",
-    ...init(spec),
-    ...spec.command,
   ];
 }
 
@@ -65,7 +76,10 @@ export function mount(it: Mount): string[] {
   return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
 }
 
-function init({ init, network }: LaunchSpec): string[] {
+/** What of a spec isolate-init is told. */
+export type Inside = Pick<LaunchSpec, "init" | "network" | "command">;
+
+export function inside({ init, network, command }: Inside): string[] {
   const { leaseDescriptor, heldDescriptor, monitorDescriptor, networkDescriptor, noAbstractSockets } = init;
   const { filter, filterDescriptor, noNewUserns, innerCapabilities, machineId } = init;
   return [
@@ -82,5 +96,6 @@ function init({ init, network }: LaunchSpec): string[] {
     ...(innerCapabilities === undefined || network !== "none" ? [] : ["--own-network"]),
     ...(machineId ? ["--machine-id"] : []),
     "--",
+    ...command,
   ];
 }

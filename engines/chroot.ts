@@ -3,11 +3,11 @@
  * covered but /proc, /dev and /sys. In bwrap(1)'s words too: the mounts and the processes are in namespaces of the run's
  * own, so that the kernel takes all of them away however the run ends; and root inside is not the host's root.
  */
-import { engineFileSystems, inside, mount, userNamespace } from "./bwrap.ts";
+import { engineFileSystems, inside, lastOptions, mount, userNamespace } from "./bwrap.ts";
 import type { Invocation, LaunchSpec } from "./spec.ts";
 
 export function chroot(spec: LaunchSpec): Invocation {
-  const argv = [
+  const options = [
     ...userNamespace(spec.userns),
     "--unshare-pid",
     ...engineFileSystems(spec),
@@ -15,7 +15,7 @@ export function chroot(spec: LaunchSpec): Invocation {
     "/sys",
     "/sys",
     ...spec.mounts.flatMap(mount),
-    ...inside(spec),
+    ...lastOptions(spec),
   ];
-  return { program: "bwrap", argv };
+  return { options, inside: inside(spec) };
 }

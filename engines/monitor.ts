@@ -8,8 +8,10 @@ export interface EngineWatch {
   readonly wake: string | undefined;
 }
 
-export function watchEngine({ pipe, newSession, wake }: EngineWatch, engine: readonly string[]): string[] {
-  return ["--pipe", String(pipe), ...(newSession ? ["--new-session"] : []), ...waking(wake), "--", ...engine];
+/** The engine's program and arguments, or its process id where it has been started. */
+export function watchEngine({ pipe, newSession, wake }: EngineWatch, engine: readonly string[] | number): string[] {
+  const which = typeof engine === "number" ? ["--engine", String(engine)] : ["--", ...engine];
+  return ["--pipe", String(pipe), ...(newSession ? ["--new-session"] : []), ...waking(wake), ...which];
 }
 
 /** Shell commands that are run on the host. */

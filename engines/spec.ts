@@ -74,7 +74,7 @@ export interface Init {
   /** A compiled filter on top of that one, to be read from there. */
   readonly filterDescriptor: number | undefined;
   readonly noNewUserns: boolean;
-  /** The root gets an id where it has none, machine-id(5). */
+  /** The root gets an id where it has none, machine-id(5), in an /etc of its own. */
   readonly machineId: boolean;
   /** Of the command, as a hexadecimal mask, in a user namespace below; undefined: it has the sandbox's. */
   readonly innerCapabilities: string | undefined;
@@ -93,8 +93,9 @@ export interface Limits {
   readonly pids: number | undefined;
 }
 
-/** What becomes of a spec: a program and its arguments; the program is looked up by the client. */
+/** What becomes of a spec, in the engine's words; its program is looked up by the client. */
 export interface Invocation {
-  readonly program: string;
-  readonly argv: readonly string[];
+  readonly options: readonly string[];
+  /** isolate-init's line, up to the command's last word. */
+  readonly inside: readonly string[];
 }

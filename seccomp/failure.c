@@ -18,14 +18,19 @@ void fail(const char *sentence, ...)
     _exit(EXIT_OURS);
 }
 
-int parse_fd(const char *option, const char *text)
+int parse_number(const char *option, const char *text, int least, const char *what)
 {
     char *end = NULL;
-    long fd = -1;
+    long number = -1;
 
     if (text && *text >= '0' && *text <= '9')
-        fd = strtol(text, &end, 10);
-    if (fd <= STDERR_FILENO || fd > INT_MAX || *end)
-        fail("%s needs the number of a descriptor above 2, not \"%s\"", option, text ? text : "");
-    return (int)fd;
+        number = strtol(text, &end, 10);
+    if (number < least || number > INT_MAX || *end)
+        fail("%s needs the number of %s, not \"%s\"", option, what, text ? text : "");
+    return (int)number;
+}
+
+int parse_fd(const char *option, const char *text)
+{
+    return parse_number(option, text, STDERR_FILENO + 1, "a descriptor above 2");
 }

@@ -10,6 +10,9 @@ extern const char own_name[];
 /* Says so on standard error, and ends with EXIT_OURS. */
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *sentence, ...);
 
+/* The value of that option, the number of that. Fails where it is none, or below the least. */
+int parse_number(const char *option, const char *text, int least, const char *what);
+
 /* The number of a descriptor above 2, the value of that option. Fails otherwise. */
 int parse_fd(const char *option, const char *text);
 

@@ -25,6 +25,24 @@ static bool has_machine_id(void)
     return size == DIGITS && strspn(text, "0123456789abcdef") == DIGITS && strspn(text, "0") < DIGITS;
 }
 
+/* 0: it cannot be said. statx(2), STATX_MNT_ID. */
+static unsigned long long mount_of(const char *directory)
+{
+    struct statx status;
+
+    if (statx(AT_FDCWD, directory, 0, STATX_MNT_ID, &status) < 0 || !(status.stx_mask & STATX_MNT_ID))
+        return 0;
+    return status.stx_mnt_id;
+}
+
+/* The root's own /etc, and not one that somebody has mounted there, or a link leads to. */
+static bool is_etc_own(void)
+{
+    unsigned long long mount = mount_of("/");
+
+    return mount != 0 && mount_of("/etc") == mount;
+}
+
 void ensure_machine_id(void)
 {
     static const char made[] = "/etc/.machine-id.new";
@@ -33,7 +51,7 @@ void ensure_machine_id(void)
     bool whole;
     int fd;
 
-    if (has_machine_id() || getrandom(id, sizeof id, GRND_NONBLOCK) != sizeof id)
+    if (!is_etc_own() || has_machine_id() || getrandom(id, sizeof id, GRND_NONBLOCK) != sizeof id)
         return;
     id[6] = (id[6] & 0x0f) | 0x40; /* as a random UUID has it */
     id[8] = (id[8] & 0x3f) | 0x80;

@@ -1,13 +1,15 @@
 /*
  * isolate-monitor --pipe FD [--new-session] [--wake SOCKET] -- ENGINE [ARG...]
+ * isolate-monitor --pipe FD [--new-session] [--wake SOCKET] --engine PID
  * isolate-monitor [--hold FD] [--pre COMMAND] [--post COMMAND] [--wake SOCKET] -- CLIENT [ARG...]
  *
  * Stays as the process that the caller started, to be signalled and waited for; the program is its child.
  *
  * With --pipe that is an engine, in which isolate-init reads the pipe's other end (monitor.h). The engine has those
- * signals blocked that are handed on, so that none of them ends it. Otherwise it is a client of ours that is sent them
- * itself, with a descriptor (the lease) that is kept open to the end, and with hooks, shell commands: a failing --pre
- * prevents the run, --post follows it however it ends.
+ * signals blocked that are handed on, so that none of them ends it. With --engine it is this process's child already,
+ * started before this program (ahead.h). Otherwise it is a client of ours that is sent them itself, with a descriptor (the
+ * lease) that is kept open to the end, and with hooks, shell commands: a failing --pre prevents the run, --post follows it
+ * however it ends.
  *
  * What kill(2) sends is handed on. What the terminal sends reaches its whole foreground job, and so the command, by
  * itself, unless that has a session of its own (--new-session). TERM, and HUP when the terminal is gone, end the sandbox.
@@ -37,6 +39,7 @@ const char own_name[] = "isolate-monitor";
 struct request {
     int pipe; /* -1: none */
     int hold; /* -1: none */
+    pid_t engine; /* 0: it is to be started */
     bool new_session;
     const char *wake; /* NULL: nothing */
     struct hook pre;  /* without a command: none */
@@ -70,6 +73,8 @@ static struct request parse(char **argv)
         argv++;
         if (strcmp(option, "--pipe") == 0)
             request.pipe = parse_fd(option, *argv);
+        else if (strcmp(option, "--engine") == 0)
+            request.engine = parse_number(option, *argv, 2, "a process");
         else if (strcmp(option, "--hold") == 0)
             request.hold = parse_fd(option, *argv);
         else if (strcmp(option, "--wake") == 0)
@@ -81,9 +86,9 @@ static struct request parse(char **argv)
         else
             fail("unknown argument \"%s\"", option);
     }
-    if (!argv[0] || !argv[1])
+    if (!request.engine && (!argv[0] || !argv[1]))
         fail("no program");
-    request.program = argv + 1;
+    request.program = argv[0] ? argv + 1 : argv;
     return request;
 }
 
@@ -94,6 +99,7 @@ __attribute__((noreturn)) static void become(char **program)
     fail("cannot run %s: %s", program[0], strerror(errno));
 }
 
+/* Or finds it. */
 static pid_t start_engine(const struct request *request, const struct caller *caller)
 {
     const struct beginning beginning = {.blocked = caller->blocked,
@@ -103,8 +109,10 @@ static pid_t start_engine(const struct request *request, const struct caller *ca
 
     /* Nothing is waited for: what is sent to a sandbox that reads no more is lost. */
     if (fcntl(request->pipe, F_SETFD, FD_CLOEXEC) < 0 || fcntl(request->pipe, F_SETFL, O_NONBLOCK) < 0 ||
-        write(request->pipe, &beginning, sizeof beginning) != sizeof beginning)
+        (write(request->pipe, &beginning, sizeof beginning) != sizeof beginning && !(request->engine && errno == EPIPE)))
         fail("cannot use the pipe %d: %s", request->pipe, strerror(errno));
+    if (request->engine)
+        return request->engine; /* which may have ended by now */
     add_handed_on(&mask);
     engine = vfork();
     if (engine == 0) {
@@ -171,12 +179,10 @@ static int run(const struct request *request, const struct caller *caller, const
         close_range(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
     closefrom(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
     shrink();
-    for (;;) {
+    while (!reap(child, &code)) { /* it may have ended before its CHLD was watched for */
         siginfo_t info;
         int sig = sigwaitinfo(watched, &info);
 
-        if (sig == SIGCHLD && reap(child, &code))
-            return code;
         if (sig <= 0 || sig == SIGCHLD)
             continue;
         if (is_engine)
@@ -184,6 +190,7 @@ static int run(const struct request *request, const struct caller *caller, const
         else
             pass(child, &info);
     }
+    return code;
 }
 
 /* Nobody is left to be told if it fails: the next use of the daemon does the same. */

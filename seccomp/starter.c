@@ -1,6 +1,7 @@
 /*
  * The program `isolate`: runs client/starter/main.ts, which the build has compiled to QuickJS's own bytecode. It gives that
- * script the command line, the environment and syscall(2), and nothing else. No source is compiled here: there is no eval.
+ * script the command line, the environment, syscall(2) and a way to start a process, which is none of those, and nothing
+ * else. No source is compiled here: there is no eval.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "failure.h"
 #include "quickjs.h"
 #include "starter-script.h"
@@ -166,6 +168,22 @@ static JSValue system_call(JSContext *js, JSValueConst self, int count, JSValueC
     return good ? JS_NewInt64(js, result) : JS_EXCEPTION;
 }
 
+/* start(words, descriptors): a program's process id, or a negative error number. */
+static JSValue start(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)self, (void)count;
+    struct kept kept = { 0 };
+    size_t length = 0;
+    char **words = c_strings(js, arguments[0], &kept);
+    const uint8_t *descriptors = words ? bytes_of(js, arguments[1], &length) : NULL;
+    pid_t child = 0;
+
+    if (descriptors)
+        child = start_ahead(words, (const int32_t *)descriptors, length / sizeof(int32_t));
+    forget(js, &kept);
+    return descriptors ? JS_NewInt32(js, child) : JS_EXCEPTION;
+}
+
 static JSValue encode(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)self, (void)count;
@@ -238,6 +256,7 @@ static void offer_native(JSContext *js, char **words)
 {
     static const JSCFunctionListEntry functions[] = {
         JS_CFUNC_DEF("systemCall", 2, system_call),
+        JS_CFUNC_DEF("start", 2, start),
         JS_CFUNC_DEF("encode", 1, encode),
         JS_CFUNC_DEF("decode", 1, decode),
         JS_CFUNC_DEF("exit", 1, end),

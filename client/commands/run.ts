@@ -1,10 +1,12 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
 import { IsolateError } from "../../daemon/protocol/errors.ts";
 import { type BaseIds, readBaseIds, usersEnd } from "../../daemon/protocol/ids.ts";
+import { bwrapLine } from "../../engines/bwrap.ts";
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";
+import { type Start, startAhead } from "../ahead.ts";
 import { expectNobodysTerminal } from "../base-ids.ts";
 import { choosePrivileges } from "../capabilities.ts";
 import { openFilter } from "../filter-file.ts";
@@ -35,6 +37,7 @@ export interface RunContext {
   readonly rootCalls: RootCalls;
   /** The soft limit that this process was started with. */
   readonly descriptorLimit: () => number;
+  readonly start: Start;
   /** For what `needsWhole` says. */
   readonly whole: () => Promise<Whole>;
   readonly print: Print;
@@ -77,11 +80,17 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const descriptorLimit = context.descriptorLimit();
   const facts = probeHost(request, context.libc, { environment, descriptorLimit, session, privateNetwork });
   const container = engine ? undefined : await probeContainer(request, facts, context);
-  const lease = ask && takeLease(request, early, ask, context);
+  const asked = ask && request.leased === undefined ? (early ?? askLease(ask, context.libc)) : undefined;
+  const [orders, pipe] = engine ? context.libc.pipe() : [];
+  const ahead =
+    asked === undefined
+      ? undefined
+      : startAhead(request, facts, { lease: asked, monitor: orders, filter, privileges }, context);
+  const lease = ask && takeLease(request, asked, ask, () => ahead?.drop(), context);
   if (hasToStay(request, facts, lease)) becomeMonitor(request, facts, lease, context);
   const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts, ids, context);
-  const [orders, pipe] = engine ? context.libc.pipe() : [];
-  const root = { ...bare, filter, privileges, monitor: orders };
+  const started = ahead?.fits(bare.userns) ? ahead : undefined;
+  const root = { ...bare, userns: started?.userns ?? bare.userns, filter, privileges, monitor: orders };
   const planned = plan(request, facts, root, looker(context.libc));
   if (!engine || container || pipe === undefined) {
     if (!container) throw new Error("no engine, and no container either");
@@ -94,12 +103,15 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const wake = lease?.grant.onDemand && request.leased === undefined ? context.socket : undefined;
   const { connection } = spec;
   const front = connection ? [connection.path, ...connection.argv] : [];
-  const argv = watchEngine({ pipe, newSession: spec.newSession, wake }, [...front, facts.engine, ...engine(spec).argv]);
-  context.print.trace(() => `exec: ${[spec.monitor, ...argv].map(quote).join(" ")}`);
+  const watch = { pipe, newSession: spec.newSession, wake };
+  const invocation = engine(spec);
+  const whole = watchEngine(watch, [...front, facts.engine, ...bwrapLine(invocation)]);
+  context.print.trace(() => `exec: ${[spec.monitor, ...whole].map(quote).join(" ")}`);
+  started?.tell(invocation.options);
   return launch(
     {
       program: spec.monitor,
-      argv,
+      argv: started ? watchEngine(watch, started.pid) : whole,
       environment: undefined,
       descriptors: [...descriptorsOf(spec), pipe],
       ignoreInterrupt: request.ignoreInterrupt,
@@ -201,14 +213,20 @@ function leaseAsk({ root, wait, command }: RunRequest, ids: BaseIds | undefined,
   return "directory" in root ? undefined : { socket, ...root, wait, ids, command };
 }
 
+/** `anew`: what was begun with the first connection is of no use. */
 function takeLease(
   { leased }: RunRequest,
-  early: number | undefined,
+  asked: number | undefined,
   ask: LeaseAsk,
+  anew: () => void,
   { libc, print }: RunContext,
 ): Lease {
   if (leased !== undefined) return readLease(leased);
-  return awaitLease(early ?? askLease(ask, libc), ask, libc, print);
+  const again = (): number => {
+    anew();
+    return askLease(ask, libc);
+  };
+  return awaitLease(asked ?? again(), ask, again, { libc, print });
 }
 
 function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): Taken {

@@ -45,6 +45,7 @@ async function main(): Promise<void> {
       libc,
       rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, architecture)),
       descriptorLimit: libc.softDescriptorLimit,
+      start: native.start,
       whole: async () => becomeWhole(),
       print,
     };

@@ -3,10 +3,10 @@
  * for root's choice of ids one for each lease, which is nowhere but in our hands and the sandbox's.
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { join } from "node:path";
 import { hasErrno, MS, mount, unmountLazily } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import { type BaseIds, idCount } from "../protocol/ids.ts";
+import { usernsFile } from "../protocol/pins.ts";
 import { CommandError } from "../run.ts";
 import { readDelegated } from "./delegated.ts";
 import { holdNamespace } from "./namespace.ts";
@@ -77,7 +77,7 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
     const name = await options.userName(caller.uid);
     const plan = plannedMap(options, { ...caller, name });
     const directory = users.of(plan.uid);
-    const userns = join(directory, `userns.${plan.gid}`);
+    const userns = usernsFile(directory, plan.gid);
     const held = await holdNamespace(plan).catch((error: unknown) => {
       throw namespaceRefused(caller.uid, error);
     });

@@ -6,9 +6,9 @@
  * outlives the daemon: sandboxes that run on have their views in it.
  */
 import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
 import { MS, mount, setExtendedAttribute } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
+import { userDirectory, usersDirectory } from "../protocol/pins.ts";
 import { isMountPoint, mountAlone } from "./mount.ts";
 
 export interface UsersDirectory {
@@ -22,7 +22,7 @@ export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   mkdirSync(runtimeDirectory, { recursive: true, mode: 0o755 });
   const runtime = realpathSync(runtimeDirectory);
   ownDirectory(runtime, 0o755);
-  const path = join(runtime, "users");
+  const path = usersDirectory(runtime);
   ownDirectory(path, 0o711);
   // A daemon before us may have made the mount; sandboxes that still run hang on it.
   if (!isMountPoint(path)) mountAlone(path);
@@ -30,7 +30,7 @@ export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   return {
     path,
     of(uid) {
-      const directory = join(path, String(uid));
+      const directory = userDirectory(path, uid);
       ownDirectory(directory, 0o700);
       setExtendedAttribute(directory, "system.posix_acl_access", accessList(uid));
       return directory;

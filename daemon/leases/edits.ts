@@ -7,6 +7,7 @@ import { hasErrno, pidfdKill, unmountLazily } from "../libc.ts";
 import { IsolateError } from "../protocol/errors.ts";
 import type { Grant } from "../protocol/lease.ts";
 import type { TemplateName } from "../protocol/names.ts";
+import { isUsernsFile } from "../protocol/pins.ts";
 import type { Storage } from "../storage/storage.ts";
 import { endHolder } from "./holder.ts";
 import type { LeaseLog } from "./lease-log.ts";
@@ -107,7 +108,7 @@ export function sweepViews(users: string, leased: ReadonlySet<string>): void {
   for (const user of readdirSync(users)) {
     for (const name of readdirSync(join(users, user))) {
       const path = join(users, user, name);
-      if (name.startsWith("userns.") || leased.has(path)) continue;
+      if (isUsernsFile(name) || leased.has(path)) continue;
       try {
         unmountLazily(path);
       } catch (error) {

@@ -13,6 +13,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -409,15 +410,26 @@ describe("the filter", () => {
 });
 
 describe("the root's id, machine-id(5),", () => {
-  const etc = join(scratch, "etc");
-  const of = (content: string | undefined): string => {
-    rmSync(etc, { recursive: true, force: true });
-    mkdirSync(etc);
+  const root = join(scratch, "root");
+  const etc = join(root, "etc");
+  const make = (content: string | undefined): void => {
+    rmSync(root, { recursive: true, force: true });
+    for (const name of ["", "etc", "proc", "dev", "usr"]) mkdirSync(join(root, name));
+    for (const name of ["bin", "lib", "lib64"]) symlinkSync(`usr/${name}`, join(root, name));
     chmodSync(etc, 0o777);
     if (content !== undefined) writeFileSync(join(etc, "machine-id"), content);
-    const { code, out, err } = run(
-      bwrap("--bind", etc, "/etc", "/dev/isolate-init", "--machine-id", "--", "cat", "/etc/machine-id"),
+  };
+  const inRoot = (...more: string[]) =>
+    run(
+      bwrap(
+        ...["--bind", root, "/", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"],
+        ...["--ro-bind", init, "/dev/isolate-init", ...more],
+        ...["/dev/isolate-init", "--machine-id", "--", "cat", "/etc/machine-id"],
+      ),
     );
+  const of = (content: string | undefined): string => {
+    make(content);
+    const { code, out, err } = inRoot();
     expect({ code, err, left: readdirSync(etc) }).toEqual({ code: 0, err: "", left: ["machine-id"] });
     return out;
   };
@@ -435,6 +447,19 @@ describe("the root's id, machine-id(5),", () => {
       expect(one).not.toBe(other);
     },
   );
+
+  test("is not made in an /etc that is not the root's own", () => {
+    const other = join(scratch, "other-etc");
+    mkdirSync(other);
+    chmodSync(other, 0o777);
+    make("");
+    expect(inRoot("--bind", other, "/etc").code).toBe(1);
+    rmSync(etc, { recursive: true });
+    symlinkSync("srv", etc);
+    mkdirSync(join(root, "srv"));
+    expect(inRoot("--bind", other, "/srv").code).toBe(1);
+    expect(readdirSync(other)).toEqual([]);
+  });
 
   test("is not asked for where nothing can be written", () => {
     expect(run(bwrap("/dev/isolate-init", "--machine-id", "--", "true"))).toEqual({ code: 0, out: "", err: "" });

@@ -50,11 +50,11 @@ export async function createWorld(options: WorldOptions = {}) {
   const at = (name: string): string => join(directory, name);
   const parent = pool ? `${pool}/${directory.slice(directory.lastIndexOf("/") + 1)}` : undefined;
   const template = parent ? `${parent}/debian` : "debian";
-  const socket = at("socket");
   const logFile = at("log");
   const state = at("state");
   const runtime =
     options.runtimeParent === undefined ? at("run") : mkdtempSync(join(options.runtimeParent, "isolate-"));
+  const socket = join(runtime, "socket"); // as by default, in one directory with the views
   let daemon: ChildProcess | undefined;
 
   writeFileSync(at("subuid"), `${alice.uid}:200000:65536\n`);

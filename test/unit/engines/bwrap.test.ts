@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { bwrap } from "../../../engines/bwrap.ts";
+import { bwrap, bwrapLater, bwrapLine, optionsBytes } from "../../../engines/bwrap.ts";
 import type { LaunchSpec } from "../../../engines/spec.ts";
 
 const leased: LaunchSpec = {
@@ -66,25 +66,33 @@ const golden = [
   "sh", "-c", "exit 42",
 ];
 
+const line = (spec: LaunchSpec): string[] => bwrapLine(bwrap(spec));
+
 describe("bwrap", () => {
   test("data comes from a descriptor, and what is held goes to the init", () => {
     const mounts = [{ kind: "data", descriptor: 9, to: "/dev/isolate-xauthority" }] as const;
-    const { argv } = bwrap({
+    const argv = line({
       ...leased,
       mounts,
       init: { ...leased.init, heldDescriptor: 8, monitorDescriptor: undefined },
     });
-    const line = argv.join(" ");
-    expect(line).toContain(" --perms 0644 --bind-data 9 /dev/isolate-xauthority ");
-    expect(line).toContain(" -- /dev/isolate-init --lease-fd 4 --hold-fd 8 -- sh ");
+    const text = argv.join(" ");
+    expect(text).toContain(" --perms 0644 --bind-data 9 /dev/isolate-xauthority ");
+    expect(text).toContain(" -- /dev/isolate-init --lease-fd 4 --hold-fd 8 -- sh ");
   });
 
   test("a leased clone", () => {
-    expect(bwrap(leased)).toEqual({ program: "bwrap", argv: golden });
+    expect(line(leased)).toEqual(golden);
+  });
+
+  test("its options may come later, to the last byte the same", () => {
+    const { options, inside } = bwrap(leased);
+    expect(optionsBytes(options).split("\0").slice(0, -1)).toEqual(options);
+    expect(bwrapLater(11, inside)).toEqual(["--args", "11", "--", ...golden.slice(golden.indexOf("--") + 1)]);
   });
 
   test("a user's directory: one id, no lease, the host's network", () => {
-    const { argv } = bwrap({
+    const argv = line({
       ...leased,
       userns: undefined,
       network: "host",
@@ -130,47 +138,45 @@ describe("bwrap", () => {
 
   test("a read-only root, and what the command alone has, are said to those whom it concerns", () => {
     const init = { ...leased.init, noNewUserns: true, innerCapabilities: "1ffffffffff", machineId: true };
-    const changed = bwrap({ ...leased, readOnly: true, init }).argv;
+    const changed = line({ ...leased, readOnly: true, init });
     // biome-ignore format: one option with its values on each line
     const inner = ["--no-new-userns", "--capabilities", "1ffffffffff", "--own-network", "--machine-id"];
     const expected = [...golden];
     expected[expected.indexOf("--bind")] = "--ro-bind";
     expected.splice(expected.lastIndexOf("--"), 0, ...inner);
     expect(changed).toEqual(expected);
-    expect(bwrap({ ...leased, network: "host", init }).argv).not.toContain("--own-network");
+    expect(line({ ...leased, network: "host", init })).not.toContain("--own-network");
   });
 
   test("a private network: its own namespace, a file out of a descriptor, and a command that waits", () => {
-    const { argv } = bwrap({
+    const argv = line({
       ...leased,
       network: "private",
       mounts: [{ kind: "data", descriptor: 9, to: "/etc/resolv.conf" }],
       init: { ...leased.init, networkDescriptor: 8, innerCapabilities: "3" },
     });
-    const line = argv.join(" ");
-    expect(line).toContain(" --unshare-net ");
-    expect(line).toContain(" --perms 0644 --bind-data 9 /etc/resolv.conf ");
-    expect(line).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --network-fd 8 ");
+    const text = argv.join(" ");
+    expect(text).toContain(" --unshare-net ");
+    expect(text).toContain(" --perms 0644 --bind-data 9 /etc/resolv.conf ");
+    expect(text).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --network-fd 8 ");
     // A second network namespace would not be connected.
-    expect(line).not.toContain("--own-network");
+    expect(text).not.toContain("--own-network");
   });
 
   test("the host's network with its abstract sockets closed", () => {
-    const line = bwrap({ ...leased, network: "host", init: { ...leased.init, noAbstractSockets: true } }).argv.join(
-      " ",
-    );
-    expect(line).not.toContain("--unshare-net");
-    expect(line).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --no-abstract-sockets ");
+    const text = line({ ...leased, network: "host", init: { ...leased.init, noAbstractSockets: true } }).join(" ");
+    expect(text).not.toContain("--unshare-net");
+    expect(text).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --no-abstract-sockets ");
   });
 
   test("the sandbox's own things come last, so that no bind covers them", () => {
-    const { argv } = bwrap(leased);
+    const argv = line(leased);
     expect(argv.indexOf("/dev/isolate-init")).toBeGreaterThan(argv.lastIndexOf("--bind"));
     expect(argv.indexOf("--cap-drop")).toBeLessThan(argv.indexOf("--cap-add"));
   });
 
   test("what must not be there", () => {
-    const flags = new Set([...bwrap(leased).argv, ...bwrap({ ...leased, userns: undefined }).argv]);
+    const flags = new Set([...line(leased), ...line({ ...leased, userns: undefined })]);
     for (const flag of ["--die-with-parent", "--cap-add ALL", "ALL ", "--new-session", "--share-net", "--dev-bind"]) {
       expect([...flags]).not.toContain(flag);
     }
@@ -183,12 +189,12 @@ describe("bwrap", () => {
       "--uid",
       "--gid",
     ]) {
-      expect(bwrap(leased).argv).not.toContain(flag);
+      expect(line(leased)).not.toContain(flag);
     }
   });
 
   test("a command that looks like options stays a command", () => {
-    const { argv } = bwrap({ ...leased, command: ["--bind", "/", "/"] });
+    const argv = line({ ...leased, command: ["--bind", "/", "/"] });
     expect(argv.slice(-4)).toEqual(["--", "--bind", "/", "/"]);
   });
 });

@@ -1,8 +1,9 @@
 import { expect, test } from "@jest/globals";
+import { bwrapLine } from "../../../engines/bwrap.ts";
 import { chroot } from "../../../engines/chroot.ts";
 
 test("mounts and processes of its own, everything else the host's, and nothing of the root covered", () => {
-  const { program, argv } = chroot({
+  const invocation = chroot({
     root: "/tmp/0",
     readOnly: false,
     mounts: [{ kind: "bind", from: "/tmp/1", source: "file", to: "/etc/resolv.conf", readOnly: true }],
@@ -30,9 +31,8 @@ test("mounts and processes of its own, everything else the host's, and nothing o
     newSession: false,
     command: ["--bind", "/"],
   });
-  expect(program).toBe("bwrap");
   // biome-ignore format: one option with its values on each line
-  expect(argv).toEqual([
+  expect(bwrapLine(invocation)).toEqual([
     "--userns", "5",
     "--unshare-pid",
     "--bind", "/tmp/0", "/",

@@ -1,0 +1,171 @@
+/** An ordinary run's engine is started before its lease is there: what becomes of it where none comes, or another. */
+import type { ChildProcess } from "node:child_process";
+import { chmodSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
+import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { eventually, finished, must, type Outcome, run, start } from "../support/process.ts";
+import { program } from "../support/project.ts";
+import { alice, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld({ size: 2 });
+}, 1_200_000);
+afterAll(() => world.close(), 300_000);
+
+let runs: ChildProcess[] = [];
+afterEach(async () => {
+  for (const client of runs) client.kill("SIGKILL");
+  runs = [];
+  goOn();
+  await gone();
+});
+
+/** bubblewraps of the user's that wait for their options, or have waited. */
+const engines = async (): Promise<number[]> =>
+  (await run(["pgrep", "-u", String(alice.uid), "-f", "^\\S*/bwrap --args "])).stdout
+    .split("\n")
+    .filter(Boolean)
+    .map(Number);
+const gone = () => eventually("no engine is left", async () => (await engines()).length === 0);
+const goOn = () => process.kill(world.daemonPid(), "SIGCONT");
+const pinned = (): string => join(world.runtime, `users/${alice.uid}/userns.${alice.gid}`);
+
+interface Waiting {
+  readonly client: ChildProcess;
+  readonly ended: Promise<Outcome>;
+  readonly engine: number;
+}
+
+/** A run in a session of its own, which hears nothing of its daemon. */
+async function waitingRun(command: string, socket = world.socket): Promise<Waiting> {
+  // The namespace is pinned by the user's first lease.
+  await must([program("isolate"), "-z", world.template, "true"], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
+  await world.settled();
+  if (socket === world.socket) process.kill(world.daemonPid(), "SIGSTOP");
+  const client = start(["setsid", program("isolate"), "-z", world.template, "sh", "-c", command], {
+    as: alice,
+    env: { ISOLATE_SOCKET: socket },
+  });
+  runs.push(client);
+  const ended = finished(client);
+  const [engine = 0] = await eventually("its engine is there", async () => {
+    const found = await engines();
+    return found.length === 1 ? found : null;
+  });
+  return { client, ended, engine };
+}
+
+test.each([
+  ["SIGTERM", 1, 143],
+  ["SIGKILL", 1, 137],
+  ["SIGINT", -1, 130],
+  ["SIGHUP", -1, 129],
+] as const)("%s while the run waits ends its engine with it, without a word", async (signal, whom, code) => {
+  const { client, ended } = await waitingRun("echo ran");
+  process.kill(whom * (client.pid ?? 0), signal);
+  const { stderr, ...rest } = await ended;
+  expect(rest).toEqual({ code, stdout: "" });
+  expect(stderr).toMatch(/^(isolate: waiting for .*\n)?$/);
+  await gone();
+  goOn();
+  await world.settled();
+});
+
+test("an engine that was killed before it had its options is told like one that was killed later", async () => {
+  const { ended, engine } = await waitingRun("echo ran");
+  process.kill(engine, "SIGKILL");
+  goOn();
+  expect(await ended).toMatchObject({ code: 137, stdout: "" });
+  await world.settled();
+});
+
+test("a refusal ends it", async () => {
+  const { ended } = await waitingRun("echo ran");
+  expect(await world.endDaemon("SIGKILL")).toBe(137);
+  expect(await ended).toMatchObject({
+    code: 125,
+    stdout: "",
+    stderr: expect.stringContaining("the daemon closed the connection"),
+  });
+  await gone();
+  await world.startDaemon();
+});
+
+test("a run that has to ask another daemon gets that one's namespace and lease", async () => {
+  const other = join(world.runtime, "other");
+  const connections: Socket[] = [];
+  const server = createServer((socket) => connections.push(socket)).unref();
+  await new Promise<void>((resolve) => server.listen(other, resolve));
+  chmodSync(other, 0o666);
+  const { client, ended } = await waitingRun("readlink /proc/self/ns/user; sleep 100000", other);
+  const before = statSync(pinned()).ino;
+  await world.endDaemon("SIGKILL");
+  await world.startDaemon();
+  expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
+  const namespace = statSync(pinned()).ino;
+  expect(namespace).not.toBe(before);
+  rmSync(other);
+  symlinkSync(world.socket, other);
+  const body = JSON.stringify(new IsolateError("draining", {}).body());
+  for (const socket of connections)
+    socket.end(`HTTP/1.1 503 Service Unavailable\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  await eventually("it runs", async () => (await world.leases()).length === 1);
+  await gone();
+  expect(await world.leases()).toHaveLength(1);
+  client.kill("SIGTERM");
+  expect(await ended).toEqual({ code: 143, stdout: `user:[${namespace}]\n`, stderr: "" });
+  await world.settled();
+});
+
+test("a namespace that was replaced while the run waited is not the one it was", async () => {
+  const first = world.begin(["-z", world.template, "sleep", "100000"]);
+  const [lease] = await eventually("it runs", async () => {
+    const leases = await world.leases();
+    return leases.length === 1 ? leases : null;
+  });
+  const inside = (await must(["pgrep", "-u", String(alice.uid), "-x", "sleep"])).trim();
+  const maps = ["uid_map", "gid_map"].map((name) => [name, readFileSync(`/proc/${inside}/${name}`, "utf8")] as const);
+  first.kill("SIGKILL");
+  expect(lease).toBeDefined();
+  const holder = start(["unshare", "--user", "sleep", "100000"], { as: alice });
+  const own = readlinkSync("/proc/self/ns/user");
+  try {
+    await eventually("there is another namespace", () => readlinkSync(`/proc/${holder.pid}/ns/user`) !== own);
+    for (const [name, map] of maps) writeFileSync(`/proc/${holder.pid}/${name}`, map);
+    const { ended } = await waitingRun("readlink /proc/self/ns/user; id -u");
+    await must(["mount", "--bind", `/proc/${holder.pid}/ns/user`, pinned()]);
+    goOn();
+    const outcome = await ended;
+    await must(["umount", pinned()]);
+    expect(outcome).toEqual({
+      code: 0,
+      stdout: `${readlinkSync(`/proc/${holder.pid}/ns/user`)}\n0\n`,
+      stderr: expect.anything(),
+    });
+  } finally {
+    holder.kill("SIGKILL");
+  }
+  await world.settled();
+});
+
+test("it has the lease, and nothing else of the client's, and its line tells nothing of binds", async () => {
+  const { ended, engine } = await waitingRun("sleep 0.2");
+  const open = (await must(["sh", "-c", `ls -l /proc/${engine}/fd | grep -o '[^ ]* -> .*'`])).trim().split("\n");
+  expect(
+    open
+      .filter((line) => !/^[012] ->/.test(line))
+      .map((line) => line.replace(/\d+/g, "N"))
+      .sort(),
+  ).toEqual([
+    `N -> ${pinned().replace(/\d+/g, "N")}`,
+    "N -> pipe:[N]",
+    "N -> socket:[N]",
+    "N -> socket:[N]",
+    "N -> socket:[N]",
+  ]);
+  goOn();
+  expect((await ended).code).toBe(0);
+});
