@@ -1,4 +1,5 @@
 #include "ahead.h"
+#include "descriptors.h"
 #include "failure.h"
 #include "monitor.h"
 
@@ -21,7 +22,7 @@ static int become(char *const *argv, const int32_t *descriptors, size_t count, c
     /* Ignored by this program alone. */
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    if (close_from_to(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
         return errno;
     for (size_t i = 0; i < count; i++)
         if (fcntl(descriptors[i], F_SETFD, 0) < 0)

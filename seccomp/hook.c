@@ -1,4 +1,5 @@
 #include "hook.h"
+#include "descriptors.h"
 #include "failure.h"
 #include "now.h"
 
@@ -25,7 +26,7 @@ static pid_t start(const char *command, const struct caller *caller)
         return hook;
     if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != self)
         _exit(EXIT_OURS);
-    closefrom(STDERR_FILENO + 1); /* the lease is not for it */
+    close_from(STDERR_FILENO + 1); /* the lease is not for it */
     restore(caller);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
     fail("cannot run /bin/sh: %s", strerror(errno));

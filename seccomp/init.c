@@ -33,6 +33,7 @@
 
 #include "command.h"
 #include "connect.h"
+#include "descriptors.h"
 #include "failure.h"
 #include "filter.h"
 #include "inner.h"
@@ -41,7 +42,6 @@
 #include "monitor.h"
 #include "now.h"
 #include "program.h"
-#include "shrink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,7 +178,7 @@ static void keep_only(struct request *request)
             fail("cannot keep the descriptor %d: %s", *lowest, strerror(errno));
         *lowest = next++;
     }
-    closefrom(next);
+    close_from(next);
     request->held_end = next;
 }
 
@@ -418,6 +418,5 @@ int main(int argc, char **argv)
         if (wrong)
             fail("cannot %s: %s", wrong, strerror(errno));
     }
-    shrink();
     return supervise(&sandbox, &sources);
 }

@@ -1,4 +1,5 @@
 #include "machine-id.h"
+#include "mount-id.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -23,16 +24,6 @@ static bool has_machine_id(void)
     size = read(fd, text, DIGITS);
     close(fd);
     return size == DIGITS && strspn(text, "0123456789abcdef") == DIGITS && strspn(text, "0") < DIGITS;
-}
-
-/* 0: it cannot be said. statx(2), STATX_MNT_ID. */
-static unsigned long long mount_of(const char *directory)
-{
-    struct statx status;
-
-    if (statx(AT_FDCWD, directory, 0, STATX_MNT_ID, &status) < 0 || !(status.stx_mask & STATX_MNT_ID))
-        return 0;
-    return status.stx_mnt_id;
 }
 
 /* The root's own /etc, and not one that somebody has mounted there, or a link leads to. */

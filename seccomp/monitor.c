@@ -22,9 +22,9 @@
 
 #include "monitor.h"
 #include "child.h"
+#include "descriptors.h"
 #include "failure.h"
 #include "hook.h"
-#include "shrink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,9 +176,8 @@ static int run(const struct request *request, const struct caller *caller, const
         fail("cannot start %s: %s", request->program[0], strerror(errno));
     /* The rest is the child's alone: a lease that stayed open here would outlive the sandbox. */
     if (kept > STDERR_FILENO + 1)
-        close_range(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
-    closefrom(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
-    shrink();
+        close_from_to(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
+    close_from(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
     while (!reap(child, &code)) { /* it may have ended before its CHLD was watched for */
         siginfo_t info;
         int sig = sigwaitinfo(watched, &info);

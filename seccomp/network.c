@@ -9,6 +9,7 @@
  * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. All programs are absolute paths.
  */
 
+#include "descriptors.h"
 #include "failure.h"
 #include "handover.h"
 
@@ -107,7 +108,7 @@ static void keep_only(struct request *request)
         fail("cannot keep a descriptor: %s", strerror(errno));
     request->socket = dup3(socket, STDERR_FILENO + 1, O_CLOEXEC);
     request->rules = dup3(rules, STDERR_FILENO + 2, O_CLOEXEC);
-    closefrom(STDERR_FILENO + 3);
+    close_from(STDERR_FILENO + 3);
 }
 
 /* The namespace, the errors, and the pipe for readiness where it is wanted. */
@@ -157,7 +158,7 @@ static void filter(const struct request *request)
         allow_ping();
         dup2(request->rules, STDIN_FILENO);
         dup2(STDERR_FILENO, STDOUT_FILENO);
-        closefrom(STDERR_FILENO + 1);
+        close_from(STDERR_FILENO + 1);
         execv(request->filter[0], request->filter);
         fail("cannot run the program that sets the filter: %s", strerror(errno));
     }
@@ -180,7 +181,7 @@ __attribute__((noreturn)) static void carry(struct request request, pid_t engine
     enter_owner();
     die_with(engine);
     filter(&request);
-    closefrom(request.ready_fd == STDOUT_FILENO ? STDERR_FILENO + 1 : request.ready_fd + 1);
+    close_from(request.ready_fd == STDOUT_FILENO ? STDERR_FILENO + 1 : request.ready_fd + 1);
     execv(request.carrier[0], request.carrier);
     fail("cannot run the program that carries packets: %s", strerror(errno));
 }

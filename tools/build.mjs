@@ -6,9 +6,10 @@ import { chmodSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { muslFor } from "./musl.mjs";
 import { nativeModules } from "./packages.mjs";
 import { clientPrograms } from "./programs.mjs";
-import { quickjsSource } from "./quickjs.mjs";
+import { unpacked } from "./sources.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
@@ -95,17 +96,17 @@ function buildStatic(out) {
   const script = join(objects, "starter.js");
   const bundle = ["--target=browser", "--format=esm", "--minify", ...define, `--outfile=${script}`];
   run(bun, ["build", "client/starter/main.ts", ...bundle]);
-  const source = engineSource(objects);
-  run("make", ["-j2", "-C", "seccomp", `OUT=${out}`, `OBJ=${objects}`, `QUICKJS=${source}`, `SCRIPT=${script}`, "all"]);
+  const made = orEnd(() => [`MUSL=${muslFor(objects)}`, `QUICKJS=${unpacked("quickjs", objects)}`]);
+  run("make", ["-j2", "-C", "seccomp", `OUT=${out}`, `OBJ=${objects}`, ...made, `SCRIPT=${script}`, "all"]);
 }
 
 function setModes(out) {
   for (const [name, mode] of clientPrograms) chmodSync(join(out, name), mode);
 }
 
-function engineSource(objects) {
+function orEnd(make) {
   try {
-    return quickjsSource(objects);
+    return make();
   } catch (error) {
     console.error(`cannot build: ${error.message}`);
     process.exit(1);

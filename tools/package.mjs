@@ -23,7 +23,7 @@ import { buildNative, nodeRelation } from "./native.mjs";
 import { crossPackages, nativeModules, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
 import { clientPrograms } from "./programs.mjs";
-import { cache, quickjsSource } from "./quickjs.mjs";
+import { cache, unpacked } from "./sources.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
@@ -177,13 +177,14 @@ function copyright() {
     const shown = its === "Apache-2.0" ? "The text is in /usr/share/common-licenses/Apache-2.0." : text;
     return `${name}: ${its}\n\n${shown}`;
   });
-  const quickjs = readFileSync(join(quickjsSource(at("dist/obj")), "LICENSE"), "utf8").trim();
+  const licenceOf = (name, file) => readFileSync(join(unpacked(name, at("dist/obj")), file), "utf8").trim();
   const parts = [
     `isolate: ${license}\n\n${own}`,
-    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${quickjs}`,
+    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${licenceOf("quickjs", "LICENSE")}`,
+    `isolate, isolate-init, isolate-monitor, isolate-network and isolate-seccomp hold parts of the C library musl,\n` +
+      `https://musl.libc.org:\n\n${licenceOf("musl", "COPYRIGHT")}`,
     "isolate-client holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. isolate, isolate-init, isolate-monitor, isolate-network and\n" +
-      "isolate-seccomp hold parts of the GNU C library, of the LGPL-2.1 (/usr/share/common-licenses/LGPL-2.1); its source is Debian's glibc.",
+      "listed at https://bun.sh/docs/project/license.",
     ...modules,
   ];
   return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
