@@ -5,13 +5,11 @@
  * otherwise it is dropped, and isolate-monitor starts the engine.
  */
 import { userDirectory, usernsFile, usersDirectory } from "../daemon/protocol/pins.ts";
-import { bwrapLater, inside, optionsBytes } from "../engines/bwrap.ts";
+import { bwrapLater, firstOption, inside, optionsBytes } from "../engines/bwrap.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { RunRequest } from "./options.ts";
 import { type HostFacts, planInit, type Root } from "./plan.ts";
-
-const SIGKILL = 9;
 
 export interface Ahead {
   readonly pid: number;
@@ -24,34 +22,54 @@ export interface Ahead {
   drop(): void;
 }
 
-/** Of the words, with those descriptors open: `seccomp/ahead.h`. Undefined where the runtime cannot. */
-export type Start = ((words: readonly string[], descriptors: Int32Array) => number) | undefined;
+/** What a runtime needs for it: `seccomp/ahead.h`. */
+export interface Starter {
+  start(words: readonly string[], descriptors: Int32Array): number;
+  letGo(): void;
+  drop(): void;
+}
 
-/** What of the root is known before the lease; its descriptor is that of the connection. */
-export type Known = Pick<Root, "monitor" | "filter" | "privileges"> & { readonly lease: number };
+/** What of the root is known before the lease. */
+export type Known = Pick<Root, "monitor" | "filter" | "privileges"> & {
+  /** That of the connection; undefined: there is none. */
+  readonly lease: number | undefined;
+};
 
-/** Undefined where it cannot be started before the lease. What is left of it dies with this process. */
+/** Undefined where it cannot be started before the lease. */
 export function startAhead(
   request: RunRequest,
   facts: HostFacts,
   known: Known,
-  { socket, start, libc }: { readonly socket: string; readonly start: Start; readonly libc: Libc },
+  { socket, starter, libc }: { readonly socket: string; readonly starter: Starter | undefined; readonly libc: Libc },
 ): Ahead | undefined {
-  if (!start || !isOrdinary(request, facts)) return undefined;
+  if (!starter || known.lease === undefined || !isOrdinary(request, facts)) return undefined;
+  try {
+    return start(request, facts, known, { socket, starter, libc });
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
+}
+
+function start(
+  request: RunRequest,
+  facts: HostFacts,
+  known: Known,
+  { socket, starter, libc }: { readonly socket: string; readonly starter: Starter; readonly libc: Libc },
+): Ahead | undefined {
   const userns = openPinned(socket, facts, libc);
-  if (userns === undefined) return undefined;
   const [ours, engines] = libc.socketPair();
-  const words = [facts.engine, ...bwrapLater(engines, inside({ ...request, init: planInit(request, facts, known) }))];
+  // Where this process dies, the options end here, and it ends with a line of complaint.
+  libc.writeAll(ours, optionsBytes([firstOption]));
   libc.joinNewSessionKeyring();
-  // It has our end as well: its options do not end where this process dies, and it with it, but where we say so.
-  const { lease, monitor, filter } = known;
-  const open = [userns, ours, engines, lease, monitor, filter].filter((fd) => fd !== undefined);
-  const pid = start(words, Int32Array.from(open));
+  const words = [facts.engine, ...bwrapLater(engines, inside({ ...request, init: planInit(request, facts, known) }))];
+  const open = [userns, engines, known.lease, known.monitor, known.filter].filter((fd) => fd !== undefined);
+  const pid = starter.start(words, Int32Array.from(open));
   libc.close(engines);
   if (pid < 0) return undefined;
   let dropped = false;
   const drop = (): void => {
-    if (!dropped) libc.kill(pid, SIGKILL);
+    starter.drop();
     dropped = true;
   };
   return {
@@ -61,32 +79,24 @@ export function startAhead(
       if (granted === undefined || !libc.isSameFile(granted, userns)) drop();
       return !dropped;
     },
-    tell(options) {
-      try {
-        libc.writeAll(ours, optionsBytes(options));
-      } catch (error) {
-        if (!(error instanceof SystemCallError)) throw error;
-      }
-      libc.endWriting(ours);
+    tell([first, ...options]) {
+      if (first !== firstOption) throw new Error(`${first} is not the first option`);
+      starter.letGo();
+      libc.say(ours, optionsBytes(options));
+      libc.close(ours);
     },
     drop,
   };
 }
 
 /** Hooks come before the engine; root takes on other rights, and -i another disposition, once the lease is there. */
-function isOrdinary({ engine, root, hooks, leased, ignoreInterrupt }: RunRequest, facts: HostFacts): boolean {
+function isOrdinary({ engine, hooks, ignoreInterrupt }: RunRequest, facts: HostFacts): boolean {
   const { uid, session, privateNetwork } = facts;
-  const plain = engine === "bwrap" && "template" in root && uid !== 0;
-  return plain && !hooks && leased === undefined && !ignoreInterrupt && !session && !privateNetwork;
+  return engine === "bwrap" && uid !== 0 && !hooks && !ignoreInterrupt && !session && !privateNetwork;
 }
 
-/** Undefined where it is not there yet: it is made at a user's first lease. */
-function openPinned(socket: string, { uid, gid }: HostFacts, libc: Libc): number | undefined {
-  const runtime = socket.slice(0, socket.lastIndexOf("/"));
-  try {
-    return libc.open(usernsFile(userDirectory(usersDirectory(runtime), uid), gid));
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
+/** Throws `SystemCallError` where it is not there yet: it is made at a user's first lease. */
+function openPinned(socket: string, { uid, gid }: HostFacts, libc: Libc): number {
+  const runtime = socket.slice(0, socket.lastIndexOf("/") + 1) || "./";
+  return libc.openAtOnce(usernsFile(userDirectory(usersDirectory(runtime), uid), gid));
 }

@@ -35,20 +35,22 @@ export interface Parsed {
 export function parseArguments(definitions: readonly OptionDefinition[], words: readonly string[]): Parsed {
   const found = new Map<string, string[]>();
   const given: OptionDefinition[] = [];
-  const rest = [...words];
+  let next = 0; // of the words
 
   function take(option: OptionDefinition, spelled: string, attached: string | undefined): void {
     const values = attached === undefined ? [] : [attached];
     for (const wanted of wordValues(option).slice(values.length)) {
       // A negative number is a mistake in the value, and no option.
-      if (wanted.startsWith("[") && (rest[0] === undefined || /^-[^0-9]/.test(rest[0]))) break;
-      const word = rest.shift();
+      if (wanted.startsWith("[") && (words[next] === undefined || /^-[^0-9]/.test(words[next] ?? ""))) break;
+      const word = words[next++];
       if (word === undefined) throw usage(`${spelled} needs ${option.values.join(" and ")}`);
       values.push(word);
     }
     if (found.has(option.long) && option.values.length > 0 && !option.repeatable)
       throw usage(`${spelled} is given twice`);
-    found.set(option.long, [...(found.get(option.long) ?? []), ...values]);
+    const before = found.get(option.long);
+    if (before) before.push(...values);
+    else found.set(option.long, values);
     given.push(option);
   }
 
@@ -73,9 +75,9 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
     }
   }
 
-  for (let word = rest[0]; word !== undefined; word = rest[0]) {
+  for (let word = words[next]; word !== undefined; word = words[next]) {
     if (word === "-" || !word.startsWith("-")) break;
-    rest.shift();
+    next++;
     if (word === "--") break;
     if (word.startsWith("--")) takeLong(word);
     else takeCluster(word);
@@ -86,7 +88,7 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
     value: (long) => found.get(long)?.[0],
     values: (long) => found.get(long) ?? [],
     given,
-    operands: rest,
+    operands: words.slice(next),
   };
 }
 

@@ -44,6 +44,7 @@ export function stay(wanted: Stay, libc: Libc): never {
     {
       program: monitor,
       argv: watchClient(watch, client),
+      newKeyring: false,
       environment: hooks ? { ...others, ROOTFS: rootfs } : others,
       descriptors,
       ignoreInterrupt,

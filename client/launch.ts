@@ -14,8 +14,10 @@ const SIGXFSZ = 25;
 export interface Launch {
   readonly program: string;
   readonly argv: readonly string[];
-  /** Undefined: an engine, which needs nothing of the caller's environment and keys. */
+  /** Undefined: an engine, which needs nothing of the caller's. */
   readonly environment: Environment | undefined;
+  /** The caller's keys stay behind. */
+  readonly newKeyring: boolean;
   /** They stay open; all others above 2 are closed. */
   readonly descriptors: readonly number[];
   readonly ignoreInterrupt: boolean;
@@ -25,9 +27,9 @@ export interface Launch {
 
 /** Undoes what a runtime changed in this process, then execve(2). Throws `system-call`. */
 export function launch(wanted: Launch, libc: Libc): never {
-  const { program, argv, environment, descriptors, ignoreInterrupt, descriptorLimit } = wanted;
+  const { program, argv, environment, newKeyring, descriptors, ignoreInterrupt, descriptorLimit } = wanted;
   try {
-    if (!environment) libc.joinNewSessionKeyring();
+    if (newKeyring) libc.joinNewSessionKeyring();
     // The large runtimes raise the soft limit to the hard one, and select(2) in old programs breaks above 1024.
     libc.setSoftDescriptorLimit(descriptorLimit);
     libc.keepOnly(descriptors);

@@ -14,6 +14,8 @@ export const fileNumbers = {
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
+const O_NOCTTY = 0o400;
+const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const X_OK = 1;
@@ -23,6 +25,8 @@ const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 
 export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumbers>) {
+  /** Close-on-exec. What is no file does not make it wait. */
+  const openAtOnce = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   /** Close-on-exec. */
   const open = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC);
   /** To say which is meant, and for nothing else: open(2), O_PATH. Close-on-exec. */
@@ -77,6 +81,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
 
   return {
     open,
+    openAtOnce,
     openPath,
     ownerOf,
     readLink,

@@ -9,8 +9,6 @@ const numbers = {
   socket: { x64: 41, arm64: 198 },
   connect: { x64: 42, arm64: 203 },
   socketpair: { x64: 53, arm64: 199 },
-  shutdown: { x64: 48, arm64: 210 },
-  kill: { x64: 62, arm64: 129 },
   write: { x64: 1, arm64: 64 },
   lseek: { x64: 8, arm64: 62 },
   memfd_create: { x64: 319, arm64: 279 },
@@ -40,7 +38,6 @@ const EAGAIN = 11;
 const TIOCGPGRP = 0x540f;
 const F_SETFD = 2;
 const RLIMIT_NOFILE = 7;
-const SHUT_WR = 1;
 const SIG_DFL = 0;
 const SIG_IGN = 1;
 
@@ -104,11 +101,6 @@ export function createLibc(call: SystemCall, architecture: string) {
       checked("socketpair", AF_UNIX, SOCK_STREAM, 0, pair);
       return [pair[0] ?? -1, pair[1] ?? -1];
     },
-
-    /** The other end reads to here, and no further. */
-    endWriting: (socket: number): void => void attempt("shutdown", socket, SHUT_WR),
-
-    kill: (pid: number, signal: number): void => void attempt("kill", pid, signal),
 
     /** Whether a process can be kept from abstract Unix sockets: landlock(7), ABI 6, Linux 6.12. */
     scopesSockets: (): boolean => attempt("landlock_create_ruleset", null, 0, 1) >= 6, // LANDLOCK_CREATE_RULESET_VERSION

@@ -41,7 +41,7 @@ async function main(words: readonly string[]): Promise<void> {
           libc,
           rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, process.arch)),
           descriptorLimit: () => parentDescriptorLimit(libc),
-          start: undefined,
+          starter: undefined,
           whole: async () => whole,
           print,
         };

@@ -39,11 +39,17 @@ export function optionsBytes(options: readonly string[]): string {
   return options.map((word) => `${word}\0`).join("");
 }
 
+/** The first of all options that come later: with it and nothing more bubblewrap refuses its line. */
+export const firstOption = "--userns";
+
 export function engineFileSystems({ root, readOnly }: LaunchSpec): string[] {
   return [readOnly ? "--ro-bind" : "--bind", root, "/", "--proc", "/proc", "--dev", "/dev"];
 }
 
-/** They come after all mounts, so that none of them covers isolate-init. */
+/**
+ * They come after all mounts, so that none of them covers isolate-init. `--as-pid-1` is the last: isolate-init refuses to be
+ * anything else, and so a line whose end did not come runs nothing.
+ */
 export function lastOptions(spec: LaunchSpec): string[] {
   return [
     "--ro-bind",
@@ -63,7 +69,7 @@ export function lastOptions(spec: LaunchSpec): string[] {
 
 /** bwrap refuses `--unshare-user` and other ids than 0 beside `--userns`. */
 export function userNamespace(descriptor: number | undefined): string[] {
-  if (descriptor !== undefined) return ["--userns", String(descriptor)];
+  if (descriptor !== undefined) return [firstOption, String(descriptor)];
   return ["--unshare-user", "--uid", "0", "--gid", "0"];
 }
 

@@ -6,19 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+static volatile pid_t waiting; /* 0: none */
 
 /* The child, in its parent's memory: vfork(2). Gives what was wrong. */
-static int become(char *const *argv, const int32_t *descriptors, size_t count, const sigset_t *mask, pid_t parent)
+static int become(char *const *argv, const int32_t *descriptors, size_t count)
 {
     static char *const nothing[] = {NULL};
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-        return errno;
-    if (getppid() != parent)
-        return ESRCH;
     /* Ignored by this program alone. */
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
@@ -27,34 +23,69 @@ static int become(char *const *argv, const int32_t *descriptors, size_t count, c
     for (size_t i = 0; i < count; i++)
         if (fcntl(descriptors[i], F_SETFD, 0) < 0)
             return errno;
-    if (sigprocmask(SIG_SETMASK, mask, NULL) == 0)
-        execve(argv[0], argv, nothing);
+    execve(argv[0], argv, nothing);
     return errno;
+}
+
+/* By then its action is the default again. */
+static void end_with(int sig)
+{
+    drop_ahead();
+    raise(sig);
+}
+
+static void end_with_signals(void)
+{
+    const struct sigaction action = {.sa_handler = end_with, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+    const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM};
+
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+        struct sigaction present;
+
+        if (sigaction(ending[i], NULL, &present) == 0 && present.sa_handler == SIG_DFL)
+            sigaction(ending[i], &action, NULL);
+    }
 }
 
 pid_t start_ahead(char *const *argv, const int32_t *descriptors, size_t count)
 {
-    const pid_t self = getpid();
     struct sigaction on_child;
     volatile int wrong = 0;
-    sigset_t mask;
+    sigset_t before, mask;
     pid_t child;
 
-    if (sigaction(SIGCHLD, NULL, &on_child) < 0 || sigprocmask(SIG_BLOCK, NULL, &mask) < 0)
+    if (sigaction(SIGCHLD, NULL, &on_child) < 0 || read_mask(&before) < 0)
         return -errno;
     if (on_child.sa_handler == SIG_IGN)
         return -ECHILD;
+    mask = before;
     add_handed_on(&mask);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     child = vfork();
     if (child == 0) {
-        wrong = become(argv, descriptors, count, &mask, self);
+        wrong = become(argv, descriptors, count);
         _exit(EXIT_OURS);
     }
     if (child < 0)
-        return -errno;
-    if (wrong) {
+        wrong = errno;
+    else if (wrong)
         waitpid(child, NULL, 0);
-        return -wrong;
+    else {
+        waiting = child;
+        end_with_signals();
     }
-    return child;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return wrong ? -wrong : child;
+}
+
+void let_go(void)
+{
+    waiting = 0;
+}
+
+void drop_ahead(void)
+{
+    if (waiting)
+        kill(waiting, SIGKILL);
+    waiting = 0;
 }

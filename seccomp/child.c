@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* tty(4): of a process without a controlling terminal the open fails, as of one whose terminal is gone. */
+/* tty(4): the open fails without a controlling terminal; once that is gone, nobody in its session has one (setsid(2)). */
 static bool has_terminal(void)
 {
     int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -22,7 +22,7 @@ struct caller watch(sigset_t *watched)
 {
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
     const int noted[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    struct caller caller = {.has_terminal = has_terminal()};
+    struct caller caller = {.parent = getppid(), .has_terminal = has_terminal()};
     sigset_t blocked;
 
     sigemptyset(watched);
@@ -38,7 +38,7 @@ struct caller watch(sigset_t *watched)
             sigaddset(&caller.ignored, noted[i]);
     }
     /* Where SIGCHLD is ignored, children vanish without a code. */
-    if (sigprocmask(SIG_BLOCK, &blocked, &caller.blocked) < 0 || sigaction(SIGCHLD, &by_default, NULL) < 0)
+    if (read_mask(&caller.blocked) < 0 || sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 || sigaction(SIGCHLD, &by_default, NULL) < 0)
         fail("cannot watch for signals: %s", strerror(errno));
     return caller;
 }
@@ -57,7 +57,10 @@ bool is_from_kernel(const siginfo_t *info)
 
 bool is_hangup(const siginfo_t *info, const struct caller *caller)
 {
-    return info->si_signo == SIGHUP && (is_from_kernel(info) || (caller->has_terminal && !has_terminal()));
+    bool of_shell = info->si_pid == caller->parent || info->si_pid == getsid(0);
+
+    return info->si_signo == SIGHUP &&
+           (is_from_kernel(info) || (of_shell && caller->has_terminal && !has_terminal()));
 }
 
 void pass(pid_t child, const siginfo_t *info)

@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* The signals as the caller had them, of which a child is to have some again, and whether there was a terminal. */
+/* As the caller had it; of the signals a child is to have some again. */
 struct caller {
     sigset_t blocked;
     sigset_t ignored; /* among CHLD and those that end a program by default */
+    pid_t parent;
     bool has_terminal;
 };
 
@@ -22,7 +23,7 @@ void restore(const struct caller *caller);
 bool is_from_kernel(const siginfo_t *info);
 
 /*
- * Whether a HUP says that the terminal is gone. Its shell's may be the only one, since the kernel's is dropped while that
+ * Whether it is the HUP of a terminal that is gone. That of the shell may be the only one, since the kernel's is dropped while that
  * waits to be fetched (signal(7), "Queueing and delivery semantics"), or goes to the foreground job alone.
  */
 bool is_hangup(const siginfo_t *info, const struct caller *caller);

@@ -100,8 +100,8 @@ void expect_no_directory(const struct speaker *speaker)
 
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fstat(fd, &found) == 0 && S_ISDIR(found.st_mode)) {
-            dprintf(STDERR_FILENO, "%s: cannot run: standard %s is a directory, which would lead out of the sandbox\n",
-                    speaker->name, names[fd]);
+            say(speaker->name, "cannot run: standard %s is a directory, which would lead out of the sandbox",
+                names[fd]);
             _exit(EXIT_OURS);
         }
 }
@@ -124,6 +124,6 @@ void run_command(const struct speaker *speaker, char **argv)
         reason = "not a program for this machine";
     else
         reason = strerror(why);
-    dprintf(STDERR_FILENO, "%s: cannot run %s: %s%s\n", speaker->name, argv[0], reason, place);
+    say(speaker->name, "cannot run %s: %s%s", argv[0], reason, place);
     _exit(why == ENOENT || why == NO_INTERPRETER ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN);
 }

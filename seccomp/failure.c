@@ -6,15 +6,37 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void fail(const char *sentence, ...)
+/* At once, so that no other's words come between. Nobody is left to be told where that fails. */
+static void write_line(const char *name, const char *sentence, va_list args)
 {
-    char text[256];
+    char text[8192];
+    size_t room = sizeof text - 1; /* for the end of the line */
+    size_t length = (size_t)snprintf(text, room, "%s: ", name);
+
+    length += (size_t)vsnprintf(text + length, room - length, sentence, args);
+    if (length >= room)
+        length = room - 1;
+    text[length++] = '\n';
+    if (write(STDERR_FILENO, text, length) < 0)
+        return;
+}
+
+void say(const char *name, const char *sentence, ...)
+{
     va_list args;
 
     va_start(args, sentence);
-    vsnprintf(text, sizeof text, sentence, args);
+    write_line(name, sentence, args);
     va_end(args);
-    dprintf(STDERR_FILENO, "%s: %s\n", own_name, text);
+}
+
+void fail(const char *sentence, ...)
+{
+    va_list args;
+
+    va_start(args, sentence);
+    write_line(own_name, sentence, args);
+    va_end(args);
     _exit(EXIT_OURS);
 }
 

@@ -7,6 +7,9 @@ enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
 /* Of each program that calls what follows, its name: what it was started by may be another. */
 extern const char own_name[];
 
+/* A line on standard error, of whoever it is said to come from. */
+__attribute__((format(printf, 2, 3))) void say(const char *name, const char *sentence, ...);
+
 /* Says so on standard error, and ends with EXIT_OURS. */
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *sentence, ...);
 

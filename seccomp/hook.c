@@ -103,8 +103,8 @@ static int wait_for(pid_t pid, const struct hook *hook, const struct caller *cal
     }
     if (code == 0)
         return 0;
-    dprintf(STDERR_FILENO, "isolate: cannot %s: %s failed with exit code %d\n  mend that command, or unset the variable\n",
-            hook->refused, hook->name, code);
+    say("isolate", "cannot %s: %s failed with exit code %d\n  mend that command, or unset the variable", hook->refused,
+        hook->name, code);
     return EXIT_OURS;
 }
 

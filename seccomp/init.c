@@ -217,8 +217,8 @@ static struct beginning inherit(int monitor)
 
     if (monitor >= 0) {
         if (read(monitor, &beginning, sizeof beginning) != sizeof beginning)
-            fail("the monitor is gone");
-    } else if (sigprocmask(SIG_BLOCK, NULL, &beginning.blocked) == 0 && sigaction(SIGCHLD, NULL, &on_child) == 0) {
+            _exit(EXIT_OURS); /* with it has gone whoever could be told */
+    } else if (read_mask(&beginning.blocked) == 0 && sigaction(SIGCHLD, NULL, &on_child) == 0) {
         beginning.child_ignored = on_child.sa_handler == SIG_IGN;
     }
     return beginning;
@@ -307,14 +307,15 @@ static void fetch_signals(struct sandbox *sandbox, const struct sources *sources
 
 /*
  * What a process sends to the whole process group outside (timeout(1), kill -INT -PGID) reaches the monitor, which hands it
- * on, and COMMAND as well; and this process, before the monitor. COMMAND is to get it once.
+ * on, and COMMAND as well; and this process, before the monitor. COMMAND is to get it once. But CONT always: it takes away
+ * the TSTP that waits to be fetched here (signal(7)), and the monitor's word of that one stops COMMAND once more.
  */
 static bool has_reached(struct sandbox *sandbox, int sig)
 {
     long long at = sandbox->reached[sig];
 
     sandbox->reached[sig] = 0;
-    return at > 0 && now_ms() - at < SAME_SIGNAL_MS && getpgid(sandbox->command) == getpgrp();
+    return sig != SIGCONT && at > 0 && now_ms() - at < SAME_SIGNAL_MS && getpgid(sandbox->command) == getpgrp();
 }
 
 static void obey(struct sandbox *sandbox, unsigned char order)

@@ -109,7 +109,7 @@ static pid_t start_engine(const struct request *request, const struct caller *ca
 
     /* Nothing is waited for: what is sent to a sandbox that reads no more is lost. */
     if (fcntl(request->pipe, F_SETFD, FD_CLOEXEC) < 0 || fcntl(request->pipe, F_SETFL, O_NONBLOCK) < 0 ||
-        (write(request->pipe, &beginning, sizeof beginning) != sizeof beginning && !(request->engine && errno == EPIPE)))
+        write(request->pipe, &beginning, sizeof beginning) != sizeof beginning)
         fail("cannot use the pipe %d: %s", request->pipe, strerror(errno));
     if (request->engine)
         return request->engine; /* which may have ended by now */
@@ -176,7 +176,7 @@ static int run(const struct request *request, const struct caller *caller, const
         fail("cannot start %s: %s", request->program[0], strerror(errno));
     /* The rest is the child's alone: a lease that stayed open here would outlive the sandbox. */
     if (kept > STDERR_FILENO + 1)
-        close_from_to(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
+        close_descriptors(STDERR_FILENO + 1, (unsigned)kept - 1);
     close_from(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
     while (!reap(child, &code)) { /* it may have ended before its CHLD was watched for */
         siginfo_t info;

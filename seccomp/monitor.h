@@ -3,6 +3,8 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /*
  * What isolate-monitor writes to isolate-init, through a pipe: first this, then an order for each signal. The pipe's end
@@ -21,10 +23,22 @@ enum { ORDER_END = 0, ORDER_GROUP = 0x80 };
 static const int handed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCONT, SIGTSTP, SIGWINCH};
 enum { HANDED_ON = sizeof handed_on / sizeof *handed_on };
 
+enum { KERNEL_SIGSET_SIZE = 8 };
+
 static inline void add_handed_on(sigset_t *set)
 {
     for (int i = 0; i < HANDED_ON; i++)
         sigaddset(set, handed_on[i]);
+}
+
+/*
+ * Of this process, as the kernel has it: musl leaves out three signals (32 to 34) that its threads or those of the GNU C
+ * library use, and 34 is the latter's SIGRTMIN. 0, or -1 and errno: rt_sigprocmask(2).
+ */
+static inline int read_mask(sigset_t *mask)
+{
+    sigemptyset(mask);
+    return (int)syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, mask, KERNEL_SIGSET_SIZE);
 }
 
 #endif

@@ -184,6 +184,20 @@ static JSValue start(JSContext *js, JSValueConst self, int count, JSValueConst *
     return descriptors ? JS_NewInt32(js, child) : JS_EXCEPTION;
 }
 
+static JSValue let_it_go(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)js, (void)self, (void)count, (void)arguments;
+    let_go();
+    return JS_UNDEFINED;
+}
+
+static JSValue drop(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
+{
+    (void)js, (void)self, (void)count, (void)arguments;
+    drop_ahead();
+    return JS_UNDEFINED;
+}
+
 static JSValue encode(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)self, (void)count;
@@ -257,6 +271,8 @@ static void offer_native(JSContext *js, char **words)
     static const JSCFunctionListEntry functions[] = {
         JS_CFUNC_DEF("systemCall", 2, system_call),
         JS_CFUNC_DEF("start", 2, start),
+        JS_CFUNC_DEF("letGo", 0, let_it_go),
+        JS_CFUNC_DEF("drop", 0, drop),
         JS_CFUNC_DEF("encode", 1, encode),
         JS_CFUNC_DEF("decode", 1, decode),
         JS_CFUNC_DEF("exit", 1, end),

@@ -6,7 +6,7 @@ import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";
-import { type Start, startAhead } from "../ahead.ts";
+import { type Starter, startAhead } from "../ahead.ts";
 import { expectNobodysTerminal } from "../base-ids.ts";
 import { choosePrivileges } from "../capabilities.ts";
 import { openFilter } from "../filter-file.ts";
@@ -37,7 +37,8 @@ export interface RunContext {
   readonly rootCalls: RootCalls;
   /** The soft limit that this process was started with. */
   readonly descriptorLimit: () => number;
-  readonly start: Start;
+  /** Undefined where the runtime has none. */
+  readonly starter: Starter | undefined;
   /** For what `needsWhole` says. */
   readonly whole: () => Promise<Whole>;
   readonly print: Print;
@@ -82,10 +83,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const container = engine ? undefined : await probeContainer(request, facts, context);
   const asked = ask && request.leased === undefined ? (early ?? askLease(ask, context.libc)) : undefined;
   const [orders, pipe] = engine ? context.libc.pipe() : [];
-  const ahead =
-    asked === undefined
-      ? undefined
-      : startAhead(request, facts, { lease: asked, monitor: orders, filter, privileges }, context);
+  const ahead = startAhead(request, facts, { lease: asked, monitor: orders, filter, privileges }, context);
   const lease = ask && takeLease(request, asked, ask, () => ahead?.drop(), context);
   if (hasToStay(request, facts, lease)) becomeMonitor(request, facts, lease, context);
   const { root: bare, identity } = lease ? leasedRoot(lease, context) : await ownRoot(facts, ids, context);
@@ -113,6 +111,7 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
       program: spec.monitor,
       argv: started ? watchEngine(watch, started.pid) : whole,
       environment: undefined,
+      newKeyring: !started,
       descriptors: [...descriptorsOf(spec), pipe],
       ignoreInterrupt: request.ignoreInterrupt,
       descriptorLimit: facts.descriptorLimit,

@@ -45,12 +45,13 @@ async function main(): Promise<void> {
       libc,
       rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, architecture)),
       descriptorLimit: libc.softDescriptorLimit,
-      start: native.start,
+      starter: native,
       whole: async () => becomeWhole(),
       print,
     };
     return await run(intent.run, context);
   } catch (thrown) {
+    native.drop();
     report(thrown, print);
     native.exit(isolateFailed);
   }

@@ -3,8 +3,10 @@ import type { SystemCall } from "../ffi.ts";
 
 interface Native {
   readonly systemCall: SystemCall;
-  /** Of the words and the descriptors that stay open: see `seccomp/ahead.h`. */
+  /** These three: see `seccomp/ahead.h`. */
   start(words: readonly string[], descriptors: Int32Array): number;
+  letGo(): void;
+  drop(): void;
   /** As UTF-8; a lone surrogate as three bytes. */
   encode(text: string): ArrayBuffer;
   /** What is not UTF-8 becomes U+FFFD. */

@@ -96,6 +96,25 @@ test("a signal to the whole process group reaches the command once, and the engi
   }
 });
 
+/** Starts a job as a shell does, suspends it once it has said something, and resumes it that many microseconds later. */
+const suspender = `
+  use POSIX; use Time::HiRes "time";
+  my $between = shift; pipe(my $read, my $write); my $job = fork;
+  if (!$job) { setpgid(0, 0); open(STDOUT, ">&", $write); exec @ARGV }
+  close $write; <$read>;
+  kill "TSTP", -$job; my $until = time + $between / 1e6; 1 while time < $until; kill "CONT", -$job;
+  waitpid($job, 0); exit($? >> 8);
+`;
+
+test("a job that is suspended and resumed in one breath goes on", async () => {
+  const client = [program("isolate"), "-z", world.template, "sh", "-c", "echo up; sleep 0.05; exit 8"];
+  for (let between = 0; between < 1500; between += 50) {
+    const words = ["setsid", "perl", "-e", suspender, String(between), ...client];
+    const { code } = await run(words, { as: alice, env: { ISOLATE_SOCKET: world.socket }, patience: 10_000 });
+    expect({ between, code }).toEqual({ between, code: 8 });
+  }
+});
+
 test("one that the command alone has got before is not taken for that", async () => {
   const child = await up(
     bwrap,

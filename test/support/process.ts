@@ -1,5 +1,6 @@
 /** Runs real programs as real users, and always ends what it started. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
 
 /** A user of the kernel's, with no entry in any file. */
 export interface User {
@@ -28,16 +29,6 @@ export interface RunOptions {
   /** Milliseconds until it is killed, which fails the test by its code. */
   readonly patience?: number;
 }
-
-const signalNumbers: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGPIPE: 13,
-  SIGTERM: 15,
-};
 
 /** argv that runs a command with exactly that user's ids and no capability more. */
 export function asUser({ uid, gid, groups }: User, command: readonly string[]): string[] {
@@ -78,7 +69,7 @@ export function finished(child: ChildProcess, options: RunOptions = {}): Promise
     child.on("error", reject);
     child.on("close", (code, signal) => {
       clearTimeout(killer);
-      resolve({ code: code ?? 128 + (signalNumbers[signal ?? ""] ?? 0), stdout, stderr });
+      resolve({ code: code ?? 128 + (signal ? constants.signals[signal] : 0), stdout, stderr });
     });
   });
 }
