@@ -179,12 +179,19 @@ static long try_link_keyring(char **arg)
     return syscall(SYS_keyctl, KEYCTL_LINK, strtoul(arg[0], NULL, 16), KEY_SPEC_SESSION_KEYRING);
 }
 
-/* Runs COMMAND in a session keyring of its own, with a key of that name in it and in the user's keyring. */
+/*
+ * Runs COMMAND in a session keyring of its own, with a key of that name, for five minutes, in it and in the user's keyring,
+ * which outlives every process.
+ */
 static long try_with_key(char **arg)
 {
-    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0
-        || syscall(SYS_add_key, "user", arg[0], "secret", 6, KEY_SPEC_SESSION_KEYRING) < 0
-        || syscall(SYS_add_key, "user", arg[0], "secret", 6, KEY_SPEC_USER_KEYRING) < 0)
+    long key;
+
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
+        return -1;
+    key = syscall(SYS_add_key, "user", arg[0], "secret", 6, KEY_SPEC_SESSION_KEYRING);
+    if (key < 0 || syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, 300) < 0
+        || syscall(SYS_keyctl, KEYCTL_LINK, key, KEY_SPEC_USER_KEYRING) < 0)
         return -1;
     return execvp(arg[1], arg + 1);
 }
