@@ -1,8 +1,9 @@
 /** What the driver does to templates, told by the commands it gives to a zfs(8) that only answers. */
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { expect, test } from "@jest/globals";
+import { afterAll, expect, test } from "@jest/globals";
 import type { TemplateName } from "../../../../daemon/protocol/names.ts";
 import { CommandError } from "../../../../daemon/run.ts";
 import { createTemplates } from "../../../../daemon/storage/zfs-templates.ts";
@@ -12,6 +13,9 @@ const failure = (stderr: string) => new CommandError(["zfs"], 1, stderr);
 const missing = (name: string) => failure(`cannot open '${name}': dataset does not exist\n`);
 const own = `${template}\tisolate:made-by\ts1\tlocal\n`;
 
+const scratch = mkdtempSync(join(tmpdir(), "isolate-zfs-templates-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
 function templatesWith(answer: (verb: string, args: readonly string[]) => string | Error) {
   const commands: string[] = [];
   const zfs = async (args: readonly string[]) => {
@@ -20,7 +24,7 @@ function templatesWith(answer: (verb: string, args: readonly string[]) => string
     if (said instanceof Error) throw said;
     return said;
   };
-  const mountDirectory = join(tmpdir(), "isolate-test-mounts");
+  const mountDirectory = join(scratch, "mounts");
   return { templates: createTemplates({ zfs, store: "s1", mountDirectory, now: () => 1763764424123 }), commands };
 }
 
