@@ -163,7 +163,13 @@ describe("the command starts with the caller's", () => {
 
   test.each([
     ["nothing blocked or ignored", [], [], "0000000000000000", "0000000000000000"],
-    ["blocked signals", ["env", "--block-signal=INT,USR1"], [], "0000000000000202", "0000000000000000"],
+    [
+      "blocked signals, a real-time one too",
+      ["env", "--block-signal=INT,USR1,RTMIN"],
+      [],
+      "0000000200000202",
+      "0000000000000000",
+    ],
     [
       "ignored signals, CHLD among them",
       ["env", "--ignore-signal=HUP,QUIT,CHLD"],
