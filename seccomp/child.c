@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* tty(4): the open fails without a controlling terminal; once that is gone, nobody in its session has one (setsid(2)). */
@@ -18,11 +19,22 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
+/* The terminal may be gone already: then what is open of it says EIO, and what never was one ENOTTY. */
+static bool had_terminal(void)
+{
+    struct termios modes;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (tcgetattr(fd, &modes) < 0 && errno == EIO)
+            return true;
+    return has_terminal();
+}
+
 struct caller watch(sigset_t *watched)
 {
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
     const int noted[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    struct caller caller = {.parent = getppid(), .has_terminal = has_terminal()};
+    struct caller caller = {.had_terminal = had_terminal()};
     sigset_t blocked;
 
     sigemptyset(watched);
@@ -57,10 +69,7 @@ bool is_from_kernel(const siginfo_t *info)
 
 bool is_hangup(const siginfo_t *info, const struct caller *caller)
 {
-    bool of_shell = info->si_pid == caller->parent || info->si_pid == getsid(0);
-
-    return info->si_signo == SIGHUP &&
-           (is_from_kernel(info) || (of_shell && caller->has_terminal && !has_terminal()));
+    return info->si_signo == SIGHUP && (is_from_kernel(info) || (caller->had_terminal && !has_terminal()));
 }
 
 void pass(pid_t child, const siginfo_t *info)
@@ -71,13 +80,21 @@ void pass(pid_t child, const siginfo_t *info)
         suspend();
 }
 
+int fetch(const sigset_t *watched, siginfo_t *info)
+{
+    int sig = sigwaitinfo(watched, info);
+
+    if (sig == SIGTSTP)
+        raise(SIGTSTP);
+    return sig;
+}
+
 void suspend(void)
 {
     sigset_t stop;
 
     sigemptyset(&stop);
     sigaddset(&stop, SIGTSTP);
-    raise(SIGTSTP);
     sigprocmask(SIG_UNBLOCK, &stop, NULL);
     sigprocmask(SIG_BLOCK, &stop, NULL);
 }

@@ -9,8 +9,7 @@
 struct caller {
     sigset_t blocked;
     sigset_t ignored; /* among CHLD and those that end a program by default */
-    pid_t parent;
-    bool has_terminal;
+    bool had_terminal;
 };
 
 /* From here on what is handed on, and CHLD, wait to be fetched. */
@@ -31,7 +30,13 @@ bool is_hangup(const siginfo_t *info, const struct caller *caller);
 /* To a child of this process group, which has already what the terminal sent. Stops this process too where that is asked. */
 void pass(pid_t child, const siginfo_t *info);
 
-/* Stops this process, where the caller's shell sees it, by the default action of the signal itself. */
+/*
+ * Waits for one of them: sigwaitinfo(2). A TSTP waits on, at once, so that a CONT that comes before `suspend` takes it away
+ * as it would from any program (signal(7)).
+ */
+int fetch(const sigset_t *watched, siginfo_t *info);
+
+/* Stops this process, where the caller's shell sees it, by the default action of the TSTP that was fetched. */
 void suspend(void);
 
 /* Reaps all that have ended. True if `child` was among them; then `code` is its exit code, or 128+n. */

@@ -90,7 +90,7 @@ static int wait_for(pid_t pid, const struct hook *hook, const struct caller *cal
 
     for (;;) {
         siginfo_t info;
-        int sig = sigwaitinfo(watched, &info);
+        int sig = fetch(watched, &info);
 
         if (sig == SIGCHLD && reap(pid, &code))
             break;

@@ -180,7 +180,7 @@ static int run(const struct request *request, const struct caller *caller, const
     close_from(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
     while (!reap(child, &code)) { /* it may have ended before its CHLD was watched for */
         siginfo_t info;
-        int sig = sigwaitinfo(watched, &info);
+        int sig = fetch(watched, &info);
 
         if (sig <= 0 || sig == SIGCHLD)
             continue;

@@ -291,29 +291,3 @@ test("closing the terminal of a suspended run ends its sandbox, whatever its com
     await keys("C-z");
     await shows(/Stopped.*isolate/);
   }));
-
-test("a run that its shell has disowned outlives its terminal, and a HUP of somebody's is its command's", async () => {
-  const before = await world.settled();
-  await openShell();
-  await type(
-    `${isolate} sh -c 'trap "echo reloaded" HUP; trap "exit 3" TERM; echo up; while :; do sleep 0.1; done' </dev/null >/tmp/heard-$$ 2>&1 & disown; echo in=/tmp/heard-$$`,
-  );
-  const file = (await shows(/^in=(\S+)$/m))[1] ?? "";
-  const said = () => readFileSync(file, "utf8");
-  try {
-    await eventually("it runs", () => said().startsWith("up"));
-    const [lease] = await world.leases();
-    await tmux("kill-session", "-t", "t");
-    await eventually(
-      "the terminal is gone",
-      async () => (await run(["tmux", "-S", join(scratch, `tmux${servers}`), "ls"])).code !== 0,
-    );
-    process.kill(lease?.pid ?? 0, "SIGHUP");
-    await eventually("it is told", () => said() === "up\nreloaded\n");
-    expect(await world.leases()).toHaveLength(1);
-    process.kill(lease?.pid ?? 0, "SIGTERM");
-    expect(await world.settled()).toEqual(before);
-  } finally {
-    rmSync(file, { force: true });
-  }
-});
