@@ -29,6 +29,13 @@ export interface Starter {
   drop(): void;
 }
 
+interface Means {
+  readonly socket: string;
+  /** Undefined: this runtime has none. */
+  readonly starter: Starter | undefined;
+  readonly libc: Libc;
+}
+
 /** What of the root is known before the lease. */
 export type Known = Pick<Root, "monitor" | "filter" | "privileges"> & {
   /** That of the connection; undefined: there is none. */
@@ -36,15 +43,10 @@ export type Known = Pick<Root, "monitor" | "filter" | "privileges"> & {
 };
 
 /** Undefined where it cannot be started before the lease. */
-export function startAhead(
-  request: RunRequest,
-  facts: HostFacts,
-  known: Known,
-  { socket, starter, libc }: { readonly socket: string; readonly starter: Starter | undefined; readonly libc: Libc },
-): Ahead | undefined {
-  if (!starter || known.lease === undefined || !isOrdinary(request, facts)) return undefined;
+export function startAhead(request: RunRequest, facts: HostFacts, known: Known, means: Means): Ahead | undefined {
+  if (known.lease === undefined || !isOrdinary(request, facts)) return undefined;
   try {
-    return start(request, facts, known, { socket, starter, libc });
+    return start(request, facts, known, means);
   } catch (error) {
     if (error instanceof SystemCallError) return undefined;
     throw error;
@@ -55,8 +57,9 @@ function start(
   request: RunRequest,
   facts: HostFacts,
   known: Known,
-  { socket, starter, libc }: { readonly socket: string; readonly starter: Starter; readonly libc: Libc },
+  { socket, starter, libc }: Means,
 ): Ahead | undefined {
+  if (!starter) return undefined;
   const userns = openPinned(socket, facts, libc);
   const [ours, engines] = libc.socketPair();
   // Where this process dies, the options end here, and it ends with a line of complaint.

@@ -50,7 +50,8 @@ struct caller watch(sigset_t *watched)
             sigaddset(&caller.ignored, noted[i]);
     }
     /* Where SIGCHLD is ignored, children vanish without a code. */
-    if (read_mask(&caller.blocked) < 0 || sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 || sigaction(SIGCHLD, &by_default, NULL) < 0)
+    if (read_mask(&caller.blocked) < 0 || sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 ||
+        sigaction(SIGCHLD, &by_default, NULL) < 0)
         fail("cannot watch for signals: %s", strerror(errno));
     return caller;
 }

@@ -22,8 +22,9 @@ void restore(const struct caller *caller);
 bool is_from_kernel(const siginfo_t *info);
 
 /*
- * Whether it is the HUP of a terminal that is gone. That of the shell may be the only one, since the kernel's is dropped while that
- * waits to be fetched (signal(7), "Queueing and delivery semantics"), or goes to the foreground job alone.
+ * Whether it is the HUP of a terminal that is gone: then anybody's. The shell's may be the only one, since the kernel's is
+ * dropped while that waits to be fetched (signal(7), "Queueing and delivery semantics"), or goes to the foreground job
+ * alone.
  */
 bool is_hangup(const siginfo_t *info, const struct caller *caller);
 
