@@ -11,6 +11,8 @@ interface Import {
   /** Nothing of it is there when the program runs. */
   readonly typeOnly: boolean;
   readonly names: string;
+  /** A call while the program runs, and no statement. */
+  readonly late: boolean;
 }
 
 const folders = ["daemon", "client", "engines"];
@@ -27,15 +29,22 @@ function importsOf(file: string): Import[] {
   const text = code(file);
   const of = (name: string): string => (name.startsWith(".") ? normalize(join(dirname(file), name)) : name);
   const statements = text.matchAll(/^(?:import|export)\s+(?:(type\s)?([^;"']*?)\s*from\s*)?["']([^"']+)["']/gm);
-  const calls = text.matchAll(/(?:\bimport|\brequire|getBuiltinModule)\(\s*["']([^"']+)["']/g);
+  const calls = text.matchAll(/(typeof\s+)?(?:\bimport|\brequire|getBuiltinModule)\(\s*(?:["']([^"']+)["'])?/g);
   return [
     ...[...statements].map(([, type, names = "", name = ""]) => ({
       file,
       of: of(name),
       names,
       typeOnly: type !== undefined || onlyTypes(names),
+      late: false,
     })),
-    ...[...calls].map(([, name = ""]) => ({ file, of: of(name), names: "", typeOnly: false })),
+    ...[...calls].map(([, type, name = "a name that is computed"]) => ({
+      file,
+      of: of(name),
+      names: "",
+      typeOnly: type !== undefined,
+      late: true,
+    })),
   ];
 }
 
@@ -131,6 +140,31 @@ describe("5: pure files touch no clock, environment, file or process", () => {
     const ambient =
       /(?<!\.)\b(?:process|performance|globalThis|Bun|console)\s*\.|\bDate\b|\bMath\.random\b|\bset(?:Timeout|Interval|Immediate)\b|\bfetch\(|\bawait\b/;
     expect(ambient.exec(code(file))?.[0]).toBeUndefined();
+  });
+});
+
+describe("the starter runs in QuickJS, which has no built-in module, no package and no late import", () => {
+  const start = "client/starter/main.ts";
+  const reached = new Set([start]);
+  for (const file of reached) {
+    const ofFile = imports.filter((one) => one.file === file && !one.typeOnly);
+    for (const { of } of ofFile) if (files.includes(of)) reached.add(of);
+  }
+
+  test("the files that it reaches are found", () => {
+    expect(reached.size).toBeGreaterThan(40);
+  });
+
+  test("none of them imports anything but files of the project, by statements", () => {
+    const needed = imports.filter(({ file, typeOnly }) => reached.has(file) && !typeOnly);
+    expect(needed.filter(({ of, late }) => late || !files.includes(of)).map(shown)).toEqual([]);
+  });
+
+  test("none of them uses a global object that QuickJS lacks", () => {
+    const lacking =
+      /(?<![.\w"'`-])(?:process|Buffer|Bun|performance|console)\.|\b(?:set(?:Timeout|Interval|Immediate)|fetch)\(|new URL\(/;
+    const users = [...reached].map((file) => [file, lacking.exec(code(file))?.[0]]).filter(([, found]) => found);
+    expect(users).toEqual([]);
   });
 });
 
