@@ -4,8 +4,9 @@
  * the user's namespace is where the daemon pins it, and that the first connection becomes the lease. Where that turns out
  * otherwise it is dropped, and isolate-monitor starts the engine.
  */
-import { userDirectory, usernsFile, usersDirectory } from "../daemon/protocol/pins.ts";
+
 import { bwrapLater, firstOption, inside, optionsBytes } from "../engines/bwrap.ts";
+import { userDirectory, usernsFile, usersDirectory } from "../protocol/pins.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { RunRequest } from "./options.ts";

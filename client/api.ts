@@ -1,16 +1,9 @@
 /** The daemon's routes as a typed client. Loads the schema library and node:http: not for the path of a run. */
 import { request as httpRequest, type IncomingMessage } from "node:http";
-import { IsolateError } from "../daemon/protocol/errors.ts";
-import {
-  type BodyOf,
-  type QueryOf,
-  type ReplyOf,
-  type Route,
-  type RouteName,
-  routes,
-} from "../daemon/protocol/routes.ts";
-import { Refusal, readErrorBody } from "./refusal.ts";
-import { unreachable } from "./unreachable.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { Refusal, readErrorBody } from "../protocol/refusal.ts";
+import { type BodyOf, type QueryOf, type ReplyOf, type Route, type RouteName, routes } from "../protocol/routes.ts";
+import { unreachable } from "../protocol/unreachable.ts";
 
 /** A lease, a template's tar and text are exchanges of their own. */
 type PlainRoute = Exclude<RouteName, "lease" | "createTemplate" | "metrics">;

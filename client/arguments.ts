@@ -4,7 +4,7 @@
  * the value of some is never a word of its own (`--x11=untrusted`), and a letter may stand for one value (`-n`).
  * A table and these lines, since a library costs 2.4 ms of the 8 that a whole run takes.
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+import { IsolateError } from "../protocol/errors.ts";
 
 export interface OptionDefinition {
   readonly short?: string;

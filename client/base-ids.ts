@@ -2,8 +2,8 @@
  * Whose ids root chooses with `-u`: outside of the sandbox its engine runs as that user, with root's standard
  * descriptors, and whoever of the host is that user can take those over (pidfd_getfd(2), ptrace(2)).
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
-import { type BaseIds, idCount, usersEnd } from "../daemon/protocol/ids.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { type BaseIds, idCount, usersEnd } from "../protocol/ids.ts";
 import type { Libc } from "./libc.ts";
 
 /** Throws `terminal-of-others` where a user could read what root types, and type as root. */

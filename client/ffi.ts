@@ -1,5 +1,5 @@
 /** How Linux's system calls are made: by `bun:ffi` in `isolate-client`, by koffi on Node. */
-import { encodeBytes } from "./bytes.ts";
+import { encodeBytes } from "../protocol/bytes.ts";
 
 /** A string becomes a C string, a list of them a null-terminated array of C strings. */
 export type Argument = number | string | null | NodeJS.TypedArray | readonly string[];

@@ -1,5 +1,5 @@
 /** A compiled filter of the caller's, looked at before anything is spent on the run. The kernel judges what it says. */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 

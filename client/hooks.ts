@@ -4,8 +4,9 @@
  * a second client; that one runs the same command in the same lease, and gives back neither the lease nor its own rights
  * too early for what comes after.
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+
 import { type Hooks, watchClient } from "../engines/monitor.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import { leased } from "./cli.ts";
 import { launch } from "./launch.ts";
 import type { Lease } from "./lease.ts";

@@ -1,6 +1,7 @@
 /** Looks at the host once: everything that the plan needs to know and cannot ask for itself. */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+
 import type { EngineName } from "../engines/capabilities.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import type { Look } from "./in-root.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";

@@ -2,7 +2,7 @@
  * Becomes isolate-monitor, which stays as the process that the caller started. Nothing else of the client stays: the
  * monitor's child is the engine, in which the lease is a descriptor.
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { Environment } from "./options.ts";

@@ -3,13 +3,13 @@
  * holds it holds the clone. By the kernel's own calls: the starter has no others, and `node:net` would close its sockets
  * on exec.
  */
-import { type ErrorCode, IsolateError } from "../daemon/protocol/errors.ts";
-import type { Grant } from "../daemon/protocol/lease.ts";
+import { type ErrorCode, IsolateError } from "../protocol/errors.ts";
+import type { Grant } from "../protocol/lease.ts";
+import { Refusal } from "../protocol/refusal.ts";
+import { unreachable } from "../protocol/unreachable.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { Print } from "./print.ts";
-import { Refusal } from "./refusal.ts";
-import { unreachable } from "./unreachable.ts";
 import { type Ask, createAnswerReader, leaseRequest } from "./wire.ts";
 
 export interface Lease {

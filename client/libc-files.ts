@@ -1,5 +1,5 @@
 /** Files by the kernel's own calls: the starter has no others. */
-import { decodeBytes, decodeText, joinBytes } from "./bytes.ts";
+import { decodeBytes, decodeText, joinBytes } from "../protocol/bytes.ts";
 import { failure, type Kernel, type Numbers, SystemCallError } from "./libc-call.ts";
 
 export const fileNumbers = {

@@ -1,5 +1,5 @@
 /** The client's only native calls: what Linux offers and the runtimes do not. Each throws `SystemCallError`. */
-import { encodeBytes } from "./bytes.ts";
+import { encodeBytes } from "../protocol/bytes.ts";
 import type { SystemCall } from "./ffi.ts";
 import { createKernel, everywhere, failure, type Numbers, SystemCallError } from "./libc-call.ts";
 import { createFiles, fileNumbers } from "./libc-files.ts";

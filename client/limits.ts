@@ -1,7 +1,8 @@
 /** `--cpus --memory --pids`, and the variables of the lxc engine, to numbers. Pure. */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+
 import type { EngineName } from "../engines/capabilities.ts";
 import type { Limits } from "../engines/spec.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import type { Parsed } from "./arguments.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,9 +1,9 @@
 /** The whole client: makes the real dependencies, and turns errors into a sentence and an exit code. */
 import { readFileSync } from "node:fs";
-import { isolateFailed } from "../daemon/protocol/errors.ts";
-import { version } from "../daemon/protocol/version.ts";
+import { decodeBytes } from "../protocol/bytes.ts";
+import { isolateFailed } from "../protocol/errors.ts";
+import { version } from "../protocol/version.ts";
 import { createApi } from "./api.ts";
-import { decodeBytes } from "./bytes.ts";
 import { runCommand, runRefill } from "./commands/index.ts";
 import { run } from "./commands/run.ts";
 import { loadSystemCall } from "./ffi.ts";

@@ -2,8 +2,7 @@
  * Flags and environment to what is wanted. Pure: nothing is looked up. Of the environment only `ISOLATE_SOCKET` counts,
  * `DISABLE_SECCOMP_WRAPPER`, the hooks, and for the lxc engine what `limits.ts` reads.
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
-import { defaultSocket } from "../daemon/protocol/socket.ts";
+
 import {
   type CapabilityName,
   capabilities,
@@ -15,6 +14,8 @@ import {
 } from "../engines/capabilities.ts";
 import type { Hooks } from "../engines/monitor.ts";
 import { type Limits, type Network, networks } from "../engines/spec.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { defaultSocket } from "../protocol/socket.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
 import type { CapabilityChanges } from "./capabilities.ts";
 import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./cli.ts";

@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync, writeFileSync } from "node:fs";
-import { IsolateError } from "../daemon/protocol/errors.ts";
-import { type BaseIds, idCount } from "../daemon/protocol/ids.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { type BaseIds, idCount } from "../protocol/ids.ts";
 import type { Identity } from "./root.ts";
 
 /** The last of the ids that systemd and shadow hand out to nobody, above those that the daemon gives. */

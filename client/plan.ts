@@ -1,7 +1,8 @@
 /** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+
 import type { EngineName } from "../engines/capabilities.ts";
 import type { Connection, Init, LaunchSpec, Mount } from "../engines/spec.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import type { Privileges } from "./capabilities.ts";
 import type { Shown } from "./desktop/shown.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./in-root.ts";

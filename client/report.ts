@@ -1,8 +1,8 @@
 /** An error as its user reads it. */
-import { toIsolateError } from "../daemon/protocol/errors.ts";
+import { toIsolateError } from "../protocol/errors.ts";
+import { Refusal } from "../protocol/refusal.ts";
 import type { Libc } from "./libc.ts";
 import type { Output, Print } from "./print.ts";
-import { Refusal } from "./refusal.ts";
 
 export function report(thrown: unknown, print: Print): void {
   const error = thrown instanceof Refusal ? thrown : toIsolateError(thrown);

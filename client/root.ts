@@ -3,9 +3,10 @@
  * engine, and first does what only root can: it opens the host paths to be shown, and maps the ids of those that are the
  * caller's own (what container 0 writes there is root's on the host). All of it in a mount namespace of this process.
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
-import type { BaseIds } from "../daemon/protocol/ids.ts";
+
 import type { LaunchSpec } from "../engines/spec.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import type { BaseIds } from "../protocol/ids.ts";
 import type { Libc } from "./libc.ts";
 import { SystemCallError } from "./libc-call.ts";
 import type { RootCalls } from "./libc-root.ts";

@@ -3,8 +3,9 @@
  * is the same process in a cgroup of its own, and everything that it becomes is held to them. The scope goes when it is
  * empty.
  */
-import { IsolateError } from "../daemon/protocol/errors.ts";
+
 import type { Limits } from "../engines/spec.ts";
+import { IsolateError } from "../protocol/errors.ts";
 import { inScope } from "./cli.ts";
 import { environmentList } from "./launch.ts";
 import type { Libc } from "./libc.ts";

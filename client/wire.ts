@@ -1,9 +1,10 @@
 /** The lease's exchange as bytes: the request to send, and the answers out of whatever pieces they arrive in. Pure. */
-import type { ErrorBody } from "../daemon/protocol/errors.ts";
-import type { BaseIds } from "../daemon/protocol/ids.ts";
-import { editPath, type Grant, leasePath, leaseUpgrade, reasonHeader } from "../daemon/protocol/lease.ts";
-import { decodeText, joinBytes } from "./bytes.ts";
-import { readErrorBody } from "./refusal.ts";
+
+import { decodeText, joinBytes } from "../protocol/bytes.ts";
+import type { ErrorBody } from "../protocol/errors.ts";
+import type { BaseIds } from "../protocol/ids.ts";
+import { editPath, type Grant, leasePath, leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
+import { readErrorBody } from "../protocol/refusal.ts";
 
 export type Answer =
   | { readonly kind: "waiting"; readonly reason: string }

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
 import { Ajv, type ErrorObject } from "ajv";
 import { type AST, getStaticTOMLValue, ParseError, parseTOML } from "toml-eslint-parser";
-import { IsolateError } from "./protocol/errors.ts";
-import { givenIds } from "./protocol/ids.ts";
+import { IsolateError } from "../protocol/errors.ts";
+import { givenIds } from "../protocol/ids.ts";
 
 const strict = { additionalProperties: false } as const;
 const path = (value: string, description: string) => Type.String({ pattern: "^/", default: value, description });

@@ -1,7 +1,7 @@
 /** The command line of isolated: a definition that the parser and isolated(8) read. */
 import { Command } from "commander";
+import { version } from "../protocol/version.ts";
 import { type ConfigOverrides, defaultConfigFile } from "./config.ts";
-import { version } from "./protocol/version.ts";
 
 interface Options {
   readonly config?: string;

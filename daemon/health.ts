@@ -1,8 +1,8 @@
 /** What `isolate doctor` cannot see for itself: facts that only root knows. Changes nothing and takes no path from anybody. */
 import { statfs } from "node:fs/promises";
+import type { Health as Facts } from "../protocol/schema.ts";
 import type { Keeper } from "./leases/keeper.ts";
 import type { Store } from "./leases/store.ts";
-import type { Health as Facts } from "./protocol/schema.ts";
 import type { Storage } from "./storage/storage.ts";
 
 export interface HealthOptions {

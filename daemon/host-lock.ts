@@ -1,8 +1,8 @@
 /** What a daemon needs of its host before it may touch anything. */
 import { chmodSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { IsolateError } from "../protocol/errors.ts";
 import { tryLock } from "./libc.ts";
-import { IsolateError } from "./protocol/errors.ts";
 
 /** Throws `cannot-start`: mounts made by anybody else, or in a namespace of its own, would serve nobody. */
 export function requireHost(): void {

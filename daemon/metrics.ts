@@ -1,7 +1,7 @@
 /** `GET /v1/metrics`: what the daemon counts, in Prometheus' text form. No label names a user or anything that users choose. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ErrorCode } from "./protocol/errors.ts";
-import type { Pool } from "./protocol/schema.ts";
+import type { ErrorCode } from "../protocol/errors.ts";
+import type { Pool } from "../protocol/schema.ts";
 
 export interface MetricsOptions {
   readonly version: string;

@@ -1,5 +1,5 @@
 /** The line that `systemctl status isolated` shows. Pure. */
-import type { Pool } from "./protocol/schema.ts";
+import type { Pool } from "../protocol/schema.ts";
 
 export type PoolStatus = Pick<Pool, "template" | "size" | "ready" | "leased" | "failed">;
 

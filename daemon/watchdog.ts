@@ -1,7 +1,7 @@
 /** Is the daemon what its clients need: does it answer at its socket, and does the database? */
 import { request } from "node:http";
 import type { Logger } from "pino";
-import { routes } from "./protocol/routes.ts";
+import { routes } from "../protocol/routes.ts";
 
 export interface WatchdogOptions {
   /** Where clients reach the daemon. */

@@ -55,7 +55,7 @@ static void forget(JSContext *js, struct kept *kept)
 }
 
 /*
- * A C string. U+DC80 to U+DCFF stand for the bytes 0x80 to 0xff that are not UTF-8 (client/bytes.ts); QuickJS gives them as
+ * A C string. U+DC80 to U+DCFF stand for the bytes 0x80 to 0xff that are not UTF-8 (protocol/bytes.ts); QuickJS gives them as
  * the three bytes ED B2 80 to ED B3 BF. NULL where something was thrown.
  */
 static char *c_string(JSContext *js, JSValueConst value)

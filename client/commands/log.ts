@@ -1,5 +1,5 @@
 /** `isolate log`. */
-import type { LogEntry, LogQuery } from "../../daemon/protocol/schema.ts";
+import type { LogEntry, LogQuery } from "../../protocol/schema.ts";
 import type { Api } from "../api.ts";
 import { usage } from "../arguments.ts";
 import type { CommandRequest } from "../options.ts";

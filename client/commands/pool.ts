@@ -1,5 +1,5 @@
 /** `isolate pool`. */
-import type { Pool } from "../../daemon/protocol/schema.ts";
+import type { Pool } from "../../protocol/schema.ts";
 import type { Api } from "../api.ts";
 import type { Print } from "../print.ts";
 import { counted } from "../quantities.ts";

@@ -1,11 +1,12 @@
 /** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`. */
-import { IsolateError } from "../../daemon/protocol/errors.ts";
-import { type BaseIds, readBaseIds, usersEnd } from "../../daemon/protocol/ids.ts";
+
 import { bwrapLine } from "../../engines/bwrap.ts";
 import { engines } from "../../engines/capabilities.ts";
 import { engineOf } from "../../engines/index.ts";
 import { watchEngine } from "../../engines/monitor.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { type BaseIds, readBaseIds, usersEnd } from "../../protocol/ids.ts";
 import { type Starter, startAhead } from "../ahead.ts";
 import { expectNobodysTerminal } from "../base-ids.ts";
 import { choosePrivileges } from "../capabilities.ts";

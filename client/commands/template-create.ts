@@ -1,9 +1,9 @@
 /** `isolate template create NAME --dir DIR | --tar FILE | --debian SUITE`: the client makes a tar and streams it to the daemon. */
-import { IsolateError } from "../../daemon/protocol/errors.ts";
-import { parseTemplateName } from "../../daemon/protocol/names.ts";
-import { routes } from "../../daemon/protocol/routes.ts";
-import type { Snapshot } from "../../daemon/protocol/schema.ts";
-import { Refusal, readErrorBody } from "../refusal.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { parseTemplateName } from "../../protocol/names.ts";
+import { Refusal, readErrorBody } from "../../protocol/refusal.ts";
+import { routes } from "../../protocol/routes.ts";
+import type { Snapshot } from "../../protocol/schema.ts";
 import {
   createProgress,
   duration,

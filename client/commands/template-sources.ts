@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
-import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import {
   debianKeyring,
   debianKeyringPackage,

@@ -1,9 +1,9 @@
 /** `POST /v1/templates`: the one request whose body is a stream that may fail halfway. */
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
-import { IsolateError } from "../../daemon/protocol/errors.ts";
-import { routes } from "../../daemon/protocol/routes.ts";
-import { unreachable } from "../unreachable.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { routes } from "../../protocol/routes.ts";
+import { unreachable } from "../../protocol/unreachable.ts";
 
 /** Bun's own words. */
 const connectErrors: Readonly<Record<string, string>> = {

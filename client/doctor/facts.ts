@@ -1,5 +1,5 @@
 /** What the checks of `isolate doctor` judge. `undefined` stands for what this host does not have, or does not tell. */
-import type { Health, Pool } from "../../daemon/protocol/schema.ts";
+import type { Health, Pool } from "../../protocol/schema.ts";
 
 /** A program that was run to see whether it does. */
 export type Trial = { readonly ok: true } | { readonly ok: false; readonly said: string };

@@ -2,13 +2,13 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
-import { toIsolateError } from "../../daemon/protocol/errors.ts";
-import { version } from "../../daemon/protocol/version.ts";
+import { toIsolateError } from "../../protocol/errors.ts";
+import { Refusal } from "../../protocol/refusal.ts";
+import { version } from "../../protocol/version.ts";
 import type { Api } from "../api.ts";
 import { lookUp, ownDirectories, programDirectories, systemDirectories } from "../host.ts";
 import type { Libc } from "../libc.ts";
 import { mayOpenTun } from "../network/tun.ts";
-import { Refusal } from "../refusal.ts";
 import type { Daemon, Facts, Trial, Unit } from "./facts.ts";
 import { rangesOf, readDistribution, readPools, readUnits } from "./parse.ts";
 import { probeDesktop } from "./probe-desktop.ts";

@@ -1,8 +1,8 @@
 /** What the lxc engine needs of the host, looked at before a clone is asked for. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { IsolateError } from "../../daemon/protocol/errors.ts";
 import type { Limits } from "../../engines/spec.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import type { RunRequest } from "../options.ts";
 
 export interface ContainerFacts {

@@ -2,7 +2,7 @@
  * `--net=private`: a network namespace of the sandbox's own that a program of the host's connects to what is outside of the
  * host. Nothing is started here: what is prepared goes to isolate-network, and ends with the engine however that ends.
  */
-import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { findOwn, lookUp } from "../host.ts";
 import type { Libc } from "../libc.ts";
 import type { PrivateNetwork } from "../plan.ts";

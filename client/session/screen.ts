@@ -1,7 +1,7 @@
 /** The caller's X display: where it is, whether its server lets the sandbox in, and with what cookie. */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { type Display, parseDisplay, socketOf, unlisted } from "../desktop/display.ts";
 import type { Shown } from "../desktop/shown.ts";
 import { showScreen } from "../desktop/x11.ts";

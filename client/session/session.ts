@@ -1,6 +1,6 @@
 /** What the caller's session offers a sandbox, asked before anything is spent on the run. */
 
-import type { BaseIds } from "../../daemon/protocol/ids.ts";
+import type { BaseIds } from "../../protocol/ids.ts";
 import type { RunContext } from "../commands/run.ts";
 import { type Shown, together } from "../desktop/shown.ts";
 import type { Libc } from "../libc.ts";

@@ -1,6 +1,6 @@
 /** The caller's sound server: where it is, whether it lets the sandbox in, and with what cookie. */
 import { lstatSync, readFileSync } from "node:fs";
-import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { clientConfiguration, shareSound } from "../desktop/audio.ts";
 import { authRequest, cookieLength, isAccepted, packetHead, packetRest } from "../desktop/pulse-protocol.ts";
 import type { Shown } from "../desktop/shown.ts";

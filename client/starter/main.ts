@@ -3,9 +3,9 @@
  * becomes `isolate-client`, the same client in a runtime with everything.
  */
 import "./globals.ts";
-import { isolateFailed } from "../../daemon/protocol/errors.ts";
-import { version } from "../../daemon/protocol/version.ts";
-import { decodeBytes } from "../bytes.ts";
+import { decodeBytes } from "../../protocol/bytes.ts";
+import { isolateFailed } from "../../protocol/errors.ts";
+import { version } from "../../protocol/version.ts";
 import { needsWhole, run } from "../commands/run.ts";
 import { findOwn } from "../host.ts";
 import { environmentList } from "../launch.ts";

@@ -1,5 +1,6 @@
 /** One handler for each route: from the request's shape to a call, and back. No logic. */
 import type { Readable } from "node:stream";
+import type { BodyOf, QueryOf, ReplyOf, RouteName, UpgradeName } from "../../protocol/routes.ts";
 import type { Accounts } from "../accounts.ts";
 import type { Health } from "../health.ts";
 import type { LeaseLog } from "../leases/lease-log.ts";
@@ -7,7 +8,6 @@ import type { Pools } from "../leases/pools.ts";
 import type { Sandboxes } from "../leases/sandboxes.ts";
 import type { Usage } from "../leases/usage.ts";
 import type { Metrics } from "../metrics.ts";
-import type { BodyOf, QueryOf, ReplyOf, RouteName, UpgradeName } from "../protocol/routes.ts";
 import { readLogQuery } from "./log-query.ts";
 import type { Peer } from "./peer.ts";
 

@@ -5,17 +5,17 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
+import { type BaseIds, readBaseIds } from "../../protocol/ids.ts";
+import { leaseUpgrade, reasonHeader } from "../../protocol/lease.ts";
+import { parseTemplateName } from "../../protocol/names.ts";
+import { type QueryOf, routes } from "../../protocol/routes.ts";
 import type { Edits } from "../leases/edits.ts";
 import { killOtherEnd } from "../leases/holder.ts";
 import type { Granted, Leases } from "../leases/leases.ts";
 import type { Pools } from "../leases/pools.ts";
 import { closeDescriptor } from "../libc.ts";
 import type { Metrics } from "../metrics.ts";
-import { IsolateError, toIsolateError } from "../protocol/errors.ts";
-import { type BaseIds, readBaseIds } from "../protocol/ids.ts";
-import { leaseUpgrade, reasonHeader } from "../protocol/lease.ts";
-import { parseTemplateName } from "../protocol/names.ts";
-import { type QueryOf, routes } from "../protocol/routes.ts";
 import { descriptorOf, lesseeOf, type Peer, type Policy, peerOf } from "./peer.ts";
 import type { Validate } from "./validate.ts";
 

@@ -1,8 +1,9 @@
 /** What a caller may read of the log of leases, from what they ask for. */
+
+import { IsolateError } from "../../protocol/errors.ts";
+import type { LogQuery } from "../../protocol/schema.ts";
 import type { Accounts } from "../accounts.ts";
 import type { Filter } from "../leases/lease-log.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import type { LogQuery } from "../protocol/schema.ts";
 
 /** Entries of one answer. */
 const most = 10_000;

@@ -1,13 +1,13 @@
 /** Who is calling, as the kernel says, and what they may. Never a field of a request or a variable. */
 import type { Socket } from "node:net";
+import { IsolateError } from "../../protocol/errors.ts";
+import type { TemplateName } from "../../protocol/names.ts";
+import type { Route } from "../../protocol/routes.ts";
 import type { Accounts } from "../accounts.ts";
 import type { TemplateConfig } from "../config.ts";
 import { holderOf, openOtherEnd } from "../leases/holder.ts";
 import type { Lessee } from "../leases/leases.ts";
 import { closeDescriptor, peerCredentials, peerGroups, peerPidfd, pidfdEnded } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import type { TemplateName } from "../protocol/names.ts";
-import type { Route } from "../protocol/routes.ts";
 import type { IsSubordinate } from "./subordinate.ts";
 
 export interface Peer {

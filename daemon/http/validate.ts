@@ -1,7 +1,7 @@
 /** The one validator: fastify's routes and the lease's upgrade use it alike. Nothing is coerced, nothing is dropped. */
 import type { TSchema } from "@sinclair/typebox";
 import { Ajv, type ValidateFunction } from "ajv";
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 
 /** Throws `bad-request`; `what` names the part of the request. */
 export type Validate = (schema: TSchema, value: unknown, what: string) => void;

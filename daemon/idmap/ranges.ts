@@ -4,8 +4,8 @@
  * Container 0 is the caller, 1..65535 is the caller's range of subuid(5) and subgid(5), or a range that the daemon owns
  * where there is none. Root as the caller is never host 0 inside: the whole map is a range that the daemon owns.
  */
-import { IsolateError } from "../protocol/errors.ts";
-import { givenIds, idEnd, idCount as rangeSize } from "../protocol/ids.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { givenIds, idEnd, idCount as rangeSize } from "../../protocol/ids.ts";
 
 export interface DelegatedRange {
   /** A login name or a numeric user id; in subgid(5) too. */

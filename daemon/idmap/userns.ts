@@ -3,10 +3,10 @@
  * for root's choice of ids one for each lease, which is nowhere but in our hands and the sandbox's.
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { IsolateError } from "../../protocol/errors.ts";
+import { type BaseIds, idCount } from "../../protocol/ids.ts";
+import { usernsFile } from "../../protocol/pins.ts";
 import { hasErrno, MS, mount, unmountLazily } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import { type BaseIds, idCount } from "../protocol/ids.ts";
-import { usernsFile } from "../protocol/pins.ts";
 import { CommandError } from "../run.ts";
 import { readDelegated } from "./delegated.ts";
 import { holdNamespace } from "./namespace.ts";

@@ -6,9 +6,9 @@
  * outlives the daemon: sandboxes that run on have their views in it.
  */
 import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
+import { IsolateError } from "../../protocol/errors.ts";
+import { userDirectory, usersDirectory } from "../../protocol/pins.ts";
 import { MS, mount, setExtendedAttribute } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import { userDirectory, usersDirectory } from "../protocol/pins.ts";
 import { isMountPoint, mountAlone } from "./mount.ts";
 
 export interface UsersDirectory {

@@ -3,7 +3,7 @@
  * mount is then not on the way of the lease. Somebody else is given another clone where there is one.
  */
 import type { Logger } from "pino";
-import type { TemplateName } from "../protocol/names.ts";
+import type { TemplateName } from "../../protocol/names.ts";
 import { type IdMap, isSameMap } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { CloneRecord } from "./store.ts";

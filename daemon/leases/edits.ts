@@ -2,12 +2,12 @@
 import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { IsolateError } from "../../protocol/errors.ts";
+import type { Grant } from "../../protocol/lease.ts";
+import type { TemplateName } from "../../protocol/names.ts";
+import { isUsernsFile } from "../../protocol/pins.ts";
 import type { UserNamespaces } from "../idmap/userns.ts";
 import { hasErrno, pidfdKill, unmountLazily } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import type { Grant } from "../protocol/lease.ts";
-import type { TemplateName } from "../protocol/names.ts";
-import { isUsernsFile } from "../protocol/pins.ts";
 import type { Storage } from "../storage/storage.ts";
 import { endHolder } from "./holder.ts";
 import type { LeaseLog } from "./lease-log.ts";

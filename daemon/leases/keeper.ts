@@ -3,9 +3,9 @@
  * writes the intent, and acts.
  */
 import type { Logger } from "pino";
-import { IsolateError, toIsolateError } from "../protocol/errors.ts";
-import { type CloneId, makeCloneId, type SnapshotName, type TemplateName } from "../protocol/names.ts";
-import type { Pool } from "../protocol/schema.ts";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
+import { type CloneId, makeCloneId, type SnapshotName, type TemplateName } from "../../protocol/names.ts";
+import type { Pool } from "../../protocol/schema.ts";
 import type { IdMap } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
 import { createAhead } from "./ahead.ts";

@@ -6,8 +6,8 @@
 import { chmodSync } from "node:fs";
 import Database from "better-sqlite3";
 import type { Logger } from "pino";
-import { IsolateError } from "../protocol/errors.ts";
-import type { LeaseEnd } from "../protocol/schema.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import type { LeaseEnd } from "../../protocol/schema.ts";
 import { migrate } from "./migrate.ts";
 
 export interface Began {

@@ -1,6 +1,6 @@
 /** The version of a database's schema, which SQLite keeps in the file itself: `PRAGMA user_version`. */
 import type Database from "better-sqlite3";
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 
 /**
  * Brings a database up to date, whole or not at all. Each step takes it from the version of its index to the next one; a

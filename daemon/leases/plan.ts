@@ -1,5 +1,5 @@
 /** What a pool needs next: one pure function from what is to what to do. */
-import type { CloneId, SnapshotName } from "../protocol/names.ts";
+import type { CloneId, SnapshotName } from "../../protocol/names.ts";
 
 export interface PoolFacts {
   /** Clones to keep ready. */

@@ -1,9 +1,9 @@
 /** Templates and their pools as root manages them: which there are, how many clones each keeps, and where that is remembered. */
 import type { Readable } from "node:stream";
+import { IsolateError } from "../../protocol/errors.ts";
+import { nearNames, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
+import type { Pool, PoolRequest, Template } from "../../protocol/schema.ts";
 import type { Config } from "../config.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import { nearNames, parseTemplateName, type TemplateName } from "../protocol/names.ts";
-import type { Pool, PoolRequest, Template } from "../protocol/schema.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Keeper, PoolSettings, PoolStatus } from "./keeper.ts";
 import type { Store } from "./store.ts";

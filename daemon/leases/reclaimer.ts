@@ -1,8 +1,8 @@
 /** Destroys retired clones, several at once, and tries again for as long as the storage says that one is in use. */
 import { rmdirSync } from "node:fs";
 import type { Logger } from "pino";
-import { toIsolateError } from "../protocol/errors.ts";
-import type { CloneId, TemplateName } from "../protocol/names.ts";
+import { toIsolateError } from "../../protocol/errors.ts";
+import type { CloneId, TemplateName } from "../../protocol/names.ts";
 import type { Storage } from "../storage/storage.ts";
 import { destroyBackoff } from "./plan.ts";
 import type { CloneRecord, Store } from "./store.ts";

@@ -1,7 +1,7 @@
 /** What runs now, leases of clones and edits of templates alike: for `isolate ps` and `isolate kill`. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { IsolateError } from "../protocol/errors.ts";
-import { type CloneId, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { type CloneId, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
 import type { Edits } from "./edits.ts";
 import { holderOf, type NamedProcess, usersOf } from "./holder.ts";
 import type { Leases } from "./leases.ts";

@@ -5,7 +5,7 @@
 import { closeSync, constants, futimesSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import type { TemplateName } from "../protocol/names.ts";
+import type { TemplateName } from "../../protocol/names.ts";
 
 /** The kernel's NAME_MAX; no unit can have a longer instance either. */
 const longestName = 255;

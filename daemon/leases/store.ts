@@ -7,8 +7,8 @@
  * which is why no clone of an earlier boot is trusted to be unused (see reconcile.ts).
  */
 import Database from "better-sqlite3";
-import { IsolateError, toIsolateError } from "../protocol/errors.ts";
-import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 import { type CloneEvent, type CloneState, next } from "./machine.ts";
 import { migrate } from "./migrate.ts";
 

@@ -3,7 +3,7 @@
  * rests for twenty times as long as it took: an answer may be old, and says how old.
  */
 import type { Logger } from "pino";
-import type { CloneId, TemplateName } from "../protocol/names.ts";
+import type { CloneId, TemplateName } from "../../protocol/names.ts";
 import type { Usage as Counted, StorageDriver } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
 

@@ -7,7 +7,7 @@
  * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `clone-gone`, `bad-tar`.
  */
 import type { Readable } from "node:stream";
-import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 
 /** Whom a view is for. `userns` is an open descriptor of the user namespace whose map the view's ids go through. */
 export interface IdMap {

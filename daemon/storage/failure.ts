@@ -1,6 +1,7 @@
 /** What a storage's failure means to its user. */
+
+import { IsolateError } from "../../protocol/errors.ts";
 import { SystemCallError } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
 import { CommandError } from "../run.ts";
 
 /** Runs `act`; what it throws becomes `storage-full` or `storage-failed`. `doing` follows "cannot". */

@@ -2,8 +2,9 @@
  * When what was mounted for a clone is used no more: by no mount in any namespace, and by no file that is open. The kernel
  * says so by itself; to ask would take a mount.
  */
+
+import type { CloneId } from "../../protocol/names.ts";
 import { endedFileSystems, openInotify, watchFileSystem } from "../libc.ts";
-import type { CloneId } from "../protocol/names.ts";
 
 export interface MountEnds {
   /** From here on, of the file system at `path`, which is the only one of the clone. */

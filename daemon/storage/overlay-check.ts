@@ -1,9 +1,9 @@
 /** Whether this host can serve from an overlay store in that directory: by really doing it once, with two ids. */
 import { lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { IsolateError } from "../../protocol/errors.ts";
 import { holdNamespace } from "../idmap/namespace.ts";
 import { hasErrno, SystemCallError, withFileSystemIds } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
 import { CommandError } from "../run.ts";
 import { isFull, reasonOf, storageFailure } from "./failure.ts";
 import { cloneLayer, makeUpper } from "./overlay-layout.ts";

@@ -1,9 +1,9 @@
 /** Clones of the overlay store: an upper directory each, mounted only for a view. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { IsolateError } from "../../protocol/errors.ts";
+import { type CloneId, type SnapshotName, splitSnapshotName } from "../../protocol/names.ts";
 import { attachMount, closeDescriptor, closeInBackground, renameNew } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import { type CloneId, type SnapshotName, splitSnapshotName } from "../protocol/names.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";
 import { createMountEnds } from "./mount-ends.ts";

@@ -1,8 +1,8 @@
 /** What the overlay store has. Directories that carry no mark of ours are as if they were not there. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { IsolateError } from "../protocol/errors.ts";
-import { isCloneId, nearNames, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { isCloneId, nearNames, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
 import type { CloneInfo } from "./driver.ts";
 import { isOwnName, markedSnapshot, readMark, type TemplatePaths, templatePaths } from "./overlay-layout.ts";
 import type { OverlayStore } from "./overlay-store.ts";

@@ -23,7 +23,7 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
-import { type SnapshotName, snapshotName, type TemplateName } from "../protocol/names.ts";
+import { type SnapshotName, snapshotName, type TemplateName } from "../../protocol/names.ts";
 import { errnoOf } from "./failure.ts";
 import { fits } from "./zfs-latest.ts";
 

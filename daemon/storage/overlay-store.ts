@@ -1,8 +1,8 @@
 /** The directories of an overlay store. */
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { IsolateError } from "../../protocol/errors.ts";
 import { type IdMappedCopies, isMountPoint, mountAlone } from "../idmap/mount.ts";
-import { IsolateError } from "../protocol/errors.ts";
 import { unmountStack } from "./overlay-mount.ts";
 import { createTrash, type Trash, type TrashLog } from "./trash.ts";
 

@@ -2,9 +2,9 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { IsolateError } from "../../protocol/errors.ts";
+import { type SnapshotName, snapshotName, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
 import { renameNew } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import { type SnapshotName, snapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
 import type { StorageDriver, TemplateInfo } from "./driver.ts";
 import { errnoOf, storing } from "./failure.ts";
 import { findTemplate, listClones, listTemplates } from "./overlay-find.ts";

@@ -6,7 +6,7 @@
 import { readdirSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { isCloneId, type TemplateName } from "../protocol/names.ts";
+import { isCloneId, type TemplateName } from "../../protocol/names.ts";
 import { CommandError, run } from "../run.ts";
 import type { StorageDriver } from "./driver.ts";
 import { storing } from "./failure.ts";

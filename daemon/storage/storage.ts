@@ -1,6 +1,6 @@
 /** The drivers of this host as one storage. A template's name tells its driver: a ZFS dataset below a pool has a slash. */
-import { IsolateError, toIsolateError } from "../protocol/errors.ts";
-import type { TemplateName } from "../protocol/names.ts";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
+import type { TemplateName } from "../../protocol/names.ts";
 import type { StorageDriver } from "./driver.ts";
 
 export interface Storage {

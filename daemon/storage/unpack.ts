@@ -1,6 +1,6 @@
 /** A template's tar archive, unpacked into a directory. */
 import { Readable } from "node:stream";
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { CommandError, run } from "../run.ts";
 import { isFull, storageFailure } from "./failure.ts";
 import { fillMachineId } from "./machine-id.ts";

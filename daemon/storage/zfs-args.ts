@@ -1,5 +1,5 @@
 /** The arguments of every zfs(8) command that the driver runs. */
-import type { CloneId, SnapshotName, TemplateName } from "../protocol/names.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 
 /**
  * User properties that say what is ours. Children inherit them (zfsprops(7), "User Properties"), so one counts only

@@ -1,7 +1,8 @@
 /** Clones of snapshots as datasets beside their template, and the views of them. */
+
+import { IsolateError } from "../../protocol/errors.ts";
+import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
 import { closeInBackground } from "../libc.ts";
-import { IsolateError } from "../protocol/errors.ts";
-import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../protocol/names.ts";
 import { CommandError } from "../run.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "./driver.ts";
 import { type CloneRequest, cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./zfs-args.ts";

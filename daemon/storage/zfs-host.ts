@@ -1,7 +1,7 @@
 /** Can this host serve clones by ZFS? */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { CommandError } from "../run.ts";
 import type { Zfs } from "./zfs-command.ts";
 import { parseVersion } from "./zfs-parse.ts";

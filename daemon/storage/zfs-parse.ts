@@ -1,5 +1,5 @@
 /** What zfs(8) prints with `-H -p`: one line for each thing, its columns separated by a tab, numbers exact. */
-import { isCloneId, type SnapshotName, type TemplateName } from "../protocol/names.ts";
+import { isCloneId, type SnapshotName, type TemplateName } from "../../protocol/names.ts";
 import type { CloneInfo, Space } from "./driver.ts";
 import { mark } from "./zfs-args.ts";
 

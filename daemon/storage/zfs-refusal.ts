@@ -1,5 +1,5 @@
 /** What zfs(8) means when it fails, from its words: its exit code is 1 for nearly everything. */
-import { IsolateError } from "../protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { CommandError } from "../run.ts";
 import { isFull } from "./failure.ts";
 

@@ -2,8 +2,8 @@
 import { rmdirSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { IsolateError } from "../protocol/errors.ts";
-import { type SnapshotName, snapshotName, type TemplateName } from "../protocol/names.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { type SnapshotName, snapshotName, type TemplateName } from "../../protocol/names.ts";
 import type { IdMap, StorageDriver, TemplateInfo } from "./driver.ts";
 import { unpack as unpackTar } from "./unpack.ts";
 import {

@@ -1,5 +1,5 @@
 /** What the datasets use, by one zfs(8) command however many there are. */
-import type { TemplateName } from "../protocol/names.ts";
+import type { TemplateName } from "../../protocol/names.ts";
 import type { StorageDriver } from "./driver.ts";
 import { getMarksBelow, listSpace } from "./zfs-args.ts";
 import { ofThoseThere, type Zfs } from "./zfs-command.ts";

@@ -1,5 +1,5 @@
 /** Notices that a template has a new snapshot, whoever made it. */
-import type { TemplateName } from "../protocol/names.ts";
+import type { TemplateName } from "../../protocol/names.ts";
 import { listChanges, listGuids } from "./zfs-args.ts";
 import { ofThoseThere, type Zfs } from "./zfs-command.ts";
 import { parseChanges, parseGuids } from "./zfs-parse.ts";

@@ -1,10 +1,10 @@
 /** The drivers that the contract suite runs against, each over a fresh storage of its own. */
 import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { type CloneId, parseTemplateName, type TemplateName } from "../../daemon/protocol/names.ts";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
 import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
 import { createZfsDriver } from "../../daemon/storage/zfs.ts";
+import { type CloneId, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
 import { must, run } from "../support/process.ts";
 
 export interface Storage {

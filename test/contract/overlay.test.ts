@@ -13,10 +13,10 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { makeCloneId, type TemplateName } from "../../daemon/protocol/names.ts";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
 import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
 import { createTrash } from "../../daemon/storage/trash.ts";
+import { makeCloneId, type TemplateName } from "../../protocol/names.ts";
 import { eventually, finished, must, start } from "../support/process.ts";
 import { archive, streamOf } from "./archive.ts";
 import { createLessee, type Lessee, makeDirectory, removeDirectory } from "./lessee.ts";

@@ -9,7 +9,7 @@ import {
   type SnapshotName,
   splitSnapshotName,
   type TemplateName,
-} from "../../daemon/protocol/names.ts";
+} from "../../protocol/names.ts";
 import { eventually, finished, must, start } from "../support/process.ts";
 import { archive, streamOf } from "./archive.ts";
 import { kinds, type Storage } from "./drivers.ts";

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { Lease, Pool } from "../../daemon/protocol/schema.ts";
+import type { Lease, Pool } from "../../protocol/schema.ts";
 import { eventually, must, type Outcome, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 

@@ -15,7 +15,7 @@ import { createServer, type Socket } from "node:net";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
-import { IsolateError } from "../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../protocol/errors.ts";
 import { eventually, finished, must, type Outcome, run, start } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import type { Lease, LogEntry, Pool } from "../../daemon/protocol/schema.ts";
+import type { Lease, LogEntry, Pool } from "../../protocol/schema.ts";
 import { eventually, finished, type Outcome, root, run, start, type User } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { exchange, httpRequest } from "../support/raw.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { escapeUnitName } from "../../daemon/leases/signals.ts";
-import type { TemplateName } from "../../daemon/protocol/names.ts";
+import type { TemplateName } from "../../protocol/names.ts";
 import { eventually, finished, root, type User } from "../support/process.ts";
 import { alice, createWorld, group, type World } from "../support/world.ts";
 

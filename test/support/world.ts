@@ -6,7 +6,7 @@ import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Lease, Pool } from "../../daemon/protocol/schema.ts";
+import type { Lease, Pool } from "../../protocol/schema.ts";
 import { debianTar } from "./debian-root.ts";
 import { mountImage } from "./image.ts";
 import { eventually, finished, must, type Outcome, type RunOptions, root, run, start, type User } from "./process.ts";

@@ -15,7 +15,7 @@ interface Import {
   readonly late: boolean;
 }
 
-const folders = ["daemon", "client", "engines"];
+const folders = ["protocol", "daemon", "client", "engines"];
 const files = folders.flatMap((folder) =>
   readdirSync(join(projectRoot, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
@@ -59,7 +59,7 @@ function onlyTypes(names: string): boolean {
 
 const imports = files.flatMap(importsOf);
 const inside = (path: string, ...folder: string[]): boolean => folder.some((it) => path.startsWith(`${it}/`));
-const isProject = (path: string): boolean => inside(path, "daemon", "client", "engines", "test", "tools");
+const isProject = (path: string): boolean => inside(path, "protocol", "daemon", "client", "engines", "test", "tools");
 const shown = ({ file, of }: Import): string => `${file} imports ${of}`;
 
 /** Called pure in the layout, or in their first lines. */
@@ -78,7 +78,7 @@ const named = new Set([
   "client/in-root.ts",
   "client/options.ts",
   "client/plan.ts",
-  "client/refusal.ts",
+  "protocol/refusal.ts",
 ]);
 
 /** What is real: it opens, listens, or calls the kernel. */
@@ -103,14 +103,16 @@ test("there is something to check", () => {
   expect(imports.filter(({ of }) => isProject(of) && !files.includes(of)).map(shown)).toEqual([]);
 });
 
-test("1: daemon/protocol imports only the schema library", () => {
-  const strangers = imports.filter(({ file, of }) => inside(file, "daemon/protocol") && !inside(of, "daemon/protocol"));
+test("1: protocol imports only the schema library", () => {
+  const strangers = imports.filter(({ file, of }) => inside(file, "protocol") && !inside(of, "protocol"));
   expect([...new Set(strangers.map(({ of }) => of))]).toEqual(["@sinclair/typebox"]);
 });
 
 test("2: the daemon imports nothing of the client and the engines", () => {
   expect(
-    imports.filter(({ file, of }) => inside(file, "daemon") && isProject(of) && !inside(of, "daemon")).map(shown),
+    imports
+      .filter(({ file, of }) => inside(file, "daemon") && isProject(of) && !inside(of, "daemon", "protocol"))
+      .map(shown),
   ).toEqual([]);
 });
 
@@ -118,8 +120,8 @@ test("3: the engines import only engines", () => {
   expect(imports.filter(({ file, of }) => inside(file, "engines") && !inside(of, "engines")).map(shown)).toEqual([]);
 });
 
-test("4: of the project, the client imports engines and daemon/protocol only", () => {
-  const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "daemon/protocol");
+test("4: of the project, the client imports engines and protocol only", () => {
+  const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "protocol");
   expect(imports.filter(({ file, of }) => inside(file, "client") && !allowed(of)).map(shown)).toEqual([]);
 });
 
@@ -131,7 +133,7 @@ describe("5: pure files touch no clock, environment, file or process", () => {
   });
 
   test("they import no built-in module, and only pure files", () => {
-    const allowed = (of: string): boolean => inside(of, "daemon/protocol") || (files.includes(of) && pure(of));
+    const allowed = (of: string): boolean => inside(of, "protocol") || (files.includes(of) && pure(of));
     const wrong = imports.filter(({ file, of, typeOnly }) => pure(file) && !typeOnly && !allowed(of));
     expect(wrong.map(shown)).toEqual([]);
   });

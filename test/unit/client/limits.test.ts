@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { readIntent } from "../../../client/options.ts";
 import { scopeArguments } from "../../../client/scope.ts";
-import { IsolateError } from "../../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../../protocol/errors.ts";
 
 function run(words: readonly string[], environment = {}) {
   const intent = readIntent([...words, "-z", "T", "true"], environment);

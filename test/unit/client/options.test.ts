@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { type Intent, readIntent } from "../../../client/options.ts";
-import { IsolateError } from "../../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../../protocol/errors.ts";
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "");
 const read = (line: string | string[], environment = {}): Intent =>

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { Entry } from "../../../client/in-root.ts";
 import type { RunRequest } from "../../../client/options.ts";
 import { type HostFacts, plan, type Root, usualCapabilities, usualPrivileges } from "../../../client/plan.ts";
-import { IsolateError } from "../../../daemon/protocol/errors.ts";
+import { IsolateError } from "../../../protocol/errors.ts";
 
 const request: RunRequest = {
   root: { template: "debian", edit: false },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { destroyBackoff, type PoolFacts, plan, refillBackoff } from "../../../../daemon/leases/plan.ts";
-import type { CloneId, SnapshotName } from "../../../../daemon/protocol/names.ts";
+import type { CloneId, SnapshotName } from "../../../../protocol/names.ts";
 
 const now = "t@2" as SnapshotName;
 const before = "t@1" as SnapshotName;

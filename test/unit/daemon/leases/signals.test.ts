@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { pino } from "pino";
 import { createSignals, escapeUnitName } from "../../../../daemon/leases/signals.ts";
-import { parseTemplateName } from "../../../../daemon/protocol/names.ts";
+import { parseTemplateName } from "../../../../protocol/names.ts";
 
 const log = pino({ level: "silent" });
 let directory: string;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import Database from "better-sqlite3";
 import { type LeaseRecord, openStore, type Store } from "../../../../daemon/leases/store.ts";
-import type { CloneId, SnapshotName, TemplateName } from "../../../../daemon/protocol/names.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../../../protocol/names.ts";
 import { eventually } from "../../../support/process.ts";
 
 const template = "p/t" as TemplateName;

@@ -1,9 +1,9 @@
 import { expect, test } from "@jest/globals";
 import type { Logger } from "pino";
 import { createUsage } from "../../../../daemon/leases/usage.ts";
-import type { CloneId, TemplateName } from "../../../../daemon/protocol/names.ts";
 import type { StorageDriver, Usage } from "../../../../daemon/storage/driver.ts";
 import type { Storage } from "../../../../daemon/storage/storage.ts";
+import type { CloneId, TemplateName } from "../../../../protocol/names.ts";
 
 const template = "t" as TemplateName;
 const id = "t_1" as CloneId;

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import type { CloneId, SnapshotName, TemplateName } from "../../../../daemon/protocol/names.ts";
 import * as args from "../../../../daemon/storage/zfs-args.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../../../protocol/names.ts";
 
 const template = "rpool/isolate/debian" as TemplateName;
 const from = "rpool/isolate/debian@monday" as SnapshotName;

@@ -2,9 +2,9 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import type { CloneId, SnapshotName } from "../../../../daemon/protocol/names.ts";
 import { CommandError } from "../../../../daemon/run.ts";
 import { createClones } from "../../../../daemon/storage/zfs-clones.ts";
+import type { CloneId, SnapshotName } from "../../../../protocol/names.ts";
 
 const id = "debian_1763760000000000000" as CloneId;
 const dataset = `p/${id}`;

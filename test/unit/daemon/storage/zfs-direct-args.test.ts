@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import type { CloneId, SnapshotName, TemplateName } from "../../../../daemon/protocol/names.ts";
 import { destroyArguments, directProperties, parseDestroyed } from "../../../../daemon/storage/zfs-direct-args.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../../../protocol/names.ts";
 
 const template = "p/debian" as TemplateName;
 const from = "p/debian@monday" as SnapshotName;

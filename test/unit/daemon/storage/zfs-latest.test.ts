@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import type { SnapshotName } from "../../../../daemon/protocol/names.ts";
 import { chooseLatest, fits } from "../../../../daemon/storage/zfs-latest.ts";
+import type { SnapshotName } from "../../../../protocol/names.ts";
 
 /** `name:bytes written since the snapshot before it`, oldest first. */
 function latestOf(snapshots: string, pattern?: string): string | undefined {

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import type { TemplateName } from "../../../../daemon/protocol/names.ts";
 import * as parse from "../../../../daemon/storage/zfs-parse.ts";
+import type { TemplateName } from "../../../../protocol/names.ts";
 
 const lines = (...rows: string[]) => `${rows.map((row) => row.replaceAll(" ", "\t")).join("\n")}\n`;
 const names = (...list: string[]) => list as unknown as readonly TemplateName[];

@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
-import { IsolateError } from "../../../../daemon/protocol/errors.ts";
 import { CommandError } from "../../../../daemon/run.ts";
 import * as refusals from "../../../../daemon/storage/zfs-refusal.ts";
+import { IsolateError } from "../../../../protocol/errors.ts";
 
 const withSnapshot = `cannot destroy 'p/t_1': filesystem has children
 use '-r' to destroy the following datasets:

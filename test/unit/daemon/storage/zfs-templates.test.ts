@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, expect, test } from "@jest/globals";
-import type { TemplateName } from "../../../../daemon/protocol/names.ts";
 import { CommandError } from "../../../../daemon/run.ts";
 import { createTemplates } from "../../../../daemon/storage/zfs-templates.ts";
+import type { TemplateName } from "../../../../protocol/names.ts";
 
 const template = "isolate-no-such-pool/debian" as TemplateName;
 const failure = (stderr: string) => new CommandError(["zfs"], 1, stderr);

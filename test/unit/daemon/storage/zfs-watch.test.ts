@@ -1,7 +1,7 @@
 import { expect, jest, test } from "@jest/globals";
-import type { TemplateName } from "../../../../daemon/protocol/names.ts";
 import { CommandError } from "../../../../daemon/run.ts";
 import { createWatch, isChange, sightOf } from "../../../../daemon/storage/zfs-watch.ts";
+import type { TemplateName } from "../../../../protocol/names.ts";
 
 const template = "p/t" as TemplateName;
 

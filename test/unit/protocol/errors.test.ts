@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { IsolateError, toIsolateError } from "../../../../daemon/protocol/errors.ts";
+import { IsolateError, toIsolateError } from "../../../protocol/errors.ts";
 
 test("an error is one sentence, a hint and its cause", () => {
   const cause = new Error("EIO");

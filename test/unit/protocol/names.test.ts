@@ -1,11 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import {
-  isCloneId,
-  makeCloneId,
-  nearNames,
-  parseTemplateName,
-  type TemplateName,
-} from "../../../../daemon/protocol/names.ts";
+import { isCloneId, makeCloneId, nearNames, parseTemplateName, type TemplateName } from "../../../protocol/names.ts";
 
 describe("a template's name", () => {
   test.each(["debian", "rpool/isolate/debisl", "a.b-c_d:e", "0/1"])("may be %s", (name) =>

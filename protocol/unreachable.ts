@@ -1,5 +1,5 @@
-import { IsolateError } from "../daemon/protocol/errors.ts";
 import { encodeBytes } from "./bytes.ts";
+import { IsolateError } from "./errors.ts";
 
 const causes: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket",

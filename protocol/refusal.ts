@@ -1,4 +1,4 @@
-import type { ErrorBody } from "../daemon/protocol/errors.ts";
+import type { ErrorBody } from "./errors.ts";
 
 /** What the daemon answered instead of doing it, as an error for the user; the sentence is the daemon's. */
 export class Refusal extends Error {

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { readBaseIds } from "../../../../daemon/protocol/ids.ts";
+import { readBaseIds } from "../../../protocol/ids.ts";
 
 test("one base alone is meant for both, none for nothing", () => {
   expect(readBaseIds({ uid: "100000" })).toEqual({ uid: 100000, gid: 100000 });

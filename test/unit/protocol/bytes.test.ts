@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { decodeBytes, encodeBytes } from "../../../client/bytes.ts";
+import { decodeBytes, encodeBytes } from "../../../protocol/bytes.ts";
 
 test.each([
   ["text", [0x61, 0x62]],
