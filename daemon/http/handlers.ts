@@ -1,15 +1,15 @@
 /** One handler for each route: from the request's shape to a call, and back. No logic. */
 import type { Readable } from "node:stream";
 import type { BodyOf, QueryOf, ReplyOf, RouteName, UpgradeName } from "../../protocol/routes.ts";
-import type { Accounts } from "../accounts.ts";
-import type { Health } from "../health.ts";
-import type { LeaseLog } from "../leases/lease-log.ts";
-import type { Pools } from "../leases/pools.ts";
 import type { Sandboxes } from "../leases/sandboxes.ts";
-import type { Usage } from "../leases/usage.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Pools } from "../pools/pools.ts";
+import type { Usage } from "../pools/usage.ts";
+import type { LeaseLog } from "../records/lease-log.ts";
+import type { Accounts } from "../service/accounts.ts";
+import type { Metrics } from "../service/metrics.ts";
+import type { Health } from "./health.ts";
 import { readLogQuery } from "./log-query.ts";
-import type { Peer } from "./peer.ts";
+import type { Peer } from "./peers.ts";
 
 export interface Call<Name extends RouteName> {
   readonly peer: Peer;

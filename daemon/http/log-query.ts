@@ -2,8 +2,8 @@
 
 import { IsolateError } from "../../protocol/errors.ts";
 import type { LogQuery } from "../../protocol/schema.ts";
-import type { Accounts } from "../accounts.ts";
-import type { Filter } from "../leases/lease-log.ts";
+import type { Filter } from "../records/lease-log.ts";
+import type { Accounts } from "../service/accounts.ts";
 
 /** Entries of one answer. */
 const most = 10_000;

@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import { type Route, type RouteName, routes } from "../../protocol/routes.ts";
 import type { Handlers } from "./handlers.ts";
-import { type Policy, peerOf } from "./peer.ts";
+import { type Policy, peerOf } from "./peers.ts";
 import type { Validate } from "./validate.ts";
 
 export interface ServerOptions {

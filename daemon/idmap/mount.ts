@@ -11,7 +11,7 @@ import {
   mount,
   setMountAttributes,
   unmountLazily,
-} from "../libc.ts";
+} from "../linux/libc.ts";
 
 /** A detached copy of the tree at `path` whose ids go through the user namespace. The caller closes it. */
 export function cloneIdMapped(path: string, userns: number): number {

@@ -1,6 +1,6 @@
 /** A new user namespace with the given maps, held by a process of its owner. */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { hold } from "../run.ts";
+import { hold } from "../linux/child-process.ts";
 
 export interface HeldNamespace {
   /** An open descriptor of the namespace, which keeps it alive by itself. */

@@ -7,10 +7,10 @@ import type { Grant } from "../../protocol/lease.ts";
 import type { TemplateName } from "../../protocol/names.ts";
 import { isUsernsFile } from "../../protocol/pins.ts";
 import type { UserNamespaces } from "../idmap/userns.ts";
-import { hasErrno, pidfdKill, unmountLazily } from "../libc.ts";
+import { hasErrno, pidfdKill, unmountLazily } from "../linux/libc.ts";
+import type { LeaseLog } from "../records/lease-log.ts";
 import type { Storage } from "../storage/storage.ts";
 import { endHolder } from "./holder.ts";
-import type { LeaseLog } from "./lease-log.ts";
 import { type Granted, holderGrace, type Lessee } from "./leases.ts";
 
 export interface EditsOptions {

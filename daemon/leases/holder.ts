@@ -1,7 +1,7 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
 import { fstatSync, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../libc.ts";
-import type { Holder } from "./store.ts";
+import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../linux/libc.ts";
+import type { Holder } from "../records/store.ts";
 
 const ending = createHolderWatch(20);
 

@@ -8,13 +8,13 @@ import type { Grant } from "../../protocol/lease.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
 import type { LeaseEnd } from "../../protocol/schema.ts";
 import type { PinnedNamespace, UserNamespaces } from "../idmap/userns.ts";
-import { closeDescriptor, pidfdKill } from "../libc.ts";
-import type { Metrics } from "../metrics.ts";
+import { closeDescriptor, pidfdKill } from "../linux/libc.ts";
+import type { Keeper } from "../pools/keeper.ts";
+import type { LeaseLog } from "../records/lease-log.ts";
+import type { CloneRecord, Holder, Store } from "../records/store.ts";
+import type { Metrics } from "../service/metrics.ts";
 import type { Storage } from "../storage/storage.ts";
 import { createHolderWatch, endHolder, openHolder } from "./holder.ts";
-import type { Keeper } from "./keeper.ts";
-import type { LeaseLog } from "./lease-log.ts";
-import type { CloneRecord, Holder, Store } from "./store.ts";
 
 export interface Lessee extends Holder {
   readonly uid: number;

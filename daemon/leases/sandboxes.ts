@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../../protocol/errors.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
+import type { CloneRecord } from "../records/store.ts";
 import type { Edits } from "./edits.ts";
 import { holderOf, type NamedProcess, usersOf } from "./holder.ts";
 import type { Leases } from "./leases.ts";
-import type { CloneRecord } from "./store.ts";
 
 export interface Sandbox {
   /** What it is called by. */

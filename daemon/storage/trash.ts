@@ -5,8 +5,8 @@
  */
 import { mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { renameNew } from "../libc.ts";
-import { run } from "../run.ts";
+import { run } from "../linux/child-process.ts";
+import { renameNew } from "../linux/libc.ts";
 
 export interface TrashLog {
   warn(details: object, message: string): void;

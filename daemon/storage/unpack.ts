@@ -1,7 +1,7 @@
 /** A template's tar archive, unpacked into a directory. */
 import { Readable } from "node:stream";
 import { IsolateError } from "../../protocol/errors.ts";
-import { CommandError, run } from "../run.ts";
+import { CommandError, run } from "../linux/child-process.ts";
 import { isFull, storageFailure } from "./failure.ts";
 import { fillMachineId } from "./machine-id.ts";
 

@@ -2,8 +2,8 @@
 import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
-import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
-import { createZfsDriver } from "../../daemon/storage/zfs.ts";
+import { createOverlayDriver } from "../../daemon/storage/overlay/driver.ts";
+import { createZfsDriver } from "../../daemon/storage/zfs/driver.ts";
 import { type CloneId, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
 import { must, run } from "../support/process.ts";
 

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
-import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
+import { createOverlayDriver } from "../../daemon/storage/overlay/driver.ts";
 import { type CloneId, makeCloneId, type TemplateName } from "../../protocol/names.ts";
 import { mountImage } from "../support/image.ts";
 import { eventually, must, run } from "../support/process.ts";

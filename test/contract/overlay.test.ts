@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
-import { createOverlayDriver } from "../../daemon/storage/overlay.ts";
+import { createOverlayDriver } from "../../daemon/storage/overlay/driver.ts";
 import { createTrash } from "../../daemon/storage/trash.ts";
 import { makeCloneId, type TemplateName } from "../../protocol/names.ts";
 import { eventually, finished, must, start } from "../support/process.ts";

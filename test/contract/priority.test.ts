@@ -1,7 +1,7 @@
 /** The daemon's thread comes before others; what it starts does not, the processes that run as a user least of all. */
 import { getPriority, setPriority } from "node:os";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { comeFirst, hold, run } from "../../daemon/run.ts";
+import { comeFirst, hold, run } from "../../daemon/linux/child-process.ts";
 
 let before: number;
 beforeEach(() => {

@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { cloneMount, closeDescriptor } from "../../daemon/libc.ts";
+import { cloneMount, closeDescriptor } from "../../daemon/linux/libc.ts";
 import type { IdMap } from "../../daemon/storage/driver.ts";
-import { createZfsDriver } from "../../daemon/storage/zfs.ts";
-import { attach, detach, takenFromDirectory } from "../../daemon/storage/zfs-mount.ts";
+import { createZfsDriver } from "../../daemon/storage/zfs/driver.ts";
+import { attach, detach, takenFromDirectory } from "../../daemon/storage/zfs/mount.ts";
 import { type CloneId, makeCloneId, snapshotName, type TemplateName } from "../../protocol/names.ts";
 import { eventually, must, run, start } from "../support/process.ts";
 

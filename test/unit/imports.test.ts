@@ -67,12 +67,12 @@ const pure = (file: string): boolean =>
   inside(file, "engines", "client/desktop") || named.has(file) || /\bPure\b/.test(firstComment(file));
 const firstComment = (file: string): string => /^\/\*\*[\s\S]*?\*\//.exec(source(file))?.[0] ?? "";
 const named = new Set([
-  "daemon/leases/machine.ts",
-  "daemon/leases/plan.ts",
+  "daemon/records/machine.ts",
+  "daemon/pools/plan.ts",
   "daemon/idmap/ranges.ts",
-  "daemon/storage/zfs-args.ts",
-  "daemon/storage/zfs-direct-args.ts",
-  "daemon/storage/zfs-parse.ts",
+  "daemon/storage/zfs/args.ts",
+  "daemon/storage/zfs/direct-args.ts",
+  "daemon/storage/zfs/parse.ts",
   "client/arguments.ts",
   "client/cli.ts",
   "client/in-root.ts",
@@ -87,14 +87,14 @@ const realDependencies: [name: string, file: string][] = [
   ["createLibc", "client/libc.ts"],
   ["createRootCalls", "client/libc-root.ts"],
   ["createApi", "client/api.ts"],
-  ["openStore", "daemon/leases/store.ts"],
-  ["openLeaseLog", "daemon/leases/lease-log.ts"],
-  ["createMetrics", "daemon/metrics.ts"],
-  ["createLog", "daemon/log.ts"],
-  ["createKeeper", "daemon/leases/keeper.ts"],
+  ["openStore", "daemon/records/store.ts"],
+  ["openLeaseLog", "daemon/records/lease-log.ts"],
+  ["createMetrics", "daemon/service/metrics.ts"],
+  ["createLog", "daemon/service/log.ts"],
+  ["createKeeper", "daemon/pools/keeper.ts"],
   ["createServer", "daemon/http/server.ts"],
-  ["createZfsDriver", "daemon/storage/zfs.ts"],
-  ["createOverlayDriver", "daemon/storage/overlay.ts"],
+  ["createZfsDriver", "daemon/storage/zfs/driver.ts"],
+  ["createOverlayDriver", "daemon/storage/overlay/driver.ts"],
 ];
 
 test("there is something to check", () => {
@@ -172,7 +172,11 @@ describe("the starter runs in QuickJS, which has no built-in module, no package 
 
 test("native calls are made in the few files that say so", () => {
   const native = imports.filter(({ of }) => ["koffi", "bun:ffi"].includes(of)).map(({ file }) => file);
-  expect([...new Set(native)].sort()).toEqual(["client/ffi.ts", "daemon/libc.ts", "daemon/storage/zfs-library.ts"]);
+  expect([...new Set(native)].sort()).toEqual([
+    "client/ffi.ts",
+    "daemon/linux/libc.ts",
+    "daemon/storage/zfs/library.ts",
+  ]);
 });
 
 describe("6: only main.ts files build real dependencies", () => {

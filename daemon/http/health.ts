@@ -1,0 +1,41 @@
+/** What `isolate doctor` cannot see for itself: facts that only root knows. Changes nothing and takes no path from anybody. */
+import { statfs } from "node:fs/promises";
+import type { Health as Facts } from "../../protocol/schema.ts";
+import type { Keeper } from "../pools/keeper.ts";
+import type { Store } from "../records/store.ts";
+import type { Storage } from "../storage/storage.ts";
+
+export interface HealthOptions {
+  readonly storage: Storage;
+  readonly keeper: Pick<Keeper, "templates">;
+  readonly store: Pick<Store, "heldBy">;
+  readonly stateDirectory: string;
+  /** Clones of one user. */
+  readonly limit: () => number;
+  readonly version: string;
+}
+
+/** For that user. */
+export type Health = (uid: number) => Promise<Facts>;
+
+export function createHealth(options: HealthOptions): Health {
+  const { storage, keeper, store, stateDirectory, limit, version } = options;
+  return async (uid) => {
+    const templates = keeper.templates();
+    const spaces = storage
+      .drivers()
+      .map((driver) => driver.space(templates.filter((template) => storage.nameFor(template) === driver.name)));
+    const { bavail, blocks, bsize } = await statfs(stateDirectory);
+    const own = { place: "the state directory", free: bavail * bsize, total: blocks * bsize };
+    return {
+      version,
+      storage: storage.checks().map(({ driver, failure }) => ({
+        driver,
+        wrong: failure?.message ?? null,
+        mend: failure?.hint ?? null,
+      })),
+      space: [own, ...(await Promise.all(spaces)).flat()],
+      limits: { leasesPerUser: limit(), held: store.heldBy(uid) },
+    };
+  };
+}

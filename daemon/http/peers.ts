@@ -1,0 +1,97 @@
+/** Who is calling, as the kernel says, and what they may. Never a field of a request or a variable. */
+import type { Socket } from "node:net";
+import { IsolateError } from "../../protocol/errors.ts";
+import type { TemplateName } from "../../protocol/names.ts";
+import type { Route } from "../../protocol/routes.ts";
+import type { TemplateConfig } from "../config.ts";
+import { holderOf, openOtherEnd } from "../leases/holder.ts";
+import type { Lessee } from "../leases/leases.ts";
+import { closeDescriptor, peerCredentials, peerGroups, peerPidfd, pidfdEnded } from "../linux/libc.ts";
+import type { Accounts } from "../service/accounts.ts";
+import type { IsSubordinate } from "./subordinate.ts";
+
+export interface Peer {
+  readonly uid: number;
+  /** Primary group. */
+  readonly gid: number;
+  readonly pid: number;
+  /** All groups, the primary one included. */
+  readonly groups: ReadonlySet<number>;
+}
+
+interface SocketWithHandle extends Socket {
+  readonly _handle?: { readonly fd: number };
+}
+
+const known = new WeakMap<Socket, Peer>();
+
+/** Throws `lost-daemon` once it is closed. */
+export function descriptorOf(socket: Socket): number {
+  const fd = (socket as SocketWithHandle)._handle?.fd;
+  if (fd === undefined || fd < 0) throw new IsolateError("lost-daemon", { cause: "the connection has ended" });
+  return fd;
+}
+
+/** The process at the other end at the time of its connect(2), asked once for each connection. */
+export function peerOf(socket: Socket): Peer {
+  const before = known.get(socket);
+  if (before) return before;
+  const fd = descriptorOf(socket);
+  const { pid, uid, gid } = peerCredentials(fd);
+  const peer = { pid, uid, gid, groups: new Set([gid, ...peerGroups(fd)]) };
+  known.set(socket, peer);
+  return peer;
+}
+
+/** The peer as the holder of a lease; its pidfd belongs to the caller of this function. */
+export function lesseeOf(socket: Socket): Lessee {
+  const fd = descriptorOf(socket);
+  const { uid, gid, pid } = peerOf(socket);
+  const pidfd = peerPidfd(fd) ?? openOtherEnd(fd, pid, uid);
+  const holder = holderOf(pid);
+  // The pidfd is looked at last: while it lives the pid is its own, so what was read is of that very process.
+  if (pidfd !== undefined && holder && !pidfdEnded(pidfd)) return { uid, gid, ...holder, pidfd };
+  if (pidfd !== undefined) closeDescriptor(pidfd);
+  throw new IsolateError("lost-daemon", { cause: "the process that connected has ended" });
+}
+
+export interface Policy {
+  /** Throws `not-member`, `subordinate-id` or `not-root`. */
+  mayCall(peer: Peer, route: Pick<Route, "access" | "verb">): void;
+  /** Throws `not-root`: who chooses ids could choose another user's. */
+  mayChooseIds(peer: Peer): void;
+  /** Throws `not-allowed`. */
+  mayLease(peer: Peer, template: TemplateName): Promise<void>;
+}
+
+export interface PolicyOptions {
+  readonly group: { readonly name: string; readonly gid: number };
+  /** Asked each time, since the configuration may be loaded again. */
+  readonly templates: () => readonly TemplateConfig[];
+  readonly accounts: Accounts;
+  readonly isSubordinate: IsSubordinate;
+}
+
+export function createPolicy({ group, templates, accounts, isSubordinate }: PolicyOptions): Policy {
+  return {
+    mayCall(peer, { access, verb }) {
+      if (peer.uid === 0) return;
+      if (isSubordinate(peer)) throw new IsolateError("subordinate-id", { uid: peer.uid, gid: peer.gid });
+      if (!peer.groups.has(group.gid)) throw new IsolateError("not-member", { group: group.name, uid: peer.uid });
+      if (access === "root") throw new IsolateError("not-root", { what: verb });
+    },
+    mayChooseIds(peer) {
+      if (peer.uid !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
+    },
+    async mayLease(peer, template) {
+      const entry = templates().find((one) => one.name === template);
+      if (peer.uid === 0 || !entry || (!entry.users && !entry.groups)) return;
+      for (const user of entry.users ?? []) if ((await accounts.uid(user)) === peer.uid) return;
+      for (const name of entry.groups ?? []) {
+        const gid = await accounts.gid(name);
+        if (gid !== undefined && peer.groups.has(gid)) return;
+      }
+      throw new IsolateError("not-allowed", { template, uid: peer.uid });
+    },
+  };
+}

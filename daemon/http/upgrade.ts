@@ -1,0 +1,182 @@
+/**
+ * `GET /v1/lease` and `/v1/edit` with `Upgrade`: the routes whose connection outlives its answer. Fastify's hooks do
+ * not run here, so the same route table, validator and policy are called by hand, in the same order.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
+import { type BaseIds, readBaseIds } from "../../protocol/ids.ts";
+import { leaseUpgrade, reasonHeader } from "../../protocol/lease.ts";
+import { parseTemplateName } from "../../protocol/names.ts";
+import { type QueryOf, routes } from "../../protocol/routes.ts";
+import type { Edits } from "../leases/edits.ts";
+import { killOtherEnd } from "../leases/holder.ts";
+import type { Granted, Leases } from "../leases/leases.ts";
+import { closeDescriptor } from "../linux/libc.ts";
+import type { Pools } from "../pools/pools.ts";
+import type { Metrics } from "../service/metrics.ts";
+import { descriptorOf, lesseeOf, type Peer, type Policy, peerOf } from "./peers.ts";
+import type { Validate } from "./validate.ts";
+
+export interface LeaseSocketOptions {
+  readonly leases: Leases;
+  readonly edits: Edits;
+  readonly pools: Pools;
+  readonly policy: Policy;
+  readonly validate: Validate;
+  readonly observe: Pick<Metrics, "granted" | "refused">;
+  /** The ids that the daemon gives to users. */
+  readonly givenIds: { readonly first: number; readonly end: number };
+  readonly log: Logger;
+}
+
+const defaultWaitSeconds = 30;
+
+/** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
+export function createLeaseSockets({
+  leases,
+  edits,
+  pools,
+  policy,
+  validate,
+  observe,
+  givenIds,
+  log,
+}: LeaseSocketOptions) {
+  const open = new Set<Socket>();
+
+  async function serve(
+    request: IncomingMessage,
+    socket: Socket,
+    signal: AbortSignal,
+    giveUp: () => void,
+  ): Promise<() => void> {
+    const begun = performance.now();
+    const peer = peerOf(socket);
+    policy.mayCall(peer, routes.lease);
+    const url = targetOf(request);
+    const route = [routes.lease, routes.edit].find(({ path }) => path === url.pathname);
+    if (!route || request.method !== route.method || request.headers.upgrade !== leaseUpgrade) {
+      throw new IsolateError("bad-request", { wrong: `${request.method} ${url.pathname} is not upgraded` });
+    }
+    policy.mayCall(peer, route);
+    const query = Object.fromEntries(url.searchParams) as QueryOf<"lease">;
+    validate(route.query, query, "the query");
+    const ids = chosenIds(query, peer);
+    const template = parseTemplateName(query.template);
+    await pools.known(template, peer.uid === 0);
+    await policy.mayLease(peer, template);
+    const lessee = lesseeOf(socket);
+    const acquire = (): Promise<Granted> => {
+      if (route === routes.edit) return edits.begin(template, lessee, query.command ?? "");
+      const wait = Number(query.wait ?? defaultWaitSeconds) * 1000;
+      const onWait = (reason: string) =>
+        socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`);
+      const cutOff = (uid: number): void => {
+        try {
+          const ended = killOtherEnd(descriptorOf(socket), uid);
+          log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease");
+        } catch (error) {
+          log.error({ err: error }, "cannot end what outlived the holder of a lease");
+        } finally {
+          giveUp();
+        }
+      };
+      return leases.acquire({ template, lessee, ids, command: query.command ?? "", wait, signal, onWait, cutOff });
+    };
+    try {
+      const { grant, release } = await acquire();
+      const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${leaseUpgrade}\r\n\r\n`;
+      socket.write(`${head}${JSON.stringify(grant)}\n`);
+      log.debug({ lease: grant.lease, uid: peer.uid, pid: peer.pid, ms: performance.now() - begun }, "leased");
+      if (route === routes.lease) observe.granted((performance.now() - begun) / 1000);
+      return release;
+    } catch (error) {
+      closeDescriptor(lessee.pidfd);
+      throw error;
+    }
+  }
+
+  function chosenIds(query: QueryOf<"lease">, peer: Peer): BaseIds | undefined {
+    if (query.uid === undefined && query.gid === undefined) return undefined;
+    policy.mayChooseIds(peer);
+    return readBaseIds(query, givenIds);
+  }
+
+  return {
+    /** For the server's `upgrade` event. */
+    onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+      const gone = new AbortController();
+      let release: (() => void) | undefined;
+      let ended = false;
+      open.add(socket);
+
+      function giveUp(): void {
+        if (ended) return;
+        ended = true;
+        if (!release) gone.abort(new IsolateError("lost-daemon", { cause: "the lessee gave up" }));
+        socket.destroy();
+        endLease();
+      }
+      function endLease(): void {
+        try {
+          release?.();
+        } catch (error) {
+          log.error({ err: error }, "cannot release a lease");
+        }
+      }
+      // Before anything is awaited: the peer may be gone already. Only `end` fires at its death, and only while read.
+      socket.on("error", giveUp);
+      socket.on("end", giveUp);
+      socket.on("close", () => open.delete(socket));
+      // Whatever arrives after the request ends the lease: nobody who takes the descriptor can ask for anything.
+      socket.on("data", giveUp);
+      if (head.length > 0) {
+        giveUp();
+        return;
+      }
+
+      serve(request, socket, gone.signal, giveUp).then(
+        (granted) => {
+          release = granted;
+          if (ended) endLease();
+        },
+        (thrown: unknown) => {
+          if (ended) return;
+          const error = toIsolateError(thrown);
+          observe.refused(error.code);
+          if (error.code === "internal") log.error({ err: thrown }, "cannot serve a lease");
+          const body = JSON.stringify(error.body());
+          const length = Buffer.byteLength(body);
+          ended = true;
+          socket.end(
+            `HTTP/1.1 ${error.status} Refused\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`,
+          );
+          // A peer that reads nothing must not keep the descriptor.
+          socket.setTimeout(5000, () => socket.destroy());
+        },
+      );
+    },
+    /** The daemon stops: sandboxes run on, and the next daemon finds their holders by pid. */
+    abandon(): void {
+      for (const socket of open) {
+        socket.removeAllListeners("end").removeAllListeners("data").removeAllListeners("error");
+        socket.on("error", () => socket.destroy());
+        socket.destroy();
+      }
+    },
+  };
+}
+
+/** Throws `bad-request` where the request's target is no path. */
+function targetOf({ method, url = "" }: IncomingMessage): URL {
+  const target = url.startsWith("/") ? `http://isolate${url}` : url;
+  if (!URL.canParse(target))
+    throw new IsolateError("bad-request", { wrong: `${method} ${url.slice(0, 200)} is not upgraded` });
+  return new URL(target);
+}
+
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, " ");
+}

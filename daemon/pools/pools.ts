@@ -1,0 +1,169 @@
+/** Templates and their pools as root manages them: which there are, how many clones each keeps, and where that is remembered. */
+import type { Readable } from "node:stream";
+import { IsolateError } from "../../protocol/errors.ts";
+import { nearNames, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
+import type { Pool, PoolRequest, Template } from "../../protocol/schema.ts";
+import type { Config } from "../config.ts";
+import type { Store } from "../records/store.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Keeper, PoolSettings, PoolStatus } from "./keeper.ts";
+import type { Figures, Usage } from "./usage.ts";
+
+export interface PoolsOptions {
+  readonly store: Store;
+  readonly keeper: Keeper;
+  readonly storage: Storage;
+  readonly usage: Usage;
+  /** Asked each time, since it may be loaded again. */
+  readonly config: () => Pick<Config, "pool" | "template">;
+}
+
+const largestPool = 100;
+
+export type Pools = ReturnType<typeof createPools>;
+
+export function createPools({ store, keeper, storage, usage, config }: PoolsOptions) {
+  function configuration(template: TemplateName) {
+    const { pool, template: entries } = config();
+    const entry = entries.find((one) => one.name === template);
+    return { entry, configured: entry?.size ?? pool.size };
+  }
+
+  function named(): Set<TemplateName> {
+    const configured = config().template.map(({ name }) => parseTemplateName(name));
+    return new Set([...configured, ...store.pools().map(({ template }) => template)]);
+  }
+
+  /** A size set by `isolate -r` holds until the configuration changes. */
+  function settings(template: TemplateName): PoolSettings {
+    const { entry, configured } = configuration(template);
+    const saved = store.pools().find((pool) => pool.template === template);
+    const size = saved && saved.size !== null && saved.configured === configured ? saved.size : configured;
+    return { template, size, snapshots: entry?.snapshots };
+  }
+
+  function remember(template: TemplateName, size: number | null): PoolSettings {
+    store.savePool({ template, size, configured: configuration(template).configured });
+    return settings(template);
+  }
+
+  async function existing(template: TemplateName): Promise<void> {
+    const [found] = await storage.of(template).templates([template]);
+    if (!found) throw unknown(template);
+  }
+
+  function withBytes(status: PoolStatus, figures: Figures): Pool {
+    const template = status.template as TemplateName;
+    const counted = figures.countedAt(template);
+    let written = 0;
+    for (const { id } of store.clonesOf(template)) written += figures.ofClone(template, id) ?? 0;
+    const bytes = figures.ofTemplate(template) ?? null;
+    return { ...status, bytes, written: counted === null ? null : written, counted };
+  }
+
+  function unknown(template: TemplateName, exists = false): IsolateError {
+    return new IsolateError("unknown-template", {
+      template,
+      near: exists ? [] : nearNames(template, keeper.templates()),
+      exists,
+    });
+  }
+
+  return {
+    /** Keeps a pool for each template that the configuration or the database names: what a start needs to serve. */
+    openNamed(): void {
+      for (const template of named()) keeper.keep(settings(template));
+    },
+
+    /**
+     * Keeps a pool for each template that the configuration, the database or a driver knows, and lets go of the others.
+     * After the start, and whenever the configuration has been loaded again.
+     */
+    async open(): Promise<void> {
+      const names = named();
+      for (const driver of storage.drivers()) for (const { template } of await driver.templates()) names.add(template);
+      const had = new Set([...keeper.templates(), ...[...store.clones()].map(({ template }) => template)]);
+      for (const template of had) if (!names.has(template)) keeper.drop(template);
+      for (const template of names) keeper.keep(settings(template));
+    },
+
+    /** Throws `unknown-template` unless root made it one, however much of a dataset it may be. */
+    async known(template: TemplateName, toRoot: boolean): Promise<void> {
+      if (keeper.has(template)) return;
+      // Members start no process of root's with names of their choice.
+      if (!toRoot) throw unknown(template);
+      const found = await storage
+        .of(template)
+        .templates([template])
+        .catch(() => []);
+      throw unknown(template, found.length > 0);
+    },
+
+    async list(): Promise<Pool[]> {
+      const figures = await usage.read();
+      return keeper.describe().map((status) => withBytes(status, figures));
+    },
+
+    async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
+      const template = parseTemplateName(name);
+      const size = text === undefined ? undefined : parseSize(text);
+      if (!keeper.has(template)) await existing(template);
+      if (reclaimOnly) {
+        const pool = await keeper.reclaim(template);
+        if (!pool) throw unknown(template);
+        return withBytes(pool, await usage.read());
+      }
+      // Before anything is remembered: a dataset without a snapshot is no template yet.
+      await storage.of(template).latest(template, settings(template).snapshots);
+      const keepsSize = size === undefined && keeper.has(template);
+      const kept = keepsSize ? settings(template) : remember(template, size ?? null);
+      return withBytes(await keeper.setPool(kept, fresh), await usage.read());
+    },
+
+    async templates(): Promise<Template[]> {
+      const names = keeper.templates();
+      const lists = storage.drivers().map((driver) => {
+        const own = names.filter((name) => storage.nameFor(name) === driver.name);
+        return own.length === 0 ? [] : driver.templates(own);
+      });
+      const [figures, ...found] = await Promise.all([usage.read(), ...lists]);
+      return found.flat().map(({ template, snapshot, created, bytes }) => ({
+        template,
+        driver: storage.nameFor(template),
+        snapshot,
+        created: created === null ? null : new Date(created).toISOString(),
+        bytes: bytes ?? figures.ofTemplate(template) ?? null,
+      }));
+    },
+
+    async createTemplate(name: string, tar: Readable): Promise<string> {
+      const template = parseTemplateName(name);
+      const snapshot = await storage.of(template).createTemplate(template, tar);
+      keeper.keep(remember(template, null));
+      return snapshot;
+    },
+
+    async removeTemplate(name: string): Promise<void> {
+      const template = parseTemplateName(name);
+      await existing(template);
+      await keeper.removePool(template, async () => {
+        await storage.of(template).removeTemplate(template);
+        store.forgetPool(template);
+      });
+    },
+
+    async snapshotTemplate(name: string): Promise<string> {
+      const template = parseTemplateName(name);
+      await existing(template);
+      const snapshot = await storage.of(template).snapshot(template);
+      await keeper.changed(template);
+      return snapshot;
+    },
+  };
+}
+
+/** Throws `bad-count`. */
+function parseSize(text: string): number {
+  if (!/^[0-9]{1,3}$/.test(text) || Number(text) > largestPool) throw new IsolateError("bad-count", { count: text });
+  return Number(text);
+}

@@ -1,0 +1,69 @@
+/**
+ * Prepares some of a pool's ready clones for whoever leased last from it, who is the likeliest to come again: their
+ * mount is then not on the way of the lease. Somebody else is given another clone where there is one.
+ */
+import type { Logger } from "pino";
+import type { TemplateName } from "../../protocol/names.ts";
+import type { CloneRecord } from "../records/store.ts";
+import { type IdMap, isSameMap } from "../storage/driver.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Work } from "./background.ts";
+
+export interface AheadOptions {
+  readonly storage: Storage;
+  readonly work: Work;
+  /** The ready clones of the newest snapshot, the oldest first. */
+  readonly fresh: (template: TemplateName) => readonly CloneRecord[];
+  readonly log: Logger;
+}
+
+/** Clones of a pool that are prepared at a time. */
+const atMost = 4;
+
+export function createAhead({ storage, work, fresh, log }: AheadOptions) {
+  const lessees = new Map<TemplateName, IdMap>();
+  const preparedFor = new WeakMap<CloneRecord, IdMap>();
+  const busy = new Set<TemplateName>();
+
+  function nextToPrepare(template: TemplateName): CloneRecord | undefined {
+    const clones = fresh(template);
+    const waiting = clones.filter((clone) => !preparedFor.has(clone));
+    return clones.length - waiting.length < atMost ? waiting[0] : undefined;
+  }
+
+  async function prepareAll(template: TemplateName): Promise<void> {
+    for (;;) {
+      // A mount takes most of a millisecond: whoever asks for a lease meanwhile comes between two of them.
+      await new Promise((resolve) => setImmediate(resolve));
+      const to = lessees.get(template);
+      const clone = nextToPrepare(template);
+      if (!to || !clone) return;
+      preparedFor.set(clone, to);
+      try {
+        storage.of(template).prepare(clone.id, to);
+      } catch (error) {
+        log.debug({ clone: clone.id, err: error }, "cannot prepare a clone; its lease will tell why");
+      }
+    }
+  }
+
+  return {
+    /** The fittest for a lessee: prepared for them, else not prepared, else the oldest. */
+    choose(clones: readonly CloneRecord[], to: IdMap): CloneRecord | undefined {
+      const isTheirs = (clone: CloneRecord): boolean => {
+        const lessee = preparedFor.get(clone);
+        return lessee !== undefined && isSameMap(lessee, to);
+      };
+      return clones.find(isTheirs) ?? clones.find((clone) => !preparedFor.has(clone)) ?? clones[0];
+    },
+    leased(template: TemplateName, to: IdMap): void {
+      lessees.set(template, to);
+    },
+    /** Goes on in the background. */
+    prepare(template: TemplateName): void {
+      if (busy.has(template) || !lessees.has(template)) return;
+      busy.add(template);
+      work.run(prepareAll(template).finally(() => busy.delete(template)));
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/** The directories of an overlay store. */
+import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { IsolateError } from "../../../protocol/errors.ts";
+import { type IdMappedCopies, isMountPoint, mountAlone } from "../../idmap/mount.ts";
+import { createTrash, type Trash, type TrashLog } from "../trash.ts";
+import { unmountStack } from "./mount.ts";
+
+export interface OverlayStore {
+  /** In every mark: what carries another is not ours. */
+  readonly id: string;
+  readonly templates: string;
+  readonly clones: string;
+  readonly empty: string;
+  readonly trash: Trash;
+  /** Two empty directories on a private mount, for kernels that need them (see withIdMapped). */
+  slots(): readonly string[];
+}
+
+/** The store as the driver's `check` found it. */
+export interface OpenOverlay extends OverlayStore {
+  /** For withIdMapped. */
+  readonly slotsNeeded: readonly string[] | undefined;
+  readonly copies: IdMappedCopies;
+}
+
+/** Makes what is missing. Throws `unsupported-host` when the directory is not root's own. */
+export function openStore(directory: string, storeId: string, log: TrashLog): OverlayStore {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const found = lstatSync(directory);
+  if (!found.isDirectory() || found.uid !== 0) {
+    throw new IsolateError("unsupported-host", {
+      what: `${directory} is not a directory of root's`,
+      mend: "give the overlay store another directory",
+    });
+  }
+  chmodSync(directory, 0o700);
+  const inside = (name: string): string => {
+    const path = join(directory, name);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  };
+  return {
+    id: storeId,
+    templates: inside("templates"),
+    clones: inside("clones"),
+    empty: inside("empty"),
+    trash: createTrash(inside("trash"), log),
+    slots: () => privateSlots(inside("slots"), [inside("slots/0"), inside("slots/1")]),
+  };
+}
+
+/** Private, so that what is attached there for a moment reaches no other namespace. */
+function privateSlots(directory: string, slots: readonly string[]): readonly string[] {
+  while (isMountPoint(directory) && unmountStack(directory)); // an earlier daemon's, with what a crash left in it
+  mountAlone(directory);
+  return slots;
+}

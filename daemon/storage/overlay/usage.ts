@@ -1,0 +1,104 @@
+/**
+ * What the overlay store uses. Only a walk through the trees tells, and they may hold millions of files: du(1) does it, in
+ * another process and at the lowest priority, is stopped after a while, and tells of each tree as soon as it has it. It
+ * follows no symbolic link.
+ */
+import { readdirSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { isCloneId, type TemplateName } from "../../../protocol/names.ts";
+import { CommandError, run } from "../../linux/child-process.ts";
+import type { StorageDriver } from "../driver.ts";
+import { storing } from "../failure.ts";
+import { listTemplates } from "./find.ts";
+import { cloneLayer, readLayers, stackUpTo, templatePaths } from "./layout.ts";
+import type { OpenOverlay } from "./store.ts";
+
+/** Seconds for all clones together. */
+const clonePatience = 10;
+/** Seconds for the layers of all templates: each is counted once, since a layer never changes. */
+const layerPatience = 120;
+
+export function createUsage(store: () => OpenOverlay): Pick<StorageDriver, "usage" | "space"> {
+  /** undefined: it took too long. */
+  const layers = new Map<string, number | undefined>();
+  let counting = false;
+
+  function layersOf(template: TemplateName): string[] {
+    const paths = templatePaths(join(store().templates, template));
+    return stackUpTo(readLayers(paths.layers)).map((stamp) => join(paths.layers, stamp));
+  }
+
+  async function countLayers(paths: readonly string[]): Promise<void> {
+    const missing = paths.filter((path) => !layers.has(path));
+    for (const path of layers.keys()) if (!paths.includes(path)) layers.delete(path);
+    if (counting || missing.length === 0) return;
+    counting = true;
+    try {
+      const counted = await countTrees(missing, layerPatience);
+      for (const path of missing) layers.set(path, counted.get(path));
+    } finally {
+      counting = false;
+    }
+  }
+
+  return {
+    usage: (templates) =>
+      storing("count the bytes in use", async () => {
+        const clones = readdirSync(store().clones).filter(isCloneId);
+        const known = listTemplates(store()).filter((template) => templates.includes(template));
+        const upperOf = (home: string): string => cloneLayer(home).upper;
+        const cloneTree = (id: string): string => upperOf(join(store().clones, id));
+        const working = (template: string): string => templatePaths(join(store().templates, template)).working.upper;
+        // Not waited for: whole root file systems would hold up what the clones use.
+        countLayers(known.flatMap(layersOf)).catch(() => undefined);
+        const counted = await countTrees([...clones.map(cloneTree), ...known.map(working)], clonePatience);
+        const sum = (template: TemplateName): number | undefined =>
+          layersOf(template).reduce<number | undefined>(
+            (total, path) => {
+              const bytes = layers.get(path);
+              return total === undefined || bytes === undefined ? undefined : total + bytes;
+            },
+            counted.get(working(template)) ?? 0,
+          );
+        return {
+          clones: pairs(clones, (id) => counted.get(cloneTree(id))),
+          templates: pairs(known, sum),
+        };
+      }),
+    space: (templates) =>
+      storing("ask for the space", async () => {
+        if (templates.length === 0) return [];
+        const { bavail, blocks, bsize } = await statfs(store().clones);
+        return [{ place: "the overlay store", free: bavail * bsize, total: blocks * bsize }];
+      }),
+  };
+}
+
+function pairs<Key>(keys: readonly Key[], measure: (key: Key) => number | undefined): Map<Key, number> {
+  return new Map(
+    keys.flatMap((key): [Key, number][] => {
+      const value = measure(key);
+      return value === undefined ? [] : [[key, value]];
+    }),
+  );
+}
+
+/** Bytes on the disk of each tree that could be counted within `seconds`. */
+async function countTrees(trees: readonly string[], seconds: number): Promise<ReadonlyMap<string, number>> {
+  if (trees.length === 0) return new Map();
+  const du = ["nice", "-n", "19", "du", "-s", "-x", "--block-size=1", "--", ...trees];
+  const output = await run("timeout", [String(seconds), ...du]).catch((error: unknown) => {
+    // A clone that is destroyed meanwhile, or the end of the time: what was said before holds.
+    if (error instanceof CommandError) return error.stdout;
+    throw error;
+  });
+  // The last line may be cut off.
+  const lines = output.slice(0, output.lastIndexOf("\n") + 1).split("\n");
+  return new Map(
+    lines.flatMap((line): [string, number][] => {
+      const [, bytes, path] = /^([0-9]+)\t(.*)$/.exec(line) ?? [];
+      return path === undefined ? [] : [[path, Number(bytes)]];
+    }),
+  );
+}

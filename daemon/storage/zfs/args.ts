@@ -1,0 +1,142 @@
+/** The arguments of every zfs(8) command that the driver runs. */
+import type { CloneId, SnapshotName, TemplateName } from "../../../protocol/names.ts";
+
+/**
+ * User properties that say what is ours. Children inherit them (zfsprops(7), "User Properties"), so one counts only
+ * where its source is `local`: set on that very dataset, neither inherited nor received.
+ */
+export const mark = {
+  /** On a clone: the store that it belongs to. Two daemons on one pool never touch each other's. */
+  store: "isolate:store",
+  clone: "isolate:clone",
+  template: "isolate:template",
+  snapshot: "isolate:snapshot",
+  /** On a template that `createTemplate` made: the store that made it. */
+  madeBy: "isolate:made-by",
+  /** On such a template until its first snapshot is there. */
+  unfinished: "isolate:unfinished",
+} as const;
+
+const list = ["list", "-H", "-p"];
+const get = ["get", "-H", "-p", "-o", "name,property,value,source"];
+const set = (properties: Readonly<Record<string, string>>): string[] =>
+  Object.entries(properties).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+
+export const snapshotColumns = ["name", "createtxg", "creation", "written", "referenced"] as const;
+
+/** The datasets and their snapshots, in one command. */
+export function listSnapshots(datasets: readonly string[]): string[] {
+  return [...list, "-d", "1", "-t", "filesystem,snapshot", "-o", snapshotColumns.join(","), ...datasets];
+}
+
+/** When each dataset last won or lost a snapshot, in seconds since 1970 (OpenZFS 2.2). */
+export function listChanges(datasets: readonly string[]): string[] {
+  return [...list, "-t", "filesystem", "-o", "name,snapshots_changed", ...datasets];
+}
+
+/** For older ones: the snapshots themselves. */
+export function listGuids(datasets: readonly string[]): string[] {
+  return [...list, "-d", "1", "-t", "snapshot", "-o", "name,guid", ...datasets];
+}
+
+/** What can still be written below each dataset, quotas considered (zfsprops(7), `available`). */
+export function listSpace(datasets: readonly string[]): string[] {
+  return [...list, "-t", "filesystem", "-o", "name,available,used", ...datasets];
+}
+
+/** What would go, or stand in the way, if the dataset were destroyed. */
+export function listDependents(dataset: string): string[] {
+  return [...list, "-d", "1", "-t", "filesystem,volume,snapshot", "-o", "name,mounted,clones", dataset];
+}
+
+const marksAndBytes = [...get, "-s", "local,none", "-t", "filesystem", ["used", ...Object.values(mark)].join(",")];
+
+/** Every file system's own marks and the bytes it uses (a fact of ZFS's own, whose source is `none`). */
+export function getAllMarks(): string[] {
+  return marksAndBytes;
+}
+
+/** The same of these datasets and of those right below them. */
+export function getMarksBelow(datasets: readonly string[]): string[] {
+  return [...marksAndBytes.slice(0, 1), "-d", "1", ...marksAndBytes.slice(1), ...datasets];
+}
+
+/** The marks set on that very dataset. */
+export function getMarks(dataset: string): string[] {
+  return [...get, "-s", "local", Object.values(mark).join(","), dataset];
+}
+
+/** What decides whether a root's access lists and file capabilities are seen, or costs writes for every read. */
+const inheritedFromTemplate = ["acltype", "xattr", "atime", "relatime"];
+
+/** A clone is a sibling of its template and inherits from their parent: what the template sets itself would be lost. */
+export function getTemplateProperties(template: TemplateName): string[] {
+  return [...get, "-s", "local,received", inheritedFromTemplate.join(","), template];
+}
+
+export interface CloneRequest {
+  readonly from: SnapshotName;
+  readonly id: CloneId;
+  readonly dataset: string;
+  readonly store: string;
+  readonly template: TemplateName;
+  /** zfsprops(7) `refquota`. */
+  readonly refquota: string;
+  /** The template's own, which the clone shall have too. */
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+/**
+ * `legacy` keeps zfs-mount(8) and every service that mounts "all" away from it. Without a quota none is set: a clone
+ * inherits none, and setting it takes a transaction group of its own.
+ */
+export function cloneProperties(request: CloneRequest): Readonly<Record<string, string>> {
+  return {
+    ...request.properties,
+    mountpoint: "legacy",
+    readonly: "off",
+    setuid: "off",
+    devices: "off",
+    exec: "on",
+    ...(request.refquota === "none" ? {} : { refquota: request.refquota }),
+    "com.sun:auto-snapshot": "false",
+    [mark.store]: request.store,
+    [mark.clone]: request.id,
+    [mark.template]: request.template,
+    [mark.snapshot]: request.from,
+  };
+}
+
+export function cloneSnapshot(request: CloneRequest): string[] {
+  return ["clone", ...set(cloneProperties(request)), request.from, request.dataset];
+}
+
+/** An ordinary dataset that root can mount, which nothing mounts by itself. */
+export function createTemplate(template: TemplateName, store: string): string[] {
+  const properties = {
+    canmount: "noauto",
+    acltype: "posixacl",
+    xattr: "sa",
+    [mark.madeBy]: store,
+    [mark.unfinished]: "on",
+  };
+  return ["create", ...set(properties), template];
+}
+
+export function markFinished(template: TemplateName): string[] {
+  return ["inherit", mark.unfinished, template];
+}
+
+export function takeSnapshot(snapshot: SnapshotName): string[] {
+  return ["snapshot", snapshot];
+}
+
+/** Never with `-r` or `-R`: what somebody else made of a dataset of ours is theirs. */
+export function destroy(dataset: string): string[] {
+  return ["destroy", dataset];
+}
+
+/** All snapshots of the dataset itself, or none if one of them has clones or is held (zfs-destroy(8)). */
+export function destroySnapshots(dataset: string): string[] {
+  return ["destroy", `${dataset}@%`];
+}

@@ -1,0 +1,86 @@
+/** What the driver asks of libzfs_core, as it wants it: numbers for words, and a program for several clones. */
+import { type CloneRequest, cloneProperties, mark } from "./args.ts";
+import type { PropertyValue } from "./library.ts";
+
+/** Indices of the kernel's own, `zfs_prop.c` of OpenZFS 2.2 to 2.4. */
+const switched: Readonly<Record<string, bigint>> = { off: 0n, on: 1n };
+const indices: Readonly<Record<string, Readonly<Record<string, bigint>>>> = {
+  readonly: switched,
+  setuid: switched,
+  devices: switched,
+  exec: switched,
+  atime: switched,
+  relatime: switched,
+  acltype: { off: 0n, posix: 1n, nfsv4: 2n },
+  // `on` has meant `dir` and means `sa`.
+  xattr: { off: 0n, dir: 1n, sa: 2n },
+};
+
+/** The properties of a clone in the kernel's terms. Undefined where there is a word whose number is not known. */
+export function directProperties(request: CloneRequest): Record<string, PropertyValue> | undefined {
+  const values = Object.entries(cloneProperties(request)).map(
+    ([name, word]) => [name, inKernelTerms(name, word)] as const,
+  );
+  if (values.some(([, value]) => value === undefined)) return undefined;
+  return Object.fromEntries(values) as Record<string, PropertyValue>;
+}
+
+function inKernelTerms(name: string, word: string): PropertyValue | undefined {
+  if (name === "mountpoint" || name.includes(":")) return word;
+  return name === "refquota" ? bytesOf(word) : indices[name]?.[word];
+}
+
+/** `5G` -> 5368709120; undefined for what is no such quantity. */
+function bytesOf(text: string): bigint | undefined {
+  const [, digits, unit = ""] = /^([0-9]+)([KMGTP]?)$/.exec(text) ?? [];
+  return digits === undefined ? undefined : BigInt(digits) << BigInt(10 * " KMGTP".indexOf(unit || " "));
+}
+
+export interface MarkedClone {
+  readonly dataset: string;
+  readonly id: string;
+  readonly store: string;
+}
+
+/** What became of a clone: destroyed; not there, or not ours; in use; or something else stands in the way. */
+export type Destroyed = "destroyed" | "absent" | "busy" | "failed";
+
+/**
+ * A channel program that destroys each dataset that carries the marks itself (a property's source is then its own name)
+ * and nothing else. No other change of the pool comes between the look and the deed.
+ */
+export const destroyMarked = `
+local function own(dataset, property)
+  local value, source = zfs.get_prop(dataset, property)
+  return source == dataset and value or ""
+end
+local function destroy(dataset)
+  local errno = zfs.sync.destroy(dataset)
+  if errno == 0 then return "0" end
+  -- EBUSY means a mount or a snapshot.
+  for _ in zfs.list.snapshots(dataset) do return "snapshots" end
+  return tostring(errno)
+end
+local answers = {}
+for dataset, marks in pairs(...) do
+  local answer = "absent"
+  if zfs.exists(dataset) and own(dataset, "${mark.store}") .. " " .. own(dataset, "${mark.clone}") == marks then
+    answer = destroy(dataset)
+  end
+  answers[#answers + 1] = dataset .. "\\t" .. answer
+end
+return table.concat(answers, "\\n")
+`;
+
+export function destroyArguments(clones: readonly MarkedClone[]): Record<string, string> {
+  return Object.fromEntries(clones.map(({ dataset, store, id }) => [dataset, `${store} ${id}`]));
+}
+
+const EBUSY = "16";
+
+/** Of what the program returned, by dataset. */
+export function parseDestroyed(answer: string): Map<string, Destroyed> {
+  const meaning: Readonly<Record<string, Destroyed>> = { "0": "destroyed", absent: "absent", [EBUSY]: "busy" };
+  const lines = answer.split("\n").map((line) => line.split("\t"));
+  return new Map(lines.map(([dataset = "", said = ""]) => [dataset, meaning[said] ?? "failed"]));
+}

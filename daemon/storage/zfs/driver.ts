@@ -1,0 +1,60 @@
+/**
+ * The storage driver `zfs`: a template is any dataset below a pool's root, a clone a dataset beside it.
+ *
+ * A ready clone has a mount that is in no directory, held by a descriptor, so the dataset is busy as long as the daemon
+ * runs: `zpool export` works once it has stopped.
+ */
+import type { StorageDriver } from "../driver.ts";
+import { createClones } from "./clones.ts";
+import { zfs as runZfs, type Zfs } from "./command.ts";
+import { createDirect, type Direct } from "./direct.ts";
+import { checkHost } from "./host.ts";
+import { openLibrary } from "./library.ts";
+import { createTemplates } from "./templates.ts";
+import { createUsage } from "./usage.ts";
+import { createWatch } from "./watch.ts";
+
+export interface ZfsOptions {
+  /** Tells this daemon's clones and templates from every other's; kept for as long as its state directory is. */
+  readonly store: string;
+  /** A directory that only root can enter, made when it is missing: the driver mounts there for moments. */
+  readonly mountDirectory: string;
+  /** zfsprops(7) `refquota` of each clone. */
+  readonly refquota?: string;
+  /** Told when `watch` begins to fail. */
+  readonly warn?: (error: unknown) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Milliseconds between two looks for new snapshots. */
+  readonly watchInterval?: number;
+  readonly zfs?: Zfs;
+  /** Nothing by libzfs_core, as where it is missing. */
+  readonly commandsOnly?: boolean;
+}
+
+export function createZfsDriver(options: ZfsOptions): StorageDriver {
+  const { store, mountDirectory, refquota = "none", zfs = runZfs, now = Date.now } = options;
+  const { warn = () => undefined, watchInterval: interval = 2000 } = options;
+  const direct = options.commandsOnly ? () => undefined : whenNeeded();
+  return {
+    name: "zfs",
+    check: () => checkHost(zfs),
+    close: () => undefined, // held mounts go with the process
+    ...createTemplates({ zfs, store, mountDirectory, now }),
+    ...createClones({ zfs, direct, store, mountDirectory, refquota }),
+    ...createUsage({ zfs, store }),
+    watch: createWatch({ zfs, now, interval, warn }),
+  };
+}
+
+/** Hosts without ZFS never load its libraries. */
+function whenNeeded(): () => Direct | undefined {
+  let opened: { readonly direct: Direct | undefined } | undefined;
+  return () => {
+    if (!opened) {
+      const library = openLibrary();
+      opened = { direct: library && createDirect(library) };
+    }
+    return opened.direct;
+  };
+}

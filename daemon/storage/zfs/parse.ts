@@ -1,0 +1,136 @@
+/** What zfs(8) prints with `-H -p`: one line for each thing, its columns separated by a tab, numbers exact. */
+import { isCloneId, type SnapshotName, type TemplateName } from "../../../protocol/names.ts";
+import type { CloneInfo, Space } from "../driver.ts";
+import { mark } from "./args.ts";
+
+function rows(output: string): string[][] {
+  return output
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.split("\t"));
+}
+
+export interface Snapshot {
+  readonly name: SnapshotName;
+  /** The transaction group it was made in: the only order that a clock cannot disturb. */
+  readonly createtxg: number;
+  /** Seconds since 1970. */
+  readonly creation: number;
+  /** Bytes written between the snapshot before it and this one; 0 when nothing changed. */
+  readonly written: number;
+  readonly referenced: number;
+}
+
+/** Of `listSnapshots`: each file system among `wanted`, with its snapshots in the order of their making. */
+export function parseSnapshots(output: string, wanted: readonly TemplateName[]): Map<TemplateName, Snapshot[]> {
+  const lines = rows(output);
+  const names = new Set(lines.map(([name = ""]) => name));
+  const found = new Map<string, Snapshot[]>(wanted.filter((name) => names.has(name)).map((name) => [name, []]));
+  for (const [name = "", createtxg, creation, written, referenced] of lines) {
+    const at = name.indexOf("@");
+    if (at < 0) continue;
+    found.get(name.slice(0, at))?.push({
+      name: name as SnapshotName,
+      createtxg: Number(createtxg),
+      creation: Number(creation),
+      written: Number(written),
+      referenced: Number(referenced),
+    });
+  }
+  for (const snapshots of found.values()) snapshots.sort((a, b) => a.createtxg - b.createtxg);
+  return found as Map<TemplateName, Snapshot[]>;
+}
+
+/** Of `listChanges`: seconds since 1970; 0 for a dataset that never had a snapshot. */
+export function parseChanges(output: string): Map<string, number> {
+  return new Map(rows(output).map(([name = "", seconds]) => [name, Number(seconds) || 0]));
+}
+
+/** Of `listGuids`: something that differs whenever the dataset's snapshots do. */
+export function parseGuids(output: string, wanted: readonly string[]): Map<string, string> {
+  const found = new Map(wanted.map((name) => [name, ""]));
+  for (const [name = "", guid] of rows(output)) {
+    const dataset = name.slice(0, name.indexOf("@"));
+    found.set(dataset, `${found.get(dataset) ?? ""} ${guid}`);
+  }
+  return found;
+}
+
+/** Of `listSpace`. */
+export function parseSpace(output: string): Space[] {
+  return rows(output).map(([place = "", available, used]) => {
+    const free = Number(available) || 0;
+    return { place, free, total: free + (Number(used) || 0) };
+  });
+}
+
+export interface Dependents {
+  readonly mounted: boolean;
+  readonly snapshots: number;
+  /** Datasets below this one. */
+  readonly children: readonly string[];
+  /** Clones of its snapshots, whoever made them. */
+  readonly clones: readonly string[];
+}
+
+/** Of `listDependents`. */
+export function parseDependents(output: string, dataset: string): Dependents {
+  const lines = rows(output);
+  const snapshots = lines.filter(([name = ""]) => name.includes("@"));
+  return {
+    mounted: lines.some(([name, mounted]) => name === dataset && mounted === "yes"),
+    snapshots: snapshots.length,
+    children: lines.map(([name = ""]) => name).filter((name) => name.startsWith(`${dataset}/`)),
+    clones: snapshots.flatMap(([, , clones = ""]) => clones.split(",")).filter((name) => name !== "" && name !== "-"),
+  };
+}
+
+/** Of `getAllMarks`, `getMarks` and `getTemplateProperties`: dataset -> property -> value, less what is not set there. */
+export function parseProperties(output: string): Map<string, Map<string, string>> {
+  const found = new Map<string, Map<string, string>>();
+  for (const [name = "", property = "", value = "", source = ""] of rows(output)) {
+    if (!["local", "received"].includes(source) && property !== "used") continue;
+    // A mark that came with `zfs receive` is a copy's: what it is on was made by somebody else.
+    if (property.startsWith("isolate:") && source !== "local") continue;
+    const properties = found.get(name) ?? new Map<string, string>();
+    found.set(name, properties.set(property, value));
+  }
+  return found;
+}
+
+export interface OwnClone extends CloneInfo {
+  readonly dataset: string;
+  /** zfsprops(7) `used`, where that was asked for. */
+  readonly bytes: number | null;
+}
+
+/** The clones of a store, by their own marks. */
+export function clonesOf(store: string, marks: ReadonlyMap<string, ReadonlyMap<string, string>>): OwnClone[] {
+  return [...marks].flatMap(([dataset, properties]) => {
+    const id = properties.get(mark.clone) ?? "";
+    if (properties.get(mark.store) !== store || !isCloneId(id)) return [];
+    return {
+      dataset,
+      id,
+      template: (properties.get(mark.template) ?? "") as TemplateName,
+      snapshot: (properties.get(mark.snapshot) ?? "") as SnapshotName,
+      bytes: properties.has("used") ? Number(properties.get("used")) : null,
+    };
+  });
+}
+
+/** The finished templates that a store made. */
+export function templatesOf(
+  store: string,
+  marks: ReadonlyMap<string, ReadonlyMap<string, string>>,
+): readonly TemplateName[] {
+  return [...marks]
+    .filter(([, properties]) => properties.get(mark.madeBy) === store && !properties.has(mark.unfinished))
+    .map(([dataset]) => dataset as TemplateName);
+}
+
+/** `2.3.9-1` -> [2, 3]; undefined for anything else. */
+export function parseVersion(text: string): readonly [number, number] | undefined {
+  const match = /^(\d+)\.(\d+)/.exec(text.trim());
+  return match ? [Number(match[1]), Number(match[2])] : undefined;
+}

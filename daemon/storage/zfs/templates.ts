@@ -1,0 +1,220 @@
+/** Templates: datasets that somebody maintains, some of them made by us. */
+import { rmdirSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { IsolateError } from "../../../protocol/errors.ts";
+import { type SnapshotName, snapshotName, type TemplateName } from "../../../protocol/names.ts";
+import type { IdMap, StorageDriver, TemplateInfo } from "../driver.ts";
+import { unpack as unpackTar } from "../unpack.ts";
+import {
+  createTemplate,
+  destroy,
+  destroySnapshots,
+  getAllMarks,
+  getMarks,
+  listDependents,
+  listSnapshots,
+  mark,
+  markFinished,
+  takeSnapshot,
+} from "./args.ts";
+import { ofThoseThere, type Zfs } from "./command.ts";
+import { chooseLatest } from "./latest.ts";
+import { attach, detach, detachedMount, privateDirectory } from "./mount.ts";
+import { parseDependents, parseProperties, parseSnapshots, type Snapshot, templatesOf } from "./parse.ts";
+import { refusal, storageError } from "./refusal.ts";
+import { createStamps } from "./stamp.ts";
+
+interface Options {
+  readonly zfs: Zfs;
+  readonly store: string;
+  readonly mountDirectory: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+type Templates = Pick<
+  StorageDriver,
+  "templates" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit"
+>;
+
+/** A pool's root is no template: its clones would have nowhere to be. */
+export function isDataset(name: string): boolean {
+  return name.includes("/");
+}
+
+const unknown = (template: TemplateName, cause?: unknown) =>
+  new IsolateError("unknown-template", { template, near: [] }, cause);
+
+export function createTemplates({ zfs, store, mountDirectory, now }: Options): Templates {
+  const stamps = createStamps(now);
+  const making = new Set<TemplateName>();
+
+  async function snapshotsOf(names: readonly TemplateName[]): Promise<ReadonlyMap<TemplateName, readonly Snapshot[]>> {
+    const datasets = names.filter(isDataset);
+    try {
+      return parseSnapshots(await ofThoseThere(zfs, listSnapshots, datasets), datasets);
+    } catch (error) {
+      throw storageError("list the snapshots", error);
+    }
+  }
+
+  async function templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]> {
+    const found = await snapshotsOf(names ?? (await ours()));
+    return [...found].map(([template, snapshots]) => {
+      const snapshot = chooseLatest(snapshots);
+      return {
+        template,
+        snapshot: snapshot?.name ?? null,
+        created: snapshot ? snapshot.creation * 1000 : null,
+        bytes: snapshot?.referenced ?? null,
+      };
+    });
+  }
+
+  async function ours(): Promise<readonly TemplateName[]> {
+    try {
+      return templatesOf(store, parseProperties(await zfs(getAllMarks())));
+    } catch (error) {
+      throw storageError("list the templates", error);
+    }
+  }
+
+  async function latest(template: TemplateName, pattern?: string): Promise<SnapshotName> {
+    const snapshots = (await snapshotsOf([template])).get(template);
+    if (!snapshots) throw unknown(template);
+    const snapshot = chooseLatest(snapshots, pattern);
+    if (!snapshot) throw new IsolateError("no-snapshot", { template });
+    return snapshot.name;
+  }
+
+  async function snapshot(template: TemplateName): Promise<SnapshotName> {
+    if (!isDataset(template)) throw unknown(template);
+    const name = snapshotName(template, stamps.next());
+    try {
+      await zfs(takeSnapshot(name));
+    } catch (error) {
+      if (refusal(error) === "missing") throw unknown(template, error);
+      throw storageError(`make a snapshot of '${template}'`, error);
+    }
+    return name;
+  }
+
+  async function create(template: TemplateName, tar: Readable): Promise<SnapshotName> {
+    if (making.has(template)) throw new IsolateError("template-exists", { template });
+    making.add(template);
+    try {
+      await createDataset(template);
+      try {
+        await unpack(template, tar);
+        const first = await snapshot(template);
+        await zfs(markFinished(template));
+        return first;
+      } catch (error) {
+        await undo(template);
+        throw storageError(`create the template '${template}'`, error);
+      }
+    } finally {
+      making.delete(template);
+    }
+  }
+
+  async function createDataset(template: TemplateName): Promise<void> {
+    const doing = `create the template '${template}'`;
+    if (!isDataset(template)) {
+      const cause = "a ZFS template is a dataset below a pool or another dataset, such as 'rpool/isolate/debian'";
+      throw new IsolateError("storage-failed", { doing, cause });
+    }
+    try {
+      await zfs(createTemplate(template, store)).catch(async (error: unknown) => {
+        if (refusal(error) !== "exists" || !(await isLeftOver(template))) throw error;
+        await zfs(destroy(template));
+        await zfs(createTemplate(template, store));
+      });
+    } catch (error) {
+      const why = refusal(error);
+      if (why === "exists") throw new IsolateError("template-exists", { template }, error);
+      if (why === "no-parent" || why === "missing") {
+        const parent = template.slice(0, template.lastIndexOf("/"));
+        const cause = `the dataset '${parent}' does not exist; make it with 'zfs create -p ${parent}'`;
+        throw new IsolateError("storage-failed", { doing, cause }, error);
+      }
+      throw storageError(doing, error);
+    }
+  }
+
+  /** Made by a daemon that died before the first snapshot was there. */
+  async function isLeftOver(template: TemplateName): Promise<boolean> {
+    const marks = parseProperties(await zfs(getMarks(template))).get(template);
+    if (marks?.get(mark.madeBy) !== store || !marks.has(mark.unfinished)) return false;
+    return (await snapshotsOf([template])).get(template)?.length === 0;
+  }
+
+  async function unpack(template: TemplateName, tar: Readable): Promise<void> {
+    const directory = privateDirectory(mountDirectory);
+    try {
+      attach(detachedMount(template, mountDirectory), directory);
+      await unpackTar(tar, directory, `create the template '${template}'`);
+    } finally {
+      detach(directory);
+      rmdirSync(directory);
+    }
+  }
+
+  /** Only ever called on what `create` has just made. What cannot be removed stays marked as unfinished. */
+  async function undo(template: TemplateName): Promise<void> {
+    await zfs(destroySnapshots(template)).catch(() => undefined);
+    // Another mount namespace may have copied the mount for a moment.
+    for (const wait of [0, 100, 500, 2000]) {
+      await sleep(wait);
+      const why = await zfs(destroy(template)).then(() => "missing", refusal);
+      if (why !== "busy") return;
+    }
+  }
+
+  async function remove(template: TemplateName): Promise<void> {
+    const doing = `remove the template '${template}'`;
+    try {
+      const marks = parseProperties(await zfs(getMarks(template))).get(template);
+      // Without a mark it exists all the same: zfs-get(8) fails for a dataset that does not.
+      if (marks?.get(mark.madeBy) !== store) throw new IsolateError("template-foreign", { template });
+      const dependents = parseDependents(await zfs(listDependents(template)), template);
+      if (dependents.clones.length > 0) {
+        throw new IsolateError("template-busy", { template, clones: dependents.clones.length });
+      }
+      const cause = whatStandsInTheWay(dependents);
+      if (cause) throw new IsolateError("storage-failed", { doing, cause });
+      if (dependents.snapshots > 0) await zfs(destroySnapshots(template));
+      await zfs(destroy(template));
+    } catch (error) {
+      if (refusal(error) === "missing") throw unknown(template, error);
+      throw storageError(doing, error);
+    }
+  }
+
+  async function edit(template: TemplateName, to: IdMap, at: string): Promise<void> {
+    if (!(await snapshotsOf([template])).has(template)) throw unknown(template);
+    try {
+      attach(detachedMount(template, mountDirectory), at, to);
+    } catch (error) {
+      throw storageError(`mount the template '${template}'`, error);
+    }
+  }
+
+  async function unedit(template: TemplateName, at: string): Promise<void> {
+    try {
+      detach(at);
+    } catch (error) {
+      throw storageError(`unmount the template '${template}'`, error);
+    }
+  }
+
+  return { templates, createTemplate: create, removeTemplate: remove, latest, snapshot, edit, unedit };
+}
+
+function whatStandsInTheWay(dependents: { mounted: boolean; children: readonly string[] }): string | undefined {
+  if (dependents.children.length > 0) return `there are datasets below it: ${dependents.children.join(", ")}`;
+  // Its snapshots would be gone before zfs finds that the mount is in use.
+  if (dependents.mounted) return "it is mounted; unmount it first with 'zfs unmount' or umount(8)";
+  return undefined;
+}

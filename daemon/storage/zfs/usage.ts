@@ -1,0 +1,41 @@
+/** What the datasets use, by one zfs(8) command however many there are. */
+import type { TemplateName } from "../../../protocol/names.ts";
+import type { StorageDriver } from "../driver.ts";
+import { getMarksBelow, listSpace } from "./args.ts";
+import { ofThoseThere, type Zfs } from "./command.ts";
+import { clonesOf, parseProperties, parseSpace } from "./parse.ts";
+import { storageError } from "./refusal.ts";
+
+export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<StorageDriver, "usage" | "space"> {
+  return {
+    async usage(templates) {
+      try {
+        const properties = parseProperties(await ofThoseThere(zfs, getMarksBelow, parentsOf(templates)));
+        const clones = clonesOf(store, properties);
+        return {
+          clones: new Map(clones.flatMap(({ id, bytes }) => (bytes === null ? [] : [[id, bytes]]))),
+          templates: new Map(
+            templates.flatMap((template) => {
+              const used = properties.get(template)?.get("used");
+              return used === undefined ? [] : [[template, Number(used)]];
+            }),
+          ),
+        };
+      } catch (error) {
+        throw storageError("count the bytes in use", error);
+      }
+    },
+    async space(templates) {
+      try {
+        return parseSpace(await ofThoseThere(zfs, listSpace, parentsOf(templates)));
+      } catch (error) {
+        throw storageError("ask for the space", error);
+      }
+    },
+  };
+}
+
+/** A clone is a dataset beside its template. The rest of the host, however much it has, is not looked at. */
+function parentsOf(templates: readonly TemplateName[]): string[] {
+  return [...new Set(templates.map((template) => template.slice(0, template.lastIndexOf("/"))))];
+}

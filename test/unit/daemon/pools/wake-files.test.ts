@@ -1,0 +1,48 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { pino } from "pino";
+import { createSignals, escapeUnitName } from "../../../../daemon/pools/wake-files.ts";
+import { parseTemplateName } from "../../../../protocol/names.ts";
+
+const log = pino({ level: "silent" });
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "isolate-signals-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+test.each(["debian", "rpool/isolate/debisl", "a-b/c_d.e:f", "p/x--y/z.-1"])(
+  "'%s' as systemd-escape(1) writes it",
+  (name) => {
+    const template = parseTemplateName(name);
+    expect(escapeUnitName(template)).toBe(execFileSync("systemd-escape", [name], { encoding: "utf8" }).trim());
+  },
+);
+
+test("a file for each template, touched each time, and readable by everybody", () => {
+  let now = 1_000_000;
+  const touch = createSignals(directory, () => now, log);
+  touch(parseTemplateName("p/a-b"));
+  const file = join(directory, "signal", "p-a\\x2db");
+  expect(statSync(file).mtimeMs).toBe(1_000_000);
+  now = 2_000_000;
+  touch(parseTemplateName("p/a-b"));
+  expect(statSync(file)).toMatchObject({ mtimeMs: 2_000_000, size: 0 });
+  expect(statSync(file).mode & 0o777).toBe(0o644);
+});
+
+test("nothing is touched through a link, nothing fails, and a name that no unit can have makes no file", () => {
+  const elsewhere = join(directory, "elsewhere");
+  writeFileSync(elsewhere, "");
+  const before = statSync(elsewhere).mtimeMs;
+  mkdirSync(join(directory, "signal"));
+  symlinkSync(elsewhere, join(directory, "signal", "t"));
+  const touch = createSignals(directory, () => 5000, log);
+  touch(parseTemplateName("t"));
+  touch(parseTemplateName(`t${"-".repeat(150)}`));
+  expect(statSync(elsewhere).mtimeMs).toBe(before);
+  expect(readdirSync(join(directory, "signal"))).toEqual(["t"]);
+});

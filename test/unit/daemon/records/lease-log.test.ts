@@ -1,0 +1,174 @@
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import Database from "better-sqlite3";
+import { type Began, type LeaseLog, type LeaseLogOptions, openLeaseLog } from "../../../../daemon/records/lease-log.ts";
+
+let directory: string;
+let now: number;
+let warnings: number;
+const opened: LeaseLog[] = [];
+
+function open(options: Partial<LeaseLogOptions> = {}): LeaseLog {
+  const file = join(directory, "leases.db");
+  const log = { warn: () => void warnings++ };
+  const leaseLog = openLeaseLog({ file, days: 90, entries: 1000, commands: "full", clock: () => now, log, ...options });
+  opened.push(leaseLog);
+  return leaseLog;
+}
+
+function lease(name: string, more: Partial<Began> = {}): Began {
+  return { lease: name, kind: "run", template: "t", snapshot: "s", uid: 1, command: "sh -c x", since: now, ...more };
+}
+
+const names = (leaseLog: LeaseLog, filter = {}) =>
+  leaseLog.read({ limit: 100, ...filter }).entries.map((one) => one.lease);
+
+async function eventually(condition: () => boolean): Promise<void> {
+  for (let round = 0; round < 500 && !condition(); round++) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(condition()).toBe(true);
+}
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "isolate-log-"));
+  now = 1_800_000_000_000;
+  warnings = 0;
+});
+afterEach(() => {
+  for (const leaseLog of opened.splice(0)) leaseLog.close();
+  rmSync(directory, { recursive: true });
+});
+
+test("an entry is there at once, is completed at its end, and is still there after a new start", () => {
+  const first = open();
+  first.began(lease("a"));
+  expect(first.read({ limit: 9 }).entries).toEqual([{ ...lease("a"), until: null, end: null, by: null }]);
+  now += 5000;
+  first.ended("a", "killed", 0);
+  first.close();
+  const entry = { ...lease("a", { since: now - 5000 }), until: now, end: "killed", by: 0 };
+  expect(open().read({ limit: 9 })).toEqual({ entries: [entry], unsaved: 0 });
+  expect(statSync(join(directory, "leases.db")).mode & 0o777).toBe(0o600);
+});
+
+test("what ends twice, or never began, ends once or not at all", () => {
+  const leaseLog = open();
+  leaseLog.ended("never", "ended", null);
+  leaseLog.began(lease("a"));
+  leaseLog.ended("a", "ended", null);
+  leaseLog.ended("a", "killed", 0);
+  expect(leaseLog.read({ limit: 9 }).entries).toMatchObject([{ lease: "a", end: "ended", by: null }]);
+});
+
+test("filters, the newest first", () => {
+  const leaseLog = open();
+  for (const [index, name] of ["a", "b", "c", "d"].entries()) {
+    leaseLog.began(lease(name, { since: now + index, uid: index % 2, template: index < 2 ? "t" : "u" }));
+  }
+  leaseLog.ended("a", "ended", null);
+  leaseLog.ended("b", "cut-off", null);
+  expect(names(leaseLog)).toEqual(["d", "c", "b", "a"]);
+  expect(names(leaseLog, { limit: 2 })).toEqual(["d", "c"]);
+  expect(names(leaseLog, { uid: 0 })).toEqual(["c", "a"]);
+  expect(names(leaseLog, { template: "u" })).toEqual(["d", "c"]);
+  expect(names(leaseLog, { end: "running" })).toEqual(["d", "c"]);
+  expect(names(leaseLog, { end: "cut-off" })).toEqual(["b"]);
+  expect(names(leaseLog, { since: now + 1, until: now + 3 })).toEqual(["c", "b"]);
+  expect(names(leaseLog, { uid: 1, template: "' OR 1 --" })).toEqual([]);
+});
+
+test.each([
+  ["full", "sh -c secret"],
+  ["program", "sh"],
+  ["none", ""],
+] as const)("of a command %s is kept, in the file too", (commands, kept) => {
+  const leaseLog = open({ commands });
+  leaseLog.began(lease("a", { command: "sh -c secret" }));
+  leaseLog.ended("a", "ended", null);
+  expect(leaseLog.read({ limit: 9 }).entries[0]?.command).toBe(kept);
+  leaseLog.close();
+  const db = new Database(join(directory, "leases.db"));
+  expect(db.prepare("SELECT command FROM entries").pluck().all()).toEqual([kept]);
+  db.close();
+});
+
+test("what was running when a daemon died is lost, unless it runs on", () => {
+  const first = open();
+  for (const name of ["gone", "goes on"]) first.began(lease(name));
+  first.close();
+  now += 1000;
+  const second = open();
+  second.began(lease("goes on", { since: now - 1000 }));
+  second.settle();
+  expect(second.read({ limit: 9 }).entries.map(({ lease: name, end, until }) => [name, end, until])).toEqual([
+    ["goes on", null, null],
+    ["gone", "lost", now],
+  ]);
+});
+
+test("a place that cannot be written to stops nothing, loses nothing, and is told of once", async () => {
+  const file = join(directory, "missing", "leases.db");
+  const leaseLog = open({ file });
+  leaseLog.began(lease("a"));
+  leaseLog.began(lease("b"));
+  leaseLog.ended("a", "ended", null);
+  expect(leaseLog.read({ limit: 9 })).toEqual({ entries: [], unsaved: 2 });
+  expect(leaseLog.unsaved()).toBe(2);
+  expect(warnings).toBe(1);
+  mkdirSync(join(directory, "missing"));
+  expect(names(leaseLog)).toEqual(["b", "a"]);
+  expect(leaseLog.unsaved()).toBe(0);
+});
+
+test("what waits for the disk is bounded", () => {
+  const leaseLog = open({ file: join(directory, "missing", "leases.db") });
+  for (let count = 0; count < 10_050; count++) {
+    leaseLog.began(lease(`${count}`));
+    leaseLog.ended(`${count}`, "ended", null);
+  }
+  expect(leaseLog.read({ limit: 9 }).unsaved).toBe(10_000);
+});
+
+test("the oldest go when there are too many, what runs stays", async () => {
+  const first = open();
+  for (let count = 0; count < 1200; count++) {
+    first.began(lease(`${count}`, { since: now + count }));
+    if (count > 0) first.ended(`${count}`, "ended", null);
+  }
+  first.close();
+  const leaseLog = open({ entries: 10 });
+  const all = () => names(leaseLog, { limit: 2000 });
+  await eventually(() => all().length <= 10);
+  expect(all()).toEqual(["1199", "1198", "1197", "1196", "1195", "1194", "1193", "1192", "1191", "0"]);
+});
+
+test("what is too old goes", async () => {
+  const first = open();
+  first.began(lease("old", { since: now - 3 * 86_400_000 }));
+  first.ended("old", "ended", null);
+  first.began(lease("new", { since: now - 86_400_000 }));
+  first.ended("new", "ended", null);
+  first.close();
+  const leaseLog = open({ days: 2 });
+  await eventually(() => names(leaseLog).length === 1);
+  expect(names(leaseLog)).toEqual(["new"]);
+});
+
+test("with none to keep nothing is recorded", () => {
+  const leaseLog = open({ entries: 0 });
+  leaseLog.began(lease("a"));
+  leaseLog.ended("a", "ended", null);
+  expect(leaseLog.read({ limit: 9 })).toEqual({ entries: [], unsaved: 0 });
+});
+
+test("a file of a newer version is refused and left as it is", () => {
+  const file = join(directory, "leases.db");
+  const newer = new Database(file);
+  newer.pragma("user_version = 99");
+  newer.close();
+  expect(() => open()).toThrow("is of a newer isolate (version 99, this one knows 1)");
+  const after = new Database(file);
+  expect(after.pragma("user_version", { simple: true })).toBe(99);
+  after.close();
+});
