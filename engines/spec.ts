@@ -1,4 +1,4 @@
-/** What is to be started, before any engine's words for it. Made by `client/plan.ts`, turned into argv by an engine. */
+/** What is to be started, before any engine's words for it. Made by `client/run/plan.ts`, turned into argv by an engine. */
 
 export type Mount =
   | {

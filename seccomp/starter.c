@@ -360,7 +360,7 @@ int main(int argc, char **argv)
 {
     static const JSMallocFunctions memory = { allocate, release, reallocate, usable_size };
     open_standard_descriptors();
-    /* A write that fails is not the end of a run. client/launch.ts gives these their default back. */
+    /* A write that fails is not the end of a run. client/run/launch.ts gives these their default back. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     JSRuntime *runtime = JS_NewRuntime2(&memory, NULL);

@@ -82,7 +82,7 @@ function buildClient(out, runtime) {
     "--no-compile-autoload-bunfig",
     ...runtime,
     ...define,
-    "client/main.ts",
+    "client/full/main.ts",
     "--external",
     "koffi",
     `--outfile=${join(out, "isolate-client.new")}`,

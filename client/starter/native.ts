@@ -1,5 +1,5 @@
 /** What `seccomp/starter.c` gives its JavaScript; there is nothing else of a host in it. */
-import type { SystemCall } from "../ffi.ts";
+import type { SystemCall } from "../full/ffi.ts";
 
 interface Native {
   readonly systemCall: SystemCall;

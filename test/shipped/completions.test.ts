@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type CommandDefinition, commands, shownOptions } from "../../client/cli.ts";
+import { type CommandDefinition, commands, shownOptions } from "../../client/run/options/definitions.ts";
 import { must, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";

@@ -73,20 +73,20 @@ const named = new Set([
   "daemon/storage/zfs/args.ts",
   "daemon/storage/zfs/direct-args.ts",
   "daemon/storage/zfs/parse.ts",
-  "client/arguments.ts",
-  "client/cli.ts",
-  "client/in-root.ts",
-  "client/options.ts",
-  "client/plan.ts",
+  "client/run/options/arguments.ts",
+  "client/run/options/definitions.ts",
+  "client/run/paths-in-root.ts",
+  "client/run/options/options.ts",
+  "client/run/plan.ts",
   "protocol/refusal.ts",
 ]);
 
 /** What is real: it opens, listens, or calls the kernel. */
 const realDependencies: [name: string, file: string][] = [
-  ["loadSystemCall", "client/ffi.ts"],
-  ["createLibc", "client/libc.ts"],
-  ["createRootCalls", "client/libc-root.ts"],
-  ["createApi", "client/api.ts"],
+  ["loadSystemCall", "client/full/ffi.ts"],
+  ["createLibc", "client/run/linux/libc.ts"],
+  ["createRootCalls", "client/run/linux/root-calls.ts"],
+  ["createApi", "client/full/api.ts"],
   ["openStore", "daemon/records/store.ts"],
   ["openLeaseLog", "daemon/records/lease-log.ts"],
   ["createMetrics", "daemon/service/metrics.ts"],
@@ -173,7 +173,7 @@ describe("the starter runs in QuickJS, which has no built-in module, no package 
 test("native calls are made in the few files that say so", () => {
   const native = imports.filter(({ of }) => ["koffi", "bun:ffi"].includes(of)).map(({ file }) => file);
   expect([...new Set(native)].sort()).toEqual([
-    "client/ffi.ts",
+    "client/full/ffi.ts",
     "daemon/linux/libc.ts",
     "daemon/storage/zfs/library.ts",
   ]);

@@ -1,6 +1,6 @@
 /** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
-import { type OptionDefinition, wordValues } from "../../client/arguments.ts";
-import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/cli.ts";
+import { type OptionDefinition, wordValues } from "../../client/run/options/arguments.ts";
+import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/run/options/definitions.ts";
 import { engineNames } from "../../engines/capabilities.ts";
 import { networks } from "../../engines/spec.ts";
 

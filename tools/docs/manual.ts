@@ -1,6 +1,6 @@
 /** The manual pages, out of the definitions that the programs read themselves. Pure. */
 import type { Command } from "commander";
-import { notes, sections, summary, usageLines } from "../../client/help.ts";
+import { notes, sections, summary, usageLines } from "../../client/full/help.ts";
 import { type ConfigKey, configKeys, describeValues } from "./config-keys.ts";
 import { entry, heading, literal, page, paragraph, type Release } from "./roff.ts";
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { spelling } from "../../../client/arguments.ts";
-import { options } from "../../../client/cli.ts";
-import { help } from "../../../client/help.ts";
+import { help } from "../../../client/full/help.ts";
+import { spelling } from "../../../client/run/options/arguments.ts";
+import { options } from "../../../client/run/options/definitions.ts";
 import {
   type CapabilityName,
   capabilities,

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { type CommandDefinition, commands, shownOptions } from "../../../client/cli.ts";
+import { type CommandDefinition, commands, shownOptions } from "../../../client/run/options/definitions.ts";
 import { parseConfig } from "../../../daemon/config.ts";
 import { defineFlags } from "../../../daemon/flags.ts";
 import { bashCompletion, fishCompletion, zshCompletion } from "../../../tools/docs/completions.ts";

@@ -1,0 +1,40 @@
+/** `isolate doctor`: what this host needs, has, and lacks. */
+
+import { harmless } from "../../run/report/print.ts";
+import type { Check } from "../doctor/check.ts";
+import { isWell, judge } from "../doctor/judge.ts";
+import { probe } from "../doctor/probe.ts";
+import type { CommandContext } from "./table.ts";
+
+const failed = 1;
+
+export async function doctor(json: boolean, context: CommandContext): Promise<void> {
+  const { common, api, print, libc } = context;
+  const { environment } = context.output;
+  const self = [...ownProgram(), "--socket", common.socket];
+  const checks = judge(await probe({ socket: common.socket, api, environment, self, libc }));
+  const ok = isWell(checks);
+  if (!ok) process.exitCode = failed;
+  if (json) return print.json({ ok, checks });
+  print.out(text(checks));
+  if (!ok) print.error("a run would not work here, or could not be tried", "mend what fails, from above downwards");
+}
+
+/** The executable holds its own runtime; Node is given this program's file. */
+function ownProgram(): string[] {
+  const { bun } = process.versions as { bun?: string };
+  return bun === undefined ? [process.execPath, process.argv[1] ?? ""] : [process.execPath];
+}
+
+const marks = { ok: "ok", note: "note", fail: "FAIL", unchecked: "?" } as const;
+
+function text(checks: readonly Check[]): string {
+  const widest = Math.max(...checks.map(({ name }) => name.length));
+  const indent = " ".repeat(widest + 8);
+  return checks
+    .map(({ name, state, says, mend }) => {
+      const line = `${marks[state].padEnd(4)}  ${name.padEnd(widest)}  ${harmless(says)}`;
+      return `${line}\n${mend === undefined ? "" : `${indent}${harmless(mend)}\n`}`;
+    })
+    .join("");
+}

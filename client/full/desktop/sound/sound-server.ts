@@ -1,0 +1,44 @@
+/** Where a session's PulseAudio is, or PipeWire in its place: pulseaudio(1), pulse-client.conf(5). */
+import type { Environment } from "../../../run/options/options.ts";
+
+export type SoundServer =
+  | { readonly kind: "socket"; readonly path: string; readonly shared: boolean }
+  /** As `PULSE_SERVER` names it. */
+  | { readonly kind: "network"; readonly name: string };
+
+/** What the original isolate used: a socket that asks nobody who they are. */
+export const sharedSocket = "/tmp/pulse-socket";
+
+/** The servers to be tried, the first that there is counts; undefined: `PULSE_SERVER` names none that is understood. */
+export function soundServers(environment: Environment, uid: number): readonly SoundServer[] | undefined {
+  const { PULSE_SERVER: named, XDG_RUNTIME_DIR: runtime } = environment;
+  if (named) {
+    const servers = named.split(/\s+/).flatMap(parseServer);
+    return servers.length > 0 ? servers : undefined;
+  }
+  const directories = [...(runtime ? [runtime] : []), `/run/user/${uid}`];
+  return [
+    ...[...new Set(directories)].map((directory) => ({
+      kind: "socket" as const,
+      path: `${directory}/pulse/native`,
+      shared: false,
+    })),
+    { kind: "socket", path: sharedSocket, shared: true },
+  ];
+}
+
+/** The files that may hold the cookie, in the order in which libpulse looks. */
+export function cookieFiles({ PULSE_COOKIE: named, XDG_CONFIG_HOME: config, HOME: home }: Environment): string[] {
+  if (named) return [named];
+  return [
+    ...(config || home ? [`${config || `${home}/.config`}/pulse/cookie`] : []),
+    ...(home ? [`${home}/.pulse-cookie`] : []),
+  ];
+}
+
+function parseServer(text: string): SoundServer[] {
+  const name = text.replace(/^\{[^}]*\}/, ""); // `{machine}server`
+  const path = /^(?:unix:)?(\/.*)$/.exec(name)?.[1];
+  if (path !== undefined) return [{ kind: "socket", path, shared: path === sharedSocket }];
+  return /^(?!unix:)(?:tcp[46]?:)?[^:\s]/.test(name) ? [{ kind: "network", name }] : [];
+}

@@ -1,0 +1,186 @@
+/** The caller's X display: where it is, whether its server lets the sandbox in, and with what cookie. */
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { IsolateError } from "../../../../protocol/errors.ts";
+import { SystemCallError } from "../../../run/linux/call.ts";
+import type { Libc } from "../../../run/linux/libc.ts";
+import type { Environment, RunRequest, Screen } from "../../../run/options/options.ts";
+import type { Shown } from "../../../run/shown.ts";
+import { reasonOf } from "../conversation.ts";
+import type { Session } from "../session.ts";
+import { type Display, parseDisplay, socketOf, unlisted } from "./display.ts";
+import { askServer, generateUntrusted, type Hello } from "./x-server.ts";
+import { showScreen } from "./x11.ts";
+import { findCookie, parseXauthority, xauthorityFor } from "./xauthority.ts";
+
+type NetworkWish = Pick<RunRequest, "network" | "abstractSockets">;
+
+const another = "name another display, as in DISPLAY=:0 isolate -1 ..., or leave out -1";
+
+export function cannotShow(wrong: string, mend: string, cause?: unknown): IsolateError {
+  return new IsolateError("cannot-share", { what: "the screen", wrong, mend }, cause);
+}
+
+/** Throws `cannot-share`. */
+export function probeScreen(kind: Screen, network: NetworkWish, session: Session): Shown {
+  const { environment } = session;
+  const display = readDisplay(environment);
+  const found = readCookie(display, environment);
+  if (display.host !== undefined) return showRemote(kind, network, display, found, session);
+  const number = numberInside(display, network, session.libc);
+  const [cookie, held] = kind === "trusted" ? [admit(display, found, session)] : demote(display, found, session);
+  return showScreen({
+    display,
+    number,
+    xauthority: cookie && session.libc.memoryFile(xauthorityFor(cookie)),
+    held,
+  });
+}
+
+function readDisplay({ DISPLAY: name, WAYLAND_DISPLAY: wayland }: Environment): Display {
+  if (!name) {
+    const wrong = wayland
+      ? "this is a session of Wayland without an X server (Xwayland)"
+      : "there is no X display here";
+    throw cannotShow(`${wrong}: DISPLAY is not set`, another);
+  }
+  const display = parseDisplay(name);
+  if (!display) throw cannotShow(`DISPLAY '${name}' names no display that is understood`, "write it as :0");
+  return display;
+}
+
+interface Found {
+  readonly cookie: Uint8Array | undefined;
+  /** Where it was looked for. */
+  readonly looked: string;
+}
+
+/** Of the caller's own. A file that is not there holds none, as for every X client. */
+function readCookie({ number }: Display, { XAUTHORITY: named, HOME: home }: Environment): Found {
+  const file = named || (home ? `${home}/.Xauthority` : undefined);
+  if (file === undefined) return { cookie: undefined, looked: "neither XAUTHORITY nor HOME is set" };
+  let content: Uint8Array;
+  try {
+    content = readFileSync(file);
+  } catch (error) {
+    const { code = "it cannot be read" } = error as NodeJS.ErrnoException;
+    return { cookie: undefined, looked: code === "ENOENT" ? `there is no ${file}` : `${file}: ${code}` };
+  }
+  const entries = parseXauthority(content);
+  if (!entries) throw cannotShow(`${file} is no file of X authorizations, or is cut short`, `xauth -f ${file} list`);
+  return { cookie: findCookie(entries, hostname(), number), looked: `${file} has no cookie for it` };
+}
+
+/** The cookie to go with; undefined: the server lets the sandbox in by who it is. */
+function admit(display: Display, { cookie, looked }: Found, session: Session): Uint8Array | undefined {
+  const answer = greet(display, cookie, session, session.connectAsSandbox);
+  answer.end();
+  if (answer.refused === undefined) return cookie;
+  const mend =
+    session.uid === 0
+      ? "root's sandbox is not root, so it needs a cookie: XAUTHORITY=/home/USER/.Xauthority isolate -1 ..."
+      : "name the file that has its cookie: XAUTHORITY=FILE isolate -1 ...";
+  throw cannotShow(
+    `the server of the display ':${display.number}' refuses: ${answer.refused}${cookie ? "" : ` (${looked})`}`,
+    mend,
+  );
+}
+
+/** A cookie that the server trusts less, and a connection that keeps it valid. */
+function demote(display: Display, { cookie, looked }: Found, session: Session): [Uint8Array, number] {
+  const name = `the server of the display ':${display.number}'`;
+  if (session.ids) {
+    throw cannotShow(
+      `with -u or -g the sandbox can take on ids that ${name} lets in without a cookie, and trusts`,
+      "leave out -u and -g",
+    );
+  }
+  // Who comes without a cookie is trusted if let in at all: nothing would hold the sandbox to its own.
+  const stranger = greet(display, undefined, session, session.connectAsSandbox);
+  stranger.end();
+  if (stranger.refused === undefined) {
+    throw cannotShow(
+      `${name} lets you in without a cookie, so the sandbox could do without the untrusted one`,
+      "see 'xhost', and take yourself out: xhost -si:localuser:$USER",
+    );
+  }
+  const own = greet(display, cookie, session, session.connect);
+  try {
+    if (own.refused !== undefined) {
+      const where = cookie ? "" : ` (${looked})`;
+      throw cannotShow(`${name} refuses: ${own.refused}${where}`, "name the file that has its cookie: XAUTHORITY=FILE");
+    }
+    const untrusted = orCannot(name, () => generateUntrusted(own.conversation));
+    if (!untrusted) {
+      throw cannotShow(
+        `${name} makes no cookies for untrusted clients (it has no SECURITY extension, or you are untrusted yourself)`,
+        "use another server, such as Xephyr, or trust the command and use -1",
+      );
+    }
+    const holder = greet(display, untrusted, session, session.connectAsSandbox);
+    if (holder.refused !== undefined) throw cannotShow(`${name} refuses its own cookie: ${holder.refused}`, another);
+    return [untrusted, holder.conversation.descriptor];
+  } finally {
+    own.end();
+  }
+}
+
+/** Where abstract sockets are let through it stays: anybody could listen at that of another number, and get the cookie. */
+function numberInside(display: Display, { network, abstractSockets }: NetworkWish, libc: Libc): number {
+  const scoped = network === "host" && !abstractSockets && libc.scopesSockets();
+  return scoped ? unlisted(display, libc.readText("/proc/net/unix")) : display.number;
+}
+
+/** The forwarding of ssh(1). It is not asked: a connection to it is one to the host far away. */
+function showRemote(
+  kind: Screen,
+  { network }: NetworkWish,
+  display: Display,
+  { cookie, looked }: Found,
+  { libc }: Session,
+): Shown {
+  const { host = "", number } = display;
+  const name = `the display '${host}:${number}'`;
+  if (!["localhost", "127.0.0.1", "::1", hostname()].includes(host)) {
+    throw cannotShow(`${name} is another host's, in the clear over the network`, "have it forwarded: ssh -X");
+  }
+  if (network !== "host") {
+    throw cannotShow(`${name} is reached over the host's network, which the sandbox does not have`, "share it: -n");
+  }
+  if (kind === "untrusted") {
+    throw cannotShow(
+      `ssh forwards ${name} with one cookie for all, and so with one trust`,
+      "log in with 'ssh -X -o ForwardX11Trusted=no', and use -1",
+    );
+  }
+  if (!cookie)
+    throw cannotShow(`there is no cookie for ${name} (${looked})`, "log in with ssh -X, and see 'xauth list'");
+  // The root need not know the names of hosts.
+  const reached = { ...display, host: host === "::1" ? host : "127.0.0.1" };
+  return showScreen({ display: reached, number, xauthority: libc.memoryFile(xauthorityFor(cookie)), held: undefined });
+}
+
+/** Throws `cannot-share` where nobody answers. */
+function greet(
+  display: Display,
+  cookie: Uint8Array | undefined,
+  { libc }: Session,
+  connect: (path: string) => number,
+): Hello {
+  const path = socketOf(display);
+  try {
+    return askServer(connect(path), cookie, libc);
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    throw cannotShow(`the display ':${display.number}' has no server at ${path}: ${reasonOf(error)}`, another, error);
+  }
+}
+
+function orCannot<T>(name: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    throw cannotShow(`${name} does not go on: ${reasonOf(error)}`, another, error);
+  }
+}

@@ -1,0 +1,64 @@
+/** Asks an X server. All of it throws `SystemCallError` where that cannot be done. */
+
+import { SystemCallError } from "../../../run/linux/call.ts";
+import type { Libc } from "../../../run/linux/libc.ts";
+import { type Conversation, converse } from "../conversation.ts";
+import {
+  extensionOpcode,
+  extensionRequest,
+  message,
+  messageHead,
+  setupHead,
+  setupRefusal,
+  setupRequest,
+  setupRest,
+  untrustedCookie,
+  untrustedRequest,
+} from "./x-protocol.ts";
+
+export interface Hello {
+  readonly conversation: Conversation;
+  /** In the server's words; undefined: it lets us in. */
+  readonly refused: string | undefined;
+  end(): void;
+}
+
+/** Seconds: the holder of the cookie connects at once, and goes with the sandbox. */
+const cookieTimeout = 3;
+
+/** Bytes of what is asked for here, many times over. */
+const longest = 64 * 1024;
+
+/** Closes the descriptor when it throws. */
+export function askServer(descriptor: number, cookie: Uint8Array | undefined, libc: Libc): Hello {
+  const conversation = converse(descriptor, libc);
+  try {
+    conversation.send(setupRequest(cookie));
+    const head = conversation.receive(setupHead);
+    const refused = setupRefusal(head, conversation.receive(setupRest(head)));
+    return { conversation, refused, end: conversation.close };
+  } catch (error) {
+    conversation.close();
+    throw error;
+  }
+}
+
+/** Undefined where the server makes none. */
+export function generateUntrusted(conversation: Conversation): Uint8Array | undefined {
+  const extension = exchange(conversation, extensionRequest("SECURITY"));
+  const opcode = extension && extensionOpcode(extension);
+  const reply = opcode && exchange(conversation, untrustedRequest(opcode, cookieTimeout));
+  return reply ? untrustedCookie(reply) : undefined;
+}
+
+/** The reply, whole; undefined: the server sent an error. */
+function exchange(conversation: Conversation, request: Uint8Array): Uint8Array | undefined {
+  conversation.send(request);
+  for (;;) {
+    const head = conversation.receive(messageHead);
+    const { kind, rest } = message(head);
+    if (kind === "error") return undefined;
+    if (rest > longest) throw new SystemCallError("read", "EMSGSIZE");
+    if (kind === "reply") return Uint8Array.from([...head, ...conversation.receive(rest)]);
+  }
+}

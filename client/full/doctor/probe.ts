@@ -1,0 +1,226 @@
+/** Looks at this host for `isolate doctor`. Changes nothing; what is tried is a sandbox of its own, and it is gone at once. */
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { release } from "node:os";
+import { dirname } from "node:path";
+import { toIsolateError } from "../../../protocol/errors.ts";
+import { Refusal } from "../../../protocol/refusal.ts";
+import { version } from "../../../protocol/version.ts";
+import { lookUp, ownDirectories, programDirectories, systemDirectories } from "../../run/host.ts";
+import type { Libc } from "../../run/linux/libc.ts";
+import type { Api } from "../api.ts";
+import { mayOpenTun } from "../network/tun.ts";
+import type { Daemon, Facts, Trial, Unit } from "./facts.ts";
+import { rangesOf, readDistribution, readPools, readUnits } from "./parse.ts";
+import { probeDesktop } from "./probe-desktop.ts";
+import { outcome, run } from "./trial.ts";
+
+const groupName = "isolate";
+const nobody = "65534";
+
+export interface ProbeOptions {
+  readonly socket: string;
+  readonly api: Api;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** argv of this client. */
+  readonly self: readonly string[];
+  readonly libc: Libc;
+}
+
+export async function probe({ socket, api, environment, self, libc }: ProbeOptions): Promise<Facts> {
+  const uid = process.getuid?.() ?? 0;
+  const bwrap = findBwrap();
+  const [callerFacts, group, daemon, bwrapVersion, sandbox, units, zfs, desktop] = await Promise.all([
+    probeCaller(uid),
+    probeGroup(socket),
+    askDaemon(api),
+    bwrap ? run(bwrap.path, ["--version"]) : undefined,
+    bwrap ? trySandbox(bwrap.path, uid) : undefined,
+    probeUnits(),
+    probeZfs(),
+    probeDesktop(environment, uid),
+  ]);
+  return {
+    caller: callerFacts,
+    distribution: readDistribution(read("/etc/os-release") ?? read("/usr/lib/os-release") ?? ""),
+    kernel: release(),
+    inContainer: existsSync("/run/.containerenv") || existsSync("/.dockerenv") || existsSync("/run/systemd/container"),
+    userNamespaces: {
+      most: numberIn("/proc/sys/user/max_user_namespaces"),
+      unprivileged: switchIn("/proc/sys/kernel/unprivileged_userns_clone"),
+      appArmorRestricts: switchIn("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") ?? false,
+    },
+    sandbox,
+    seccompActions: (read("/proc/sys/kernel/seccomp/actions_avail") ?? "").trim().split(" "),
+    bwrap: bwrap && { ...bwrap, version: /(\d+\.\d+(?:\.\d+)?)/.exec(bwrapVersion?.stdout ?? "")?.[1] },
+    network: {
+      scopesSockets: libc.scopesSockets(),
+      programs: ["nft", "pasta", "slirp4netns"].filter((program) => lookUp(program, libc) !== undefined),
+      tun: mayOpenTun(uid),
+    },
+    helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map((name) =>
+      findHelper(name, libc),
+    ),
+    zfs,
+    overlayKnown: /\boverlay$/m.test(read("/proc/filesystems") ?? ""),
+    stateFileSystem: fileSystemOf(nearest("/var/lib/isolate")),
+    group,
+    subordinate: {
+      uids: rangesOf(read("/etc/subuid") ?? "", callerFacts.name, uid),
+      gids: rangesOf(read("/etc/subgid") ?? "", callerFacts.name, uid),
+    },
+    socket,
+    daemon,
+    clientVersion: version,
+    units,
+    desktop,
+    run: await tryRun(daemon, self),
+  };
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined; // absent, or not for us: the judgement tells them apart where it matters
+  }
+}
+
+function numberIn(path: string): number | undefined {
+  const text = read(path)?.trim();
+  return text === undefined || !/^[0-9]+$/.test(text) ? undefined : Number(text);
+}
+
+function switchIn(path: string): boolean | undefined {
+  const number = numberIn(path);
+  return number === undefined ? undefined : number !== 0;
+}
+
+// --- Who, and where.
+
+async function probeCaller(uid: number): Promise<Facts["caller"]> {
+  const { stdout } = await run("id", ["-un"]);
+  const name = stdout.trim() || String(uid);
+  const atLogin = await run("id", ["-G", name]);
+  const groups = new Set([process.getgid?.() ?? 0, ...(process.getgroups?.() ?? [])]);
+  return {
+    uid,
+    name,
+    groups: [...groups],
+    groupsAtLogin: atLogin.code === 0 ? atLogin.stdout.trim().split(" ").map(Number) : [],
+  };
+}
+
+/** The socket's own group, or the usual one where there is no socket yet. */
+async function probeGroup(socket: string): Promise<Facts["group"]> {
+  let wanted = groupName;
+  try {
+    wanted = String(statSync(socket).gid);
+  } catch {
+    // No socket, or out of reach.
+  }
+  const [name = wanted, , gid] = (await run("getent", ["group", wanted])).stdout.trim().split(":");
+  const known = gid === undefined ? Number(wanted) : Number(gid);
+  return { name: name === "" ? wanted : name, gid: Number.isNaN(known) ? undefined : known };
+}
+
+function nearest(path: string): string {
+  return existsSync(path) || path === "/" ? path : nearest(dirname(path));
+}
+
+/** From /proc/self/mountinfo, which whoever may not enter the directory can read. */
+function fileSystemOf(path: string): Facts["stateFileSystem"] {
+  const mounts = (read("/proc/self/mountinfo") ?? "").split("\n").flatMap((line) => {
+    const [left = "", right = ""] = line.split(" - ");
+    const at = left.split(" ")[4];
+    const type = right.split(" ")[0];
+    return at === undefined || type === undefined || type === "" ? [] : [{ at, type }];
+  });
+  const within = mounts.filter(({ at }) => at === "/" || path === at || path.startsWith(`${at}/`));
+  // The last of the deepest covers the others.
+  const deepest = Math.max(...within.map(({ at }) => at.length));
+  const found = within.findLast(({ at }) => at.length === deepest);
+  return found && { path, type: found.type };
+}
+
+// --- Programs.
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function findBwrap(): { path: string; setuid: boolean } | undefined {
+  const path = programDirectories.map((directory) => `${directory}/bwrap`).find(isExecutable);
+  return path === undefined ? undefined : { path, setuid: (statSync(path).mode & 0o4000) !== 0 };
+}
+
+function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
+  const looked = ownDirectories(libc).map((directory) => `${directory}/${name}`);
+  return { name, path: looked.find(libc.isExecutable), looked };
+}
+
+/** The namespaces that every run has, over the host's own root. Root's would tell nothing about users'. */
+function trySandbox(bwrap: string, uid: number): Promise<Trial> {
+  const namespaces = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-net"];
+  const command = [bwrap, ...namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
+  const ids = ["--reuid", nobody, "--regid", nobody, "--clear-groups"];
+  const [program = "", ...args] = uid === 0 ? ["setpriv", ...ids, ...command] : command;
+  return run(program, args).then((done) => outcome(done, program));
+}
+
+// --- Services.
+
+async function askDaemon(api: Api): Promise<Daemon> {
+  try {
+    const [health, pools] = await Promise.all([api.call("health", {}), api.call("pools", {})]);
+    return { answers: true, health, pools };
+  } catch (thrown) {
+    const { code, message, hint } = thrown instanceof Refusal ? thrown : toIsolateError(thrown);
+    return { answers: false, code, message, hint };
+  }
+}
+
+async function probeUnits(): Promise<readonly Unit[] | undefined> {
+  if (!existsSync("/run/systemd/system")) return undefined; // sd_booted(3)
+  const properties = ["Id", "LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload"];
+  const { code, stdout } = await run("systemctl", [
+    "show",
+    `--property=${properties.join(",")}`,
+    "isolated.socket",
+    "isolated.service",
+  ]);
+  return code === 0 ? readUnits(stdout) : undefined;
+}
+
+async function probeZfs(): Promise<Facts["zfs"]> {
+  const module = read("/sys/module/zfs/version")?.trim();
+  const commands = [...systemDirectories, ...programDirectories].some((directory) =>
+    isExecutable(`${directory}/zpool`),
+  );
+  const listed =
+    module !== undefined && commands
+      ? await run("zpool", ["list", "-H", "-p", "-o", "name,health,capacity"])
+      : undefined;
+  return { module, commands, pools: listed?.code === 0 ? readPools(listed.stdout) : undefined };
+}
+
+// --- The main job itself.
+
+/** In the first template that has a snapshot, and that this caller may lease from. */
+async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["run"]> {
+  const pools = daemon.answers ? daemon.pools.filter(({ snapshot }) => snapshot !== null) : [];
+  let last: Facts["run"];
+  for (const { template } of pools.sort((a, b) => b.ready - a.ready)) {
+    const [program = "", ...args] = self;
+    const done = await run(program, [...args, "-z", template, "--wait", "20", "true"]);
+    // 126 and 127: that root has no `true`, and was run.
+    const ran = done.code === 126 || done.code === 127 ? { ...done, code: 0 } : done;
+    last = { template, trial: outcome(ran, program) };
+    if (last.trial.ok || !done.stderr.includes("list of allowed users")) return last;
+  }
+  return last;
+}

@@ -1,0 +1,73 @@
+/** How Linux's system calls are made: by `bun:ffi` in `isolate-client`, by koffi on Node. */
+import { encodeBytes } from "../../protocol/bytes.ts";
+
+/** A string becomes a C string, a list of them a null-terminated array of C strings. */
+export type Argument = number | string | null | NodeJS.TypedArray | readonly string[];
+/** Gives what the kernel gives: a negative result is an error number, intro(2). */
+export type SystemCall = (number: number, args: readonly Argument[]) => number;
+
+const library = "libc.so.6";
+
+export async function loadSystemCall(): Promise<SystemCall> {
+  return process.versions.bun === undefined ? await koffiCall() : bunCall();
+}
+
+/** One function for all calls, since every function that is bound is compiled at the start. */
+function bunCall(): SystemCall {
+  // What the module `bun:ffi` is made of.
+  const { dlopen, ptr, read } = Bun.FFI;
+  const { syscall, __errno_location } = dlopen(library, {
+    syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" }, // "i64" would give a bigint
+    __errno_location: { args: [], returns: "ptr" },
+  }).symbols;
+  const errno = __errno_location();
+  const { i32 } = read;
+
+  return (number, args) => {
+    // What pointers point to must outlive the call.
+    const kept: NodeJS.TypedArray[] = [];
+    const pointerTo = (bytes: NodeJS.TypedArray): number => {
+      kept.push(bytes);
+      return ptr(bytes);
+    };
+    const word = (argument: Argument | undefined): number => {
+      if (typeof argument === "number") return argument;
+      if (argument === undefined || argument === null) return 0;
+      if (typeof argument === "string") return pointerTo(cString(argument));
+      if (!Array.isArray(argument)) return pointerTo(argument as NodeJS.TypedArray);
+      return pointerTo(pointers((argument as readonly string[]).map(word)));
+    };
+    const [a, b, c, d, e] = args;
+    const result = syscall(number, word(a), word(b), word(c), word(d), word(e));
+    kept.length = 0;
+    return result === -1 ? -i32(errno) : result;
+  };
+}
+
+function cString(text: string): Uint8Array {
+  return encodeBytes(`${text}\0`);
+}
+
+/** A null-terminated array of 64-bit pointers, by halves: the first big integer of a process costs a quarter of a millisecond. */
+function pointers(values: readonly number[]): Uint32Array {
+  const halves = new Uint32Array((values.length + 1) * 2);
+  for (const [index, value] of values.entries()) {
+    halves[index * 2] = value; // modulo 2 ** 32
+    halves[index * 2 + 1] = value / 2 ** 32;
+  }
+  return halves;
+}
+
+async function koffiCall(): Promise<SystemCall> {
+  const { default: koffi } = await import("koffi");
+  const syscall = koffi.load(library).func("long syscall(long number, ...)");
+  const typed = (argument: Argument): unknown[] => {
+    if (typeof argument === "number") return ["long", argument];
+    if (typeof argument === "string") return ["const char *", argument];
+    return Array.isArray(argument) ? ["const char **", [...argument, null]] : ["void *", argument];
+  };
+  return (number, args) => {
+    const result = Number(syscall(number, ...args.flatMap(typed)));
+    return result === -1 ? -koffi.errno() : result;
+  };
+}

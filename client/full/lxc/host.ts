@@ -1,0 +1,98 @@
+/** What the lxc engine needs of the host, looked at before a clone is asked for. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import type { Limits } from "../../../engines/spec.ts";
+import { IsolateError } from "../../../protocol/errors.ts";
+import type { RunRequest } from "../../run/options/options.ts";
+
+export interface ContainerFacts {
+  /** XDG_RUNTIME_DIR of the user manager; undefined for root, who needs none. */
+  readonly userManager: string | undefined;
+  readonly swap: boolean;
+  /** With the default for memory. */
+  readonly limits: Limits;
+}
+
+const cgroups = "/sys/fs/cgroup";
+const page = 4096;
+/** Of the host's memory, where nothing is said. */
+const memoryShare = 0.05;
+/** netdevice(7), IFNAMSIZ; and nothing that could mean more in a configuration. */
+const interfaceName = /^[A-Za-z0-9_.:-]{1,15}$/;
+
+/** Throws `cannot-boot`. Touches nothing. */
+export function probeContainerHost(
+  request: RunRequest,
+  { uid, runtimeDirectory }: { readonly uid: number; readonly runtimeDirectory: string | undefined },
+): ContainerFacts {
+  if (!existsSync(`${cgroups}/cgroup.controllers`))
+    throw refuse(`${cgroups} is not cgroup v2`, "boot the host with systemd.unified_cgroup_hierarchy=1");
+  if (request.boot?.tun && !existsSync("/dev/net/tun"))
+    throw refuse("LXC_MAP_TUN is set, and the host has no /dev/net/tun", "as root: modprobe tun");
+  if (request.network === "host") expectBridge(request.boot?.bridge ?? "");
+  const userManager = uid === 0 ? undefined : expectDelegation(request, uid, runtimeDirectory);
+  const memory = request.limits.memory ?? Math.floor((memoryTotal() * memoryShare) / page) * page;
+  return {
+    userManager,
+    swap: existsSync(`${cgroups}/${uid === 0 ? "init.scope" : "user.slice"}/memory.swap.max`),
+    limits: { ...request.limits, memory },
+  };
+}
+
+function expectBridge(bridge: string): void {
+  const mend = "name the bridge by LXC_NET_BR, or as root: ip link add BRIDGE type bridge";
+  if (!interfaceName.test(bridge) || bridge === "." || bridge === "..")
+    throw refuse(`LXC_NET_BR is no name of a network device: '${bridge.replace(/[^\x20-\x7e]/g, "?")}'`, mend);
+  if (!existsSync(`/sys/class/net/${bridge}/bridge`)) throw refuse(`there is no bridge '${bridge}' for -n`, mend);
+}
+
+/** An ordinary user's containers live in the part of the cgroups that systemd gave to the user's own manager. */
+function expectDelegation(request: RunRequest, uid: number, runtimeDirectory: string | undefined): string {
+  const asRoot = "use the engine 'bwrap', or run the same command as root";
+  if ("directory" in request.root)
+    throw refuse("-t with this engine needs 65536 ids, which only root has there", asRoot);
+  if (request.network === "host") throw refuse("only root may put a container on a bridge (-n)", asRoot);
+  const readOnly = request.binds.find((bind) => bind.readOnly);
+  if (readOnly)
+    throw refuse(`root of the container could make '${readOnly.text}' writable, since it is mounted as you`, asRoot);
+  const directory = runtimeDirectory || `/run/user/${uid}`;
+  const linger = `as root: loginctl enable-linger ${uid}`;
+  if (!existsSync(`${directory}/systemd/private`))
+    throw refuse(`user ${uid} has no user manager of systemd's, to which cgroups are delegated`, linger);
+  const manager = `${cgroups}/user.slice/user-${uid}.slice/user@${uid}.service`;
+  const delegated = textOf(`${manager}/cgroup.controllers`).trim().split(/\s+/);
+  const missing = ["cpu", "memory", "pids"].filter((controller) => !delegated.includes(controller));
+  if (missing.length > 0)
+    throw refuse(
+      `systemd does not delegate ${missing.join(", ")} to the manager of user ${uid}`,
+      "as root: put 'Delegate=cpu memory pids' under [Service] of user@.service, then log in again",
+    );
+  return directory;
+}
+
+/** The map of a user namespace, in the terms of the host's ids. `descriptor` is the namespace's. */
+export function readIdMaps(descriptor: number): { uidMap: string; gidMap: string } {
+  const read = (file: string): string => {
+    const args = ["--preserve-credentials", "--user=/proc/self/fd/3", "/usr/bin/cat", `/proc/self/${file}`];
+    const result = spawnSync("/usr/bin/nsenter", args, { stdio: ["ignore", "pipe", "pipe", descriptor], env: {} });
+    if (result.status !== 0) throw refuse(`the user namespace cannot be entered: ${result.stderr}`, "");
+    return result.stdout.toString();
+  };
+  return { uidMap: read("uid_map"), gidMap: read("gid_map") };
+}
+
+function memoryTotal(): number {
+  return Number(/^MemTotal:\s+(\d+) kB$/m.exec(textOf("/proc/meminfo"))?.[1] ?? 0) * 1024;
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+export function refuse(wrong: string, mend: string): IsolateError {
+  return new IsolateError("cannot-boot", { wrong, mend });
+}

@@ -1,0 +1,57 @@
+/**
+ * `--net=private`: a network namespace of the sandbox's own that a program of the host's connects to what is outside of the
+ * host. Nothing is started here: what is prepared goes to isolate-network, and ends with the engine however that ends.
+ */
+import { IsolateError } from "../../../protocol/errors.ts";
+import { findOwn, lookUp } from "../../run/host.ts";
+import type { Libc } from "../../run/linux/libc.ts";
+import type { PrivateNetwork } from "../../run/plan.ts";
+import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
+import { isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
+import { planNames, type StandIn } from "./resolver.ts";
+import { mayOpenTun } from "./tun.ts";
+
+/** Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
+export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
+  const path = findOwn("isolate-network", libc);
+  const filter = lookUp("nft", libc);
+  if (filter === undefined) throw new IsolateError("missing-program", { program: "nft", package: "nftables" });
+  const trie = libc.readTextIfAny("/proc/net/fib_trie");
+  if (trie === undefined) throw cannot("the host's own addresses cannot be read from /proc/net/fib_trie", "");
+  const own = [...ownIpv4(trie), ...ownIpv6(libc.readTextIfAny("/proc/net/ipv6_route") ?? "")];
+  const hostsText = libc.readTextIfAny("/etc/resolv.conf");
+  const names = hostsText === undefined ? undefined : planNames(hostsText, (address) => isOwn(address, own));
+  const carrier = chooseCarrier(names?.standIn, libc);
+  const rulesFile = libc.memoryFile(rules(own));
+  const [outside, inside] = libc.socketPair();
+  const numbers = ["--socket", outside, "--rules", rulesFile, "--ready-fd", carrier.readyDescriptor].map(String);
+  return {
+    connection: {
+      path,
+      argv: [...numbers, filter, "-f", "-", "--", ...carrier.argv, "--"],
+      descriptors: [outside, rulesFile],
+    },
+    socket: inside,
+    resolvConf: names && libc.memoryFile(names.text),
+  };
+}
+
+function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
+  const pastaPath = lookUp("pasta", libc);
+  const slirpPath = lookUp("slirp4netns", libc);
+  if (pastaPath === undefined && slirpPath === undefined)
+    throw new IsolateError("missing-program", { program: "pasta", package: "passt" });
+  if (!mayOpenTun(libc.uid()))
+    throw cannot("/dev/net/tun is missing, or not open to every user", "as root: modprobe tun; chmod 666 /dev/net/tun");
+  if (pastaPath !== undefined) return pasta(pastaPath, standIn?.address);
+  if (standIn !== undefined)
+    throw cannot(
+      `the host resolves names at its own ${standIn.for}, which slirp4netns leads to only with all that is at that address`,
+      "install pasta: apt-get install passt",
+    );
+  return slirp4netns(slirpPath ?? "");
+}
+
+function cannot(wrong: string, mend: string): IsolateError {
+  return new IsolateError("no-private-network", { wrong, mend });
+}

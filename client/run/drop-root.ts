@@ -1,0 +1,102 @@
+/**
+ * Root as the caller. No process of a sandbox may be the host's root, so the client gives root up before it becomes the
+ * engine, and first does what only root can: it opens the host paths to be shown, and maps the ids of those that are the
+ * caller's own (what container 0 writes there is root's on the host). All of it in a mount namespace of this process.
+ */
+
+import type { LaunchSpec } from "../../engines/spec.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import type { BaseIds } from "../../protocol/ids.ts";
+import { SystemCallError } from "./linux/call.ts";
+import type { Libc } from "./linux/libc.ts";
+import type { RootCalls } from "./linux/root-calls.ts";
+import type { HostFacts } from "./plan.ts";
+
+/** Whom the sandbox runs as. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** Descriptor of the user namespace whose 0 this is. */
+  readonly userns: number;
+}
+
+export interface Tree {
+  readonly from: string;
+  /** Stored ids are the host's, and must appear as the sandbox's. A clone's view is mapped by the daemon already. */
+  readonly mapped: boolean;
+  /** Nobody inside can make it writable then: the flag was set from outside of their namespaces. */
+  readonly readOnly: boolean;
+}
+
+/**
+ * Host paths whose stored ids are the host's own and must appear as the sandbox's. Where root chose ids, what is bound is
+ * for those to use as they may on the host, and a directory that is theirs already has its ids in place.
+ */
+export function toBeMapped({ sources, directory }: HostFacts, ids: BaseIds | undefined, libc: Libc): Set<string> {
+  const mapped = ids ? [] : sources.map(({ path }) => path);
+  if (directory !== undefined && libc.ownerOf(directory) !== ids?.uid) mapped.push(directory);
+  return new Set(mapped);
+}
+
+const staging = "/tmp";
+
+/** Each host path of a spec, and the spec with `staging` paths in their stead. Pure. */
+export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: Tree[]; spec: LaunchSpec } {
+  const trees: Tree[] = [];
+  const staged = (from: string, readOnly = false): string => {
+    trees.push({ from, mapped: mapped.has(from), readOnly });
+    return `${staging}/${trees.length - 1}`;
+  };
+  const root = staged(spec.root, spec.readOnly);
+  const mounts = spec.mounts.map((mount) =>
+    mount.kind === "bind" ? { ...mount, from: staged(mount.from, mount.readOnly) } : mount,
+  );
+  const init = { ...spec.init, path: staged(spec.init.path) };
+  const connection = spec.connection && { ...spec.connection, path: staged(spec.connection.path) };
+  return { trees, spec: { ...spec, root, mounts, init, connection, monitor: staged(spec.monitor) } };
+}
+
+/** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
+export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls, libc: Libc): void {
+  attempt("a mount namespace of its own", () => calls.leaveMountNamespace());
+  const mounts = trees.map(({ from, mapped, readOnly }) => {
+    const directory = libc.kindOf(from) === "directory";
+    const mount = attempt(from, () => calls.cloneTree(from));
+    if (mapped) attempt(`ids of ${from}`, () => calls.mapIds(mount, userns));
+    if (readOnly) attempt(`read-only ${from}`, () => calls.makeReadOnly(mount));
+    return { mount, directory };
+  });
+  attempt(staging, () => calls.mountTmpfs(staging, "mode=0755,size=1m"));
+  mounts.forEach(({ mount, directory }, index) => {
+    const target = `${staging}/${index}`;
+    attempt(target, () => {
+      if (directory) calls.makeDirectory(target);
+      else calls.makeFile(target);
+      calls.attach(mount, target);
+    });
+    libc.close(mount);
+  });
+}
+
+/** Throws unless afterwards nothing of root is left in this thread. */
+export function giveUpRoot({ uid, gid }: Identity, calls: RootCalls, libc: Libc): void {
+  if (uid === 0 || gid === 0) throw new IsolateError("missing-protection", { what: "the sandbox would run as root" });
+  attempt("identity", () => calls.becomeUser(uid, gid));
+  const status = libc.readText("/proc/thread-self/status");
+  const line = (name: string): string => new RegExp(`^${name}:(.*)$`, "m").exec(status)?.[1]?.trim() ?? "unknown";
+  const wrong =
+    line("Uid") !== [uid, uid, uid, uid].join("\t") ||
+    line("Gid") !== [gid, gid, gid, gid].join("\t") ||
+    line("Groups") !== "" ||
+    !["CapPrm", "CapEff", "CapAmb"].every((name) => /^0+$/.test(line(name)));
+  if (wrong) throw new IsolateError("missing-protection", { what: "root's rights could not be given up" });
+}
+
+function attempt<T>(what: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    throw new IsolateError("system-call", { call: `${error.call} (${what})`, cause: error.errno }, error);
+  }
+}

@@ -1,0 +1,124 @@
+/** Looks at the host once: everything that the plan needs to know and cannot ask for itself. */
+
+import type { EngineName } from "../../engines/capabilities.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { SystemCallError } from "./linux/call.ts";
+import type { Libc } from "./linux/libc.ts";
+import type { Bind, RunRequest } from "./options/options.ts";
+import type { Look } from "./paths-in-root.ts";
+import type { HostFacts, Source } from "./plan.ts";
+
+/** Not the caller's PATH: root may be the caller, and `.` in it. */
+export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
+export const systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+const initDirectory = "/usr/lib/isolate";
+/** Of each engine, and the package that has it. */
+const programs: Readonly<Record<EngineName, readonly [program: string, debianPackage: string]>> = {
+  bwrap: ["bwrap", "bubblewrap"],
+  chroot: ["bwrap", "bubblewrap"],
+  lxc: ["lxc-start", "lxc"],
+};
+
+/** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
+export function probeHost(
+  request: RunRequest,
+  libc: Libc,
+  known: Pick<HostFacts, "environment" | "descriptorLimit" | "session" | "privateNetwork">,
+): HostFacts {
+  const own = ownDirectories(libc);
+  return {
+    ...known,
+    uid: libc.uid(),
+    gid: libc.gid(),
+    engine: findProgram(...programs[request.engine], libc),
+    init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc, own),
+    monitor: findOwn("isolate-monitor", libc, own),
+    resolvConf: request.network === "none" ? undefined : realPath("/etc/resolv.conf", libc),
+    scopesSockets: request.network === "host" && libc.scopesSockets(),
+    sources: request.binds.map((bind) => findSource(bind, libc)),
+    directory: "directory" in request.root ? findRoot(request.root.directory, libc) : undefined,
+  };
+}
+
+/** Looks at the host's paths, links not followed. */
+export function looker(libc: Libc): Look {
+  return (path) => {
+    const kind = libc.kindOf(path);
+    return kind === "link" ? { kind, to: libc.readLink(path) } : { kind };
+  };
+}
+
+/**
+ * The soft limit of descriptors that our parent has: a runtime has raised ours before we could read it. Wrong where the
+ * limit was lowered on the way by a program that then became us, such as prlimit(1); the hard limit always holds.
+ */
+export function parentDescriptorLimit(libc: Libc): number {
+  const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
+  // A service manager's own limit is not what it gives to its services.
+  const parent = libc.parentPid();
+  if (parent === 1) return usual;
+  const limits = libc.readTextIfAny(`/proc/${parent}/limits`) ?? "";
+  const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  return soft === undefined ? usual : Number(soft);
+}
+
+function findProgram(program: string, debianPackage: string, libc: Libc): string {
+  const found = lookUp(program, libc);
+  if (found === undefined) throw new IsolateError("missing-program", { program, package: debianPackage });
+  return found;
+}
+
+export function lookUp(program: string, libc: Libc): string | undefined {
+  return [...programDirectories, ...systemDirectories]
+    .map((directory) => `${directory}/${program}`)
+    .find(libc.isExecutable);
+}
+
+type Own = "isolate-client" | "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp";
+
+/** Where our programs are: beside this one, or where the package puts them. */
+export function ownDirectories(libc: Libc): string[] {
+  const executable = realPath("/proc/self/exe", libc) ?? "";
+  return [executable.slice(0, executable.lastIndexOf("/")), initDirectory];
+}
+
+/** Throws `missing-protection`. */
+export function findOwn(name: Own, libc: Libc, directories = ownDirectories(libc)): string {
+  const looked = directories.map((directory) => `${directory}/${name}`);
+  const found = looked.find(libc.isExecutable);
+  if (found !== undefined) return found;
+  throw new IsolateError("missing-protection", { what: `${name} is not at ${looked.join(" or ")}` });
+}
+
+function findSource(bind: Bind, libc: Libc): Source {
+  const wrong = (why: string) => new IsolateError("bad-bind", { bind: bind.text, wrong: why });
+  try {
+    const path = libc.realPath(bind.from);
+    return { path, kind: libc.kindOf(path) === "directory" ? "directory" : "file" };
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    if (error.errno === "ENOENT" || error.errno === "ENOTDIR") throw wrong(`there is no ${bind.from} on the host`);
+    throw wrong(`${bind.from}: ${error.errno}`);
+  }
+}
+
+function findRoot(directory: string, libc: Libc): string {
+  const wrong = (why: string) => new IsolateError("bad-root", { directory, wrong: why });
+  const path = realPath(directory, libc);
+  if (path === undefined) throw wrong("it does not exist");
+  if (path === "/") throw wrong("it is the host's own root");
+  if (libc.kindOf(path) !== "directory") throw wrong("it is not a directory");
+  if (["bin", "usr", "sbin"].every((name) => libc.kindOf(`${path}/${name}`) === "absent")) {
+    throw wrong("it holds no bin and no usr");
+  }
+  return path;
+}
+
+function realPath(path: string, libc: Libc): string | undefined {
+  try {
+    return libc.realPath(path);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Gets a clone from the daemon. The descriptor that comes back is the lease: it is never written to again, and whoever
+ * holds it holds the clone. By the kernel's own calls: the starter has no others, and `node:net` would close its sockets
+ * on exec.
+ */
+import { type ErrorCode, IsolateError } from "../../protocol/errors.ts";
+import type { Grant } from "../../protocol/lease.ts";
+import { Refusal } from "../../protocol/refusal.ts";
+import { unreachable } from "../../protocol/unreachable.ts";
+import { type Ask, createAnswerReader, leaseRequest } from "./lease-wire.ts";
+import { SystemCallError } from "./linux/call.ts";
+import type { Libc } from "./linux/libc.ts";
+import type { Print } from "./report/print.ts";
+
+export interface Lease {
+  readonly descriptor: number;
+  readonly grant: Grant;
+}
+
+export interface LeaseAsk extends Ask {
+  readonly socket: string;
+}
+
+/** Milliseconds; a wait shorter than this is not worth a line. */
+const patience = 400;
+/** The same for a daemon that is being started by its socket. */
+const startPatience = 3000;
+
+/** Asks for a lease and does not wait. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
+export function askLease(ask: LeaseAsk, libc: Libc): number {
+  const descriptor = connect(ask.socket, libc);
+  return orClose(descriptor, libc, () => {
+    libc.writeAll(descriptor, leaseRequest(ask));
+    return descriptor;
+  });
+}
+
+/**
+ * The answer to what was asked by `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait.
+ * Of a daemon that is being stopped it is asked `again`: under systemd its socket is there all the time, and leads to the
+ * next one.
+ */
+export function awaitLease(
+  descriptor: number,
+  ask: LeaseAsk,
+  again: () => number,
+  { libc, print }: { readonly libc: Libc; readonly print: Print },
+): Lease {
+  try {
+    return orClose(descriptor, libc, () => ({ descriptor, grant: awaitGrant(descriptor, ask, libc, print) }));
+  } catch (error) {
+    const stopping: ErrorCode = "draining";
+    if (!(error instanceof Refusal) || error.code !== stopping) throw error;
+    return awaitLease(again(), ask, again, { libc, print });
+  }
+}
+
+function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    libc.close(descriptor);
+    throw error instanceof SystemCallError ? new IsolateError("lost-daemon", { cause: error.errno }, error) : error;
+  }
+}
+
+function connect(socket: string, libc: Libc): number {
+  try {
+    return libc.connectUnix(socket);
+  } catch (error) {
+    throw error instanceof SystemCallError ? unreachable(socket, error.errno, error) : error;
+  }
+}
+
+function awaitGrant(descriptor: number, { template }: LeaseAsk, libc: Libc, print: Print): Grant {
+  const answers = createAnswerReader();
+  const buffer = new Uint8Array(64 * 1024);
+  let said = "";
+  let reason = "the daemon does not answer yet";
+  for (let wait = startPatience; ; wait = patience) {
+    if (reason !== said && !libc.readable(descriptor, wait)) {
+      print.info(`waiting for a clone of '${template}': ${reason}`);
+      said = reason;
+    }
+    const length = libc.read(descriptor, buffer);
+    if (length === 0) throw new IsolateError("lost-daemon", { cause: "before it granted a clone" });
+    for (const answer of answers.feed(buffer.subarray(0, length))) {
+      if (answer.kind === "granted") return answer.grant;
+      if (answer.kind === "refused") throw new Refusal(answer.error);
+      if (answer.kind === "garbled") throw new IsolateError("lost-daemon", { cause: answer.wrong });
+      reason = answer.reason;
+    }
+  }
+}

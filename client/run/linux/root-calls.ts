@@ -1,0 +1,104 @@
+/**
+ * What only root calls: mounts, and giving root up. The raw system calls change one thread alone, which exec(2) then
+ * makes the only one; libc's own setresuid(3) would ask the runtime's other threads to follow, and they may not answer.
+ */
+import { everywhere, type Kernel, type Numbers } from "./call.ts";
+import { fileNumbers } from "./files.ts";
+
+export const rootNumbers = {
+  openat: fileNumbers.openat,
+  close: fileNumbers.close,
+  mkdirat: { x64: 258, arm64: 34 },
+  unshare: { x64: 272, arm64: 97 },
+  mount: { x64: 165, arm64: 40 },
+  prctl: { x64: 157, arm64: 167 },
+  setgroups: { x64: 116, arm64: 159 },
+  setresuid: { x64: 117, arm64: 147 },
+  setresgid: { x64: 119, arm64: 149 },
+  open_tree: everywhere(428),
+  move_mount: everywhere(429),
+  mount_setattr: everywhere(442),
+} as const satisfies Numbers;
+
+const PR_SET_PDEATHSIG = 1;
+const PR_GET_PDEATHSIG = 2;
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const AT_RECURSIVE = 0x8000;
+const O_CLOEXEC = 0o2000000;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
+
+export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNumbers>) {
+  function setAttributes(mount: number, set: number, userns: number): void {
+    // struct mount_attr: set, clear, propagation, userns, of 64 bits each. By halves, without big integers.
+    const attributes = Uint32Array.of(set, 0, 0, 0, 0, 0, userns, 0);
+    checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, 32);
+  }
+
+  return {
+    /** This thread gets a mount namespace in which nothing that we mount reaches the host. */
+    leaveMountNamespace(): void {
+      checked("unshare", 0x00020000); // CLONE_NEWNS
+      checked("mount", null, "/", null, 0x84000, null); // MS_SLAVE | MS_REC
+    },
+
+    mountTmpfs(target: string, options: string): void {
+      checked("mount", "tmpfs", target, "tmpfs", 6, options); // MS_NOSUID | MS_NODEV
+    },
+
+    /** A detached copy of the mounts at that path, as a descriptor. */
+    cloneTree(path: string): number {
+      const flags = 1 | O_CLOEXEC | AT_RECURSIVE; // OPEN_TREE_CLONE
+      return checked("open_tree", AT_FDCWD, path, flags);
+    },
+
+    /** Stored ids will appear as those of the user namespace, and the other way round (mount_setattr(2)). */
+    mapIds(mount: number, userns: number): void {
+      setAttributes(mount, 0x100000, userns); // MOUNT_ATTR_IDMAP
+    },
+
+    makeReadOnly(mount: number): void {
+      setAttributes(mount, 1, 0); // MOUNT_ATTR_RDONLY
+    },
+
+    makeDirectory: (path: string): void => void checked("mkdirat", AT_FDCWD, path, 0o777),
+
+    /** Empty. */
+    makeFile(path: string): void {
+      attempt("close", checked("openat", AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666));
+    },
+
+    attach(mount: number, target: string): void {
+      const fromDescriptor = 4; // MOVE_MOUNT_F_EMPTY_PATH
+      checked("move_mount", mount, "", AT_FDCWD, target, fromDescriptor);
+    },
+
+    /** Does that as somebody else: for whom a socket is connected, unix(7), and credentials(7). */
+    asUser<T>(uid: number, gid: number, act: () => T): T {
+      checked("setresgid", gid, gid, 0);
+      try {
+        checked("setresuid", uid, uid, 0);
+        return act();
+      } finally {
+        checked("setresuid", 0, 0, 0);
+        checked("setresgid", 0, 0, 0);
+      }
+    },
+
+    /**
+     * Gives up root for good, in this thread. The caller verifies. Which signal comes when the parent dies is kept, though
+     * the kernel forgets it with the ids (prctl(2), PR_SET_PDEATHSIG).
+     */
+    becomeUser(uid: number, gid: number): void {
+      const signal = new Int32Array(1);
+      checked("prctl", PR_GET_PDEATHSIG, signal);
+      checked("setgroups", 0, null);
+      checked("setresgid", gid, gid, gid);
+      checked("setresuid", uid, uid, uid);
+      checked("prctl", PR_SET_PDEATHSIG, signal[0] ?? 0);
+    },
+  };
+}
+export type RootCalls = ReturnType<typeof createRootCalls>;

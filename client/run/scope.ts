@@ -1,0 +1,80 @@
+/**
+ * Limits for an engine that has none of its own: the client starts itself again in a transient scope of systemd's, which
+ * is the same process in a cgroup of its own, and everything that it becomes is held to them. The scope goes when it is
+ * empty.
+ */
+
+import type { Limits } from "../../engines/spec.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { environmentList } from "./launch.ts";
+import type { Libc } from "./linux/libc.ts";
+import { inScope } from "./options/definitions.ts";
+import { cpuPeriod } from "./options/limits.ts";
+import type { Environment } from "./options/options.ts";
+
+export interface Again {
+  /** The client's program, and its script where a runtime runs it. */
+  readonly self: readonly string[];
+  readonly words: readonly string[];
+  readonly environment: Environment;
+  readonly uid: number;
+  /** That it is to have. */
+  readonly descriptors: readonly number[];
+}
+
+const systemdRun = "/usr/bin/systemd-run";
+const cgroups = "/sys/fs/cgroup";
+
+/** Throws `cannot-limit`; otherwise it does not return. */
+export function enterScope(limits: Limits, again: Again, libc: Libc): never {
+  const { uid, words, self } = again;
+  const environment = { ...again.environment };
+  if (!libc.isExecutable(systemdRun) || libc.kindOf("/run/systemd/system") === "absent") {
+    throw new IsolateError("cannot-limit", { wrong: "systemd does not run here, whose scopes are used for that" });
+  }
+  if (uid !== 0) {
+    environment.XDG_RUNTIME_DIR ||= `/run/user/${uid}`;
+    if (libc.kindOf(`${environment.XDG_RUNTIME_DIR}/systemd/private`) === "absent")
+      throw new IsolateError("cannot-limit", { wrong: `user ${uid} has no user manager of systemd's` });
+  }
+  const unit = `isolate-${libc.ownPid()}-${Date.now()}.scope`;
+  const argv = [...scopeArguments(limits, unit, uid !== 0), "--", ...self, `--${inScope.long}`, unit, ...words];
+  libc.keepOnly(again.descriptors);
+  return libc.execute(systemdRun, argv, environmentList(environment));
+}
+
+/** systemd.resource-control(5). */
+export function scopeArguments({ cpu, memory, pids }: Limits, unit: string, user: boolean): string[] {
+  const properties = [
+    ...(cpu === undefined ? [] : [`CPUQuota=${(cpu * 100) / cpuPeriod}%`, "CPUQuotaPeriodSec=100ms"]),
+    ...(memory === undefined ? [] : [`MemoryMax=${memory}`, "MemorySwapMax=0"]),
+    ...(pids === undefined ? [] : [`TasksMax=${pids}`]),
+  ];
+  return [
+    ...(user ? ["--user"] : []),
+    "--scope",
+    "--quiet",
+    "--collect",
+    `--unit=${unit}`,
+    ...properties.flatMap((property) => ["-p", property]),
+  ];
+}
+
+/** systemd passes over what it cannot set, so that is looked at. Throws `cannot-limit`. */
+export function expectLimits({ cpu, memory, pids }: Limits, unit: string, libc: Libc): void {
+  const path = /^0::(.*)$/m.exec(libc.readText("/proc/self/cgroup"))?.[1] ?? "";
+  if (!path.endsWith(`/${unit}`)) throw new IsolateError("cannot-limit", { wrong: `this process is not in ${unit}` });
+  const read = (file: string): string => libc.readTextIfAny(`${cgroups}${path}/${file}`)?.trim() ?? "absent";
+  const page = 4096;
+  const wanted: readonly (readonly [file: string, value: string])[] = [
+    ...(cpu === undefined ? [] : [["cpu.max", `${cpu} ${cpuPeriod}`] as const]),
+    ...(memory === undefined ? [] : [["memory.max", String(memory - (memory % page))] as const]),
+    ...(pids === undefined ? [] : [["pids.max", String(pids)] as const]),
+  ];
+  for (const [file, value] of wanted) {
+    const found = read(file);
+    if (found === value) continue;
+    const wrong = `systemd may not set ${file} in ${path} (it is ${found}): is that controller delegated to it?`;
+    throw new IsolateError("cannot-limit", { wrong });
+  }
+}

@@ -1,6 +1,0 @@
-/** What the starter leaves to the whole client: it takes processes, connections and a clock to wait by. */
-export { probeContainerHost } from "./lxc/host.ts";
-export { runContainer } from "./lxc/run.ts";
-export { preparePrivateNetwork } from "./network/private.ts";
-export { makeUserns } from "./own-userns.ts";
-export { probeSession } from "./session/session.ts";

@@ -1,0 +1,79 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "@jest/globals";
+import { giveUpRoot, stage } from "../../../../client/run/drop-root.ts";
+import type { Libc } from "../../../../client/run/linux/libc.ts";
+import type { RootCalls } from "../../../../client/run/linux/root-calls.ts";
+import type { LaunchSpec } from "../../../../engines/spec.ts";
+
+const libc = { readText: (path: string) => readFileSync(path, "utf8") } as Libc;
+const spec: LaunchSpec = {
+  root: "/view",
+  readOnly: false,
+  mounts: [
+    { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
+    { kind: "bind", from: "/etc/resolv.conf", source: "directory", to: "/etc/resolv.conf", readOnly: true },
+    { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
+  ],
+  environment: {},
+  workingDirectory: "/",
+  hostname: "h",
+  network: "host",
+  connection: undefined,
+  userns: 5,
+  capabilities: [],
+  init: {
+    path: "/lib/isolate-init",
+    leaseDescriptor: 4,
+    heldDescriptor: undefined,
+    monitorDescriptor: undefined,
+    networkDescriptor: undefined,
+    noAbstractSockets: false,
+    filter: "default",
+    filterDescriptor: undefined,
+    noNewUserns: false,
+    innerCapabilities: undefined,
+    machineId: false,
+  },
+  monitor: "/lib/isolate-monitor",
+  newSession: false,
+  command: ["true"],
+};
+
+test("every host path is staged, and the ids of the caller's own are mapped", () => {
+  const staged = stage(spec, new Set(["/src"]));
+  expect(staged.trees).toEqual([
+    { from: "/view", mapped: false, readOnly: false },
+    { from: "/etc/resolv.conf", mapped: false, readOnly: true },
+    { from: "/src", mapped: true, readOnly: false },
+    { from: "/lib/isolate-init", mapped: false, readOnly: false },
+    { from: "/lib/isolate-monitor", mapped: false, readOnly: false },
+  ]);
+  expect(staged.spec).toEqual({
+    ...spec,
+    root: "/tmp/0",
+    mounts: [
+      { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
+      { kind: "bind", from: "/tmp/1", source: "directory", to: "/etc/resolv.conf", readOnly: true },
+      { kind: "bind", from: "/tmp/2", source: "directory", to: "/mnt", readOnly: false },
+    ],
+    init: { ...spec.init, path: "/tmp/3" },
+    monitor: "/tmp/4",
+  });
+});
+
+test("root is not given up for root", () => {
+  const calls = { becomeUser: () => {} } as unknown as RootCalls;
+  for (const [uid, gid] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    expect(() => giveUpRoot({ uid, gid, userns: 5 }, calls, libc)).toThrow("the sandbox would run as root");
+  }
+});
+
+test("a system call that lies about giving root up is noticed", () => {
+  const calls = { becomeUser: () => {} } as unknown as RootCalls;
+  expect(() => giveUpRoot({ uid: 54321, gid: 54321, userns: 5 }, calls, libc)).toThrow(
+    "root's rights could not be given up",
+  );
+});
