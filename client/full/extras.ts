@@ -1,4 +1,4 @@
-/** What the starter leaves to the whole client: it takes processes, connections and a clock to wait by. */
+/** What `run/extras.ts` describes: these parts need child processes, connections and timers. */
 
 export { probeSession } from "./desktop/session.ts";
 export { probeContainerHost } from "./lxc/host.ts";

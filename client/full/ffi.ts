@@ -1,10 +1,6 @@
 /** How Linux's system calls are made: by `bun:ffi` in `isolate-client`, by koffi on Node. */
 import { encodeBytes } from "../../protocol/bytes.ts";
-
-/** A string becomes a C string, a list of them a null-terminated array of C strings. */
-export type Argument = number | string | null | NodeJS.TypedArray | readonly string[];
-/** Gives what the kernel gives: a negative result is an error number, intro(2). */
-export type SystemCall = (number: number, args: readonly Argument[]) => number;
+import type { Argument, SystemCall } from "../run/linux/system-call.ts";
 
 const library = "libc.so.6";
 

@@ -14,7 +14,7 @@ import { createOutput, report } from "../run/report/report.ts";
 import { run } from "../run/run.ts";
 import { createApi } from "./api.ts";
 import { runCommand, runRefill } from "./commands/table.ts";
-import * as whole from "./extras.ts";
+import * as extras from "./extras.ts";
 import { loadSystemCall } from "./ffi.ts";
 import { help, usageLines } from "./help.ts";
 import { keep } from "./lxc/attendant.ts";
@@ -42,7 +42,7 @@ async function main(words: readonly string[]): Promise<void> {
           rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, process.arch)),
           descriptorLimit: () => parentDescriptorLimit(libc),
           starter: undefined,
-          whole: async () => whole,
+          extras: async () => extras,
           print,
         };
         return await run(intent.run, context);

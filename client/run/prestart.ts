@@ -12,7 +12,7 @@ import type { Libc } from "./linux/libc.ts";
 import type { RunRequest } from "./options/options.ts";
 import { type HostFacts, planInit, type Root } from "./plan.ts";
 
-export interface Ahead {
+export interface Prestart {
   readonly pid: number;
   /** The caller's namespace, by the engine's descriptor of it. */
   readonly userns: number;
@@ -23,7 +23,7 @@ export interface Ahead {
   drop(): void;
 }
 
-/** What a runtime needs for it: `seccomp/ahead.h`. */
+/** What a runtime needs for it: `native/starter/prestart.h`. */
 export interface Starter {
   start(words: readonly string[], descriptors: Int32Array): number;
   letGo(): void;
@@ -44,7 +44,7 @@ export type Known = Pick<Root, "monitor" | "filter" | "privileges"> & {
 };
 
 /** Undefined where it cannot be started before the lease. */
-export function startAhead(request: RunRequest, facts: HostFacts, known: Known, means: Means): Ahead | undefined {
+export function prestart(request: RunRequest, facts: HostFacts, known: Known, means: Means): Prestart | undefined {
   if (known.lease === undefined || !isOrdinary(request, facts)) return undefined;
   try {
     return start(request, facts, known, means);
@@ -59,7 +59,7 @@ function start(
   facts: HostFacts,
   known: Known,
   { socket, starter, libc }: Means,
-): Ahead | undefined {
+): Prestart | undefined {
   if (!starter) return undefined;
   const userns = openPinned(socket, facts, libc);
   const [ours, engines] = libc.socketPair();

@@ -7,6 +7,7 @@ import { decodeBytes } from "../../protocol/bytes.ts";
 import { isolateFailed } from "../../protocol/errors.ts";
 import { version } from "../../protocol/version.ts";
 import { keeperWord } from "../run/attendant.ts";
+import { needsExtras } from "../run/extras.ts";
 import { findOwn } from "../run/host.ts";
 import { environmentList } from "../run/launch.ts";
 import { createKernel } from "../run/linux/call.ts";
@@ -15,7 +16,7 @@ import { createRootCalls, rootNumbers } from "../run/linux/root-calls.ts";
 import { readIntent } from "../run/options/options.ts";
 import { createPrint } from "../run/report/print.ts";
 import { createOutput, report } from "../run/report/report.ts";
-import { needsWhole, run } from "../run/run.ts";
+import { run } from "../run/run.ts";
 import { readEnvironment } from "./environment.ts";
 import { native } from "./native.ts";
 
@@ -29,11 +30,11 @@ void main();
 async function main(): Promise<void> {
   let print = createPrint(createOutput(libc, environment));
   try {
-    if (words[0] === keeperWord) becomeWhole();
+    if (words[0] === keeperWord) becomeClient();
     const intent = readIntent(words, environment);
     print = print.as(intent.verbosity);
     if (intent.kind === "version") return print.out(`isolate ${version}\n`);
-    if (intent.kind !== "run" || needsWhole(intent.run, libc.uid())) becomeWhole();
+    if (intent.kind !== "run" || needsExtras(intent.run, libc.uid())) becomeClient();
     const context = {
       socket: intent.socket,
       environment,
@@ -46,7 +47,7 @@ async function main(): Promise<void> {
       rootCalls: createRootCalls(createKernel(rootNumbers, systemCall, architecture)),
       descriptorLimit: libc.softDescriptorLimit,
       starter: native,
-      whole: async () => becomeWhole(),
+      extras: async () => becomeClient(),
       print,
     };
     return await run(intent.run, context);
@@ -58,6 +59,6 @@ async function main(): Promise<void> {
 }
 
 /** Throws `missing-protection` where it is not installed. */
-function becomeWhole(): never {
+function becomeClient(): never {
   return libc.execute(findOwn("isolate-client", libc), words, environmentList(environment));
 }

@@ -1,5 +1,5 @@
 /** What `seccomp/starter.c` gives its JavaScript; there is nothing else of a host in it. */
-import type { SystemCall } from "../full/ffi.ts";
+import type { SystemCall } from "../run/linux/system-call.ts";
 
 interface Native {
   readonly systemCall: SystemCall;

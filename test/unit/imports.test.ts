@@ -64,7 +64,7 @@ const shown = ({ file, of }: Import): string => `${file} imports ${of}`;
 
 /** Called pure in the layout, or in their first lines. */
 const pure = (file: string): boolean =>
-  inside(file, "engines", "client/desktop") || named.has(file) || /\bPure\b/.test(firstComment(file));
+  inside(file, "engines") || named.has(file) || /\bPure\b/.test(firstComment(file));
 const firstComment = (file: string): string => /^\/\*\*[\s\S]*?\*\//.exec(source(file))?.[0] ?? "";
 const named = new Set([
   "daemon/records/machine.ts",
@@ -73,13 +73,24 @@ const named = new Set([
   "daemon/storage/zfs/args.ts",
   "daemon/storage/zfs/direct-args.ts",
   "daemon/storage/zfs/parse.ts",
+  "client/full/desktop/sound/audio.ts",
+  "client/full/desktop/sound/pulse-protocol.ts",
+  "client/full/desktop/sound/sound-server.ts",
+  "client/full/desktop/x11/display.ts",
+  "client/full/desktop/x11/x-protocol.ts",
+  "client/full/desktop/x11/x11.ts",
+  "client/full/desktop/x11/xauthority.ts",
   "client/run/options/arguments.ts",
   "client/run/options/definitions.ts",
   "client/run/paths-in-root.ts",
   "client/run/options/options.ts",
   "client/run/plan.ts",
+  "client/run/shown.ts",
   "protocol/refusal.ts",
 ]);
+
+/** The only modules that need the schema library. */
+const withSchema = new Set(["protocol/routes.ts", "protocol/schema.ts"]);
 
 /** What is real: it opens, listens, or calls the kernel. */
 const realDependencies: [name: string, file: string][] = [
@@ -103,9 +114,10 @@ test("there is something to check", () => {
   expect(imports.filter(({ of }) => isProject(of) && !files.includes(of)).map(shown)).toEqual([]);
 });
 
-test("1: protocol imports only the schema library", () => {
+test("1: protocol imports the schema library alone, in the routes and the schema", () => {
   const strangers = imports.filter(({ file, of }) => inside(file, "protocol") && !inside(of, "protocol"));
   expect([...new Set(strangers.map(({ of }) => of))]).toEqual(["@sinclair/typebox"]);
+  expect(strangers.filter(({ file }) => !withSchema.has(file)).map(shown)).toEqual([]);
 });
 
 test("2: the daemon imports nothing of the client and the engines", () => {
@@ -120,12 +132,35 @@ test("3: the engines import only engines", () => {
   expect(imports.filter(({ file, of }) => inside(file, "engines") && !inside(of, "engines")).map(shown)).toEqual([]);
 });
 
-test("4: of the project, the client imports engines and protocol only", () => {
-  const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "protocol");
-  expect(imports.filter(({ file, of }) => inside(file, "client") && !allowed(of)).map(shown)).toEqual([]);
+test("4: client/run and client/starter import each other, the engines and the protocol without its schema", () => {
+  const allowed = (of: string): boolean =>
+    inside(of, "client/run", "client/starter", "engines", "protocol") && !withSchema.has(of);
+  const ofTheRun = imports.filter(({ file }) => inside(file, "client/run", "client/starter"));
+  expect(ofTheRun.filter(({ of }) => !allowed(of)).map(shown)).toEqual([]);
 });
 
-describe("5: pure files touch no clock, environment, file or process", () => {
+test("5: of the project, client/full imports the client, the engines and the protocol", () => {
+  const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "protocol");
+  expect(imports.filter(({ file, of }) => inside(file, "client/full") && !allowed(of)).map(shown)).toEqual([]);
+});
+
+test("no file imports itself by a circle of files", () => {
+  const next = (file: string): string[] =>
+    imports.filter((one) => one.file === file && !one.typeOnly && files.includes(one.of)).map(({ of }) => of);
+  const done = new Set<string>();
+  const circleFrom = (file: string, way: readonly string[]): readonly string[] | undefined => {
+    if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    const found = next(file)
+      .map((of) => circleFrom(of, [...way, file]))
+      .find((circle) => circle !== undefined);
+    done.add(file);
+    return found;
+  };
+  expect(files.map((file) => circleFrom(file, [])).filter((circle) => circle !== undefined)).toEqual([]);
+});
+
+describe("pure files touch no clock, environment, file or process", () => {
   const list = files.filter(pure);
 
   test("all that the layout names are there", () => {
@@ -179,8 +214,8 @@ test("native calls are made in the few files that say so", () => {
   ]);
 });
 
-describe("6: only main.ts files build real dependencies", () => {
-  test("nobody imports a main.ts", () => {
+describe("only main.ts files build real dependencies", () => {
+  test("9: nobody imports a main.ts", () => {
     expect(imports.filter(({ of }) => /(^|\/)main\.ts$/.test(of)).map(shown)).toEqual([]);
   });
 

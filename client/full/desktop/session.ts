@@ -1,9 +1,10 @@
 /** What the caller's session offers a sandbox, asked before anything is spent on the run. */
 
 import type { BaseIds } from "../../../protocol/ids.ts";
+import type { RunContext } from "../../run/context.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import type { Environment, RunRequest } from "../../run/options/options.ts";
-import type { RunContext } from "../../run/run.ts";
+import { inherited } from "../../run/options/role.ts";
 import { type Shown, together } from "../../run/shown.ts";
 
 export interface Session {
@@ -32,7 +33,7 @@ export async function probeSession(
   const uid = libc.uid();
   const { screen, sound, network } = request;
   const connect = libc.connectUnix;
-  const warn = request.leased === undefined ? print.warn : () => undefined; // the client before this one has said it
+  const warn = inherited(request.role) === undefined ? print.warn : () => undefined; // the process before has said it
   const session = { environment, uid, ids, libc, warn, connect, connectAsSandbox: connect };
   if (uid === 0) {
     session.connectAsSandbox = (path) => {

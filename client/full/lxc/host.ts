@@ -1,17 +1,9 @@
 /** What the lxc engine needs of the host, looked at before a clone is asked for. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import type { Limits } from "../../../engines/spec.ts";
 import { IsolateError } from "../../../protocol/errors.ts";
+import type { ContainerCaller, ContainerFacts } from "../../run/extras.ts";
 import type { RunRequest } from "../../run/options/options.ts";
-
-export interface ContainerFacts {
-  /** XDG_RUNTIME_DIR of the user manager; undefined for root, who needs none. */
-  readonly userManager: string | undefined;
-  readonly swap: boolean;
-  /** With the default for memory. */
-  readonly limits: Limits;
-}
 
 const cgroups = "/sys/fs/cgroup";
 const page = 4096;
@@ -21,10 +13,7 @@ const memoryShare = 0.05;
 const interfaceName = /^[A-Za-z0-9_.:-]{1,15}$/;
 
 /** Throws `cannot-boot`. Touches nothing. */
-export function probeContainerHost(
-  request: RunRequest,
-  { uid, runtimeDirectory }: { readonly uid: number; readonly runtimeDirectory: string | undefined },
-): ContainerFacts {
+export function probeContainerHost(request: RunRequest, { uid, runtimeDirectory }: ContainerCaller): ContainerFacts {
   if (!existsSync(`${cgroups}/cgroup.controllers`))
     throw refuse(`${cgroups} is not cgroup v2`, "boot the host with systemd.unified_cgroup_hierarchy=1");
   if (request.boot?.tun && !existsSync("/dev/net/tun"))

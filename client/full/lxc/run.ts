@@ -9,28 +9,17 @@ import { createInterface } from "node:readline";
 import { lxc } from "../../../engines/lxc.ts";
 import type { LaunchSpec } from "../../../engines/spec.ts";
 import { IsolateError } from "../../../protocol/errors.ts";
-import type { BaseIds } from "../../../protocol/ids.ts";
 import { type KeeperAnswer, type KeeperOrder, keeperWord } from "../../run/attendant.ts";
+import type { RunContext } from "../../run/context.ts";
 import { attachTrees, stage, toBeMapped } from "../../run/drop-root.ts";
+import type { ContainerRun } from "../../run/extras.ts";
 import { looker } from "../../run/host.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import { cpuPeriod } from "../../run/options/limits.ts";
 import type { RunRequest } from "../../run/options/options.ts";
 import { resolveInRoot } from "../../run/paths-in-root.ts";
 import type { HostFacts } from "../../run/plan.ts";
-import type { RunContext } from "../../run/run.ts";
-import { type ContainerFacts, readIdMaps, refuse } from "./host.ts";
-
-export interface ContainerRun {
-  readonly request: RunRequest;
-  readonly facts: HostFacts;
-  readonly host: ContainerFacts;
-  /** Root's choice. */
-  readonly ids: BaseIds | undefined;
-  readonly spec: LaunchSpec;
-  readonly userns: number | undefined;
-  readonly lease: number | undefined;
-}
+import { readIdMaps, refuse } from "./host.ts";
 
 /** Milliseconds that a command has to end after TERM, or HUP when the terminal is gone, as in the other engines: isolate-init's own. */
 const grace = 2000;

@@ -1,7 +1,7 @@
 /** How a system call is named and how it fails. */
 
-import type { Argument, SystemCall } from "../../full/ffi.ts";
 import { errnoName } from "./errno.ts";
+import type { Argument, SystemCall } from "./system-call.ts";
 
 /** The calls' numbers on the architectures that we run on: syscalls(2), and the tables of the kernel's own tree. */
 export type Numbers = Readonly<Record<string, { readonly x64: number; readonly arm64: number }>>;

@@ -1,8 +1,8 @@
 /** The client's only native calls: what Linux offers and the runtimes do not. Each throws `SystemCallError`. */
 import { encodeBytes } from "../../../protocol/bytes.ts";
-import type { SystemCall } from "../../full/ffi.ts";
 import { createKernel, everywhere, failure, type Numbers, SystemCallError } from "./call.ts";
 import { createFiles, fileNumbers } from "./files.ts";
+import type { SystemCall } from "./system-call.ts";
 
 const numbers = {
   ...fileNumbers,

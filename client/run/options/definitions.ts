@@ -118,7 +118,7 @@ export const poolOptions: readonly OptionDefinition[] = [
 /** The client's own, when it starts itself again to be held to limits: `scope.ts`. In no help. */
 export const inScope: OptionDefinition = { long: "in-scope", values: ["UNIT"], about: "" };
 
-/** The client's own, when another one stays around it and has leased for it: `hooks.ts`. In no help. */
+/** The client's own, when another one stays around it and has leased for it: `stay.ts`. In no help. */
 export const leased: OptionDefinition = { long: "leased", values: ["JSON"], about: "" };
 
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };

@@ -20,6 +20,7 @@ import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } f
 import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./definitions.ts";
 import { type BootRequest, readBoot, readLimits } from "./limits.ts";
 import type { CapabilityChanges } from "./privileges.ts";
+import { type Role, roleOf } from "./role.ts";
 
 export interface Common {
   readonly socket: string;
@@ -64,11 +65,8 @@ export interface RunRequest {
   readonly newSession: boolean;
   /** Undefined: there are none. */
   readonly hooks: Hooks | undefined;
-  /** What a client that runs hooks, or another that has to stay, has leased for this one: `hooks.ts`. */
-  readonly leased: string | undefined;
+  readonly role: Role;
   readonly limits: Limits;
-  /** The unit of systemd's in which this process is held to them already. */
-  readonly scope: string | undefined;
   /** Of an engine that boots a container. */
   readonly boot: BootRequest | undefined;
   /** Seconds; undefined: as long as the daemon thinks right. */
@@ -292,9 +290,8 @@ function readInside(
     ignoreInterrupt: parsed.has("ignore-interrupt"),
     newSession: parsed.has("new-session"),
     hooks: "edit" in what.root && what.root.edit ? undefined : readHooks(environment),
-    leased: parsed.value("leased"),
+    role: roleOf({ unit: parsed.value("in-scope"), lease: parsed.value("leased") }),
     limits: readLimits(parsed, environment, what.engine),
-    scope: parsed.value("in-scope"),
     boot: what.engine === "lxc" ? readBoot(environment) : undefined,
     wait,
   };
