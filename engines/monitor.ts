@@ -1,4 +1,4 @@
-/** The words of isolate-monitor, the process that the caller waits for and signals: seccomp/monitor.c. */
+/** The words of isolate-monitor, the process that the caller waits for and signals: native/monitor/monitor.c. */
 
 export interface EngineWatch {
   /** The pipe's end to write to; isolate-init reads the other. */

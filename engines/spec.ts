@@ -47,7 +47,7 @@ export interface LaunchSpec {
   readonly command: readonly [string, ...string[]];
 }
 
-/** `isolate-network`, which stands in front of the engine: seccomp/network.c. */
+/** `isolate-network`, which stands in front of the engine: native/network/network.c. */
 export interface Connection {
   /** Host path of `isolate-network`. */
   readonly path: string;

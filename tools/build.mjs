@@ -39,7 +39,7 @@ if (cross.out === undefined) {
   buildClient(at("dist/bin"), []);
   buildStatic(at("dist/bin"));
   setModes(at("dist/bin"));
-  run("make", ["-C", "seccomp", `OUT=${at("dist/test")}`, "check-tools"]);
+  run("make", ["-f", "native/Makefile", `OUT=${at("dist/test")}`, "check-tools"]);
 } else {
   mkdirSync(cross.out, { recursive: true });
   buildClient(cross.out, [`--target=${cross.target}`, `--compile-executable-path=${cross.runtime}`]);
@@ -97,7 +97,7 @@ function buildStatic(out) {
   const bundle = ["--target=browser", "--format=esm", "--minify", ...define, `--outfile=${script}`];
   run(bun, ["build", "client/starter/main.ts", ...bundle]);
   const made = orEnd(() => [`MUSL=${muslFor(objects)}`, `QUICKJS=${unpacked("quickjs", objects)}`]);
-  run("make", ["-j2", "-C", "seccomp", `OUT=${out}`, `OBJ=${objects}`, ...made, `SCRIPT=${script}`, "all"]);
+  run("make", ["-j2", "-f", "native/Makefile", `OUT=${out}`, `OBJ=${objects}`, ...made, `SCRIPT=${script}`, "all"]);
 }
 
 function setModes(out) {

@@ -1,9 +1,9 @@
-/** What `seccomp/starter.c` gives its JavaScript; there is nothing else of a host in it. */
+/** What `native/starter/starter.c` gives its JavaScript; there is nothing else of a host in it. */
 import type { SystemCall } from "../run/linux/system-call.ts";
 
 interface Native {
   readonly systemCall: SystemCall;
-  /** These three: see `seccomp/ahead.h`. */
+  /** These three: see `native/starter/prestart.h`. */
   start(words: readonly string[], descriptors: Int32Array): number;
   letGo(): void;
   drop(): void;

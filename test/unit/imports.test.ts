@@ -92,6 +92,9 @@ const named = new Set([
 /** The only modules that need the schema library. */
 const withSchema = new Set(["protocol/routes.ts", "protocol/schema.ts"]);
 
+/** Headers that the build makes, and QuickJS' own. */
+const made = new Set(["filter-programs.h", "starter-script.h", "quickjs.h"]);
+
 /** What is real: it opens, listens, or calls the kernel. */
 const realDependencies: [name: string, file: string][] = [
   ["loadSystemCall", "client/full/ffi.ts"],
@@ -142,6 +145,22 @@ test("4: client/run and client/starter import each other, the engines and the pr
 test("5: of the project, client/full imports the client, the engines and the protocol", () => {
   const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "protocol");
   expect(imports.filter(({ file, of }) => inside(file, "client/full") && !allowed(of)).map(shown)).toEqual([]);
+});
+
+test("8: a native program includes its own headers, common ones and the filter's", () => {
+  const sources = readdirSync(join(projectRoot, "native"), { recursive: true, encoding: "utf8" }).filter((name) =>
+    /[.][ch]$/.test(name),
+  );
+  const wrong = sources.flatMap((name) => {
+    const [folder = ""] = name.split("/");
+    const included = source(`native/${name}`).matchAll(/^#include "([^"]+)"/gm);
+    const ours = [`native/${folder}`, "native/common", "seccomp"].flatMap((place) =>
+      readdirSync(join(projectRoot, place)),
+    );
+    return [...included].filter(([, of = ""]) => !ours.includes(of) && !made.has(of)).map(([, of]) => `${name}: ${of}`);
+  });
+  expect(sources.length).toBeGreaterThan(20);
+  expect(wrong).toEqual([]);
 });
 
 test("no file imports itself by a circle of files", () => {

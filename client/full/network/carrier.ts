@@ -3,7 +3,7 @@ import type { Prefix } from "./own-addresses.ts";
 
 export interface Carrier {
   readonly argv: readonly string[];
-  /** On which it is to say that it is ready, as seccomp/network.c wants it. */
+  /** On which it is to say that it is ready, as native/network/network.c wants it. */
   readonly readyDescriptor: 1 | 3;
 }
 
