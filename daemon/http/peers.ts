@@ -6,7 +6,9 @@ import type { Route } from "../../protocol/routes.ts";
 import type { TemplateConfig } from "../config.ts";
 import { holderOf, openOtherEnd } from "../leases/holder.ts";
 import type { Lessee } from "../leases/leases.ts";
-import { closeDescriptor, peerCredentials, peerGroups, peerPidfd, pidfdEnded } from "../linux/libc.ts";
+import { closeDescriptor } from "../linux/call.ts";
+import { peerCredentials, peerGroups, peerPidfd } from "../linux/peers.ts";
+import { pidfdEnded } from "../linux/processes.ts";
 import type { Accounts } from "../service/accounts.ts";
 import type { IsSubordinate } from "./subordinate.ts";
 

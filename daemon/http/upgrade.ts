@@ -13,7 +13,7 @@ import { type QueryOf, routes } from "../../protocol/routes.ts";
 import type { Edits } from "../leases/edits.ts";
 import { killOtherEnd } from "../leases/holder.ts";
 import type { Granted, Leases } from "../leases/leases.ts";
-import { closeDescriptor } from "../linux/libc.ts";
+import { closeDescriptor } from "../linux/call.ts";
 import type { Pools } from "../pools/pools.ts";
 import type { Metrics } from "../service/metrics.ts";
 import { descriptorOf, lesseeOf, type Peer, type Policy, peerOf } from "./peers.ts";

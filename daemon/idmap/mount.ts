@@ -1,17 +1,8 @@
 /** Id-mapped copies of mounts, mount_setattr(2). */
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import {
-  attachMount,
-  cloneMount,
-  closeDescriptor,
-  closeInBackground,
-  MOUNT_ATTR,
-  MS,
-  mount,
-  setMountAttributes,
-  unmountLazily,
-} from "../linux/libc.ts";
+import { closeDescriptor, closeInBackground } from "../linux/call.ts";
+import { attachMount, cloneMount, MOUNT_ATTR, MS, mount, setMountAttributes, unmountLazily } from "../linux/mounts.ts";
 
 /** A detached copy of the tree at `path` whose ids go through the user namespace. The caller closes it. */
 export function cloneIdMapped(path: string, userns: number): number {

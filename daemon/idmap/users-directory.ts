@@ -8,7 +8,8 @@
 import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { IsolateError } from "../../protocol/errors.ts";
 import { userDirectory, usersDirectory } from "../../protocol/pins.ts";
-import { MS, mount, setExtendedAttribute } from "../linux/libc.ts";
+import { setExtendedAttribute } from "../linux/files.ts";
+import { MS, mount } from "../linux/mounts.ts";
 import { isMountPoint, mountAlone } from "./mount.ts";
 
 export interface UsersDirectory {

@@ -1,6 +1,8 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
 import { fstatSync, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { closeDescriptor, hasErrno, peerInode, pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../linux/libc.ts";
+import { closeDescriptor, hasErrno } from "../linux/call.ts";
+import { peerInode } from "../linux/peers.ts";
+import { pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../linux/processes.ts";
 import type { Holder } from "../records/store.ts";
 
 const ending = createHolderWatch(20);

@@ -1,14 +1,14 @@
 /** What goes on in the background, so that a stop can wait for it and nothing fails unheard. */
 import type { Logger } from "pino";
 
-export interface Work {
+export interface Background {
   /** Anything it throws is logged. */
   run(work: Promise<unknown>): void;
   /** Resolves when all is done, within `patience` milliseconds. */
   settled(patience: number): Promise<void>;
 }
 
-export function createWork(log: Logger): Work {
+export function createBackground(log: Logger): Background {
   const underWay = new Set<Promise<unknown>>();
   return {
     run(work) {

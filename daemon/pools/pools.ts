@@ -6,7 +6,8 @@ import type { Pool, PoolRequest, Template } from "../../protocol/schema.ts";
 import type { Config } from "../config.ts";
 import type { Store } from "../records/store.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Keeper, PoolSettings, PoolStatus } from "./keeper.ts";
+import type { Keeper } from "./keeper.ts";
+import type { PoolSettings, PoolStatus } from "./pool.ts";
 import type { Figures, Usage } from "./usage.ts";
 
 export interface PoolsOptions {

@@ -7,11 +7,11 @@ import type { TemplateName } from "../../protocol/names.ts";
 import type { CloneRecord } from "../records/store.ts";
 import { type IdMap, isSameMap } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Work } from "./background.ts";
+import type { Background } from "./background.ts";
 
-export interface AheadOptions {
+export interface PrepareOptions {
   readonly storage: Storage;
-  readonly work: Work;
+  readonly background: Background;
   /** The ready clones of the newest snapshot, the oldest first. */
   readonly fresh: (template: TemplateName) => readonly CloneRecord[];
   readonly log: Logger;
@@ -20,7 +20,9 @@ export interface AheadOptions {
 /** Clones of a pool that are prepared at a time. */
 const atMost = 4;
 
-export function createAhead({ storage, work, fresh, log }: AheadOptions) {
+export type Preparer = ReturnType<typeof createPreparer>;
+
+export function createPreparer({ storage, background, fresh, log }: PrepareOptions) {
   const lessees = new Map<TemplateName, IdMap>();
   const preparedFor = new WeakMap<CloneRecord, IdMap>();
   const busy = new Set<TemplateName>();
@@ -63,7 +65,7 @@ export function createAhead({ storage, work, fresh, log }: AheadOptions) {
     prepare(template: TemplateName): void {
       if (busy.has(template) || !lessees.has(template)) return;
       busy.add(template);
-      work.run(prepareAll(template).finally(() => busy.delete(template)));
+      background.run(prepareAll(template).finally(() => busy.delete(template)));
     },
   };
 }

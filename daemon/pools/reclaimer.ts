@@ -5,13 +5,13 @@ import { toIsolateError } from "../../protocol/errors.ts";
 import type { CloneId, TemplateName } from "../../protocol/names.ts";
 import type { CloneRecord, Store } from "../records/store.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Work } from "./background.ts";
+import type { Background } from "./background.ts";
 import { destroyBackoff } from "./plan.ts";
 
 export interface ReclaimerOptions {
   readonly store: Store;
   readonly storage: Storage;
-  readonly work: Work;
+  readonly background: Background;
   /** Called after each attempt. */
   readonly attempted: (template: TemplateName) => void;
   readonly log: Logger;
@@ -22,7 +22,7 @@ const concurrency = 20;
 
 export type Reclaimer = ReturnType<typeof createReclaimer>;
 
-export function createReclaimer({ store, storage, work, attempted, log }: ReclaimerOptions) {
+export function createReclaimer({ store, storage, background, attempted, log }: ReclaimerOptions) {
   const attempts = new Map<CloneId, number>();
   const later = new Map<CloneId, NodeJS.Timeout>();
   const awaited = new Map<CloneId, (() => void)[]>();
@@ -37,7 +37,7 @@ export function createReclaimer({ store, storage, work, attempted, log }: Reclai
       const record = store.clone(id);
       if (record?.state !== "retired") continue;
       underWay++;
-      work.run(
+      background.run(
         destroy(record).finally(() => {
           underWay--;
           for (const tried of awaited.get(id) ?? []) tried();

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IsolateError } from "../../protocol/errors.ts";
-import { tryLock } from "../linux/libc.ts";
+import { tryLock } from "../linux/files.ts";
 
 /** Throws `cannot-start`: mounts made by anybody else, or in a namespace of its own, would serve nobody. */
 export function requireHost(): void {

@@ -1,6 +1,6 @@
 /** What the service manager says to the daemon and is told by it: sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3). */
 import systemd from "sd-notify";
-import { listeningPath } from "../linux/libc.ts";
+import { listeningPath } from "../linux/peers.ts";
 
 export interface ServiceManager {
   /** The listening socket that it handed over. */

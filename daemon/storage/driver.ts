@@ -52,11 +52,8 @@ export interface Space {
   readonly total: number;
 }
 
-export interface StorageDriver {
-  /** `zfs` or `overlay`, for listings. */
-  readonly name: string;
-  /** Throws `unsupported-host` with the mend where this host cannot serve clones by this driver. */
-  check(): Promise<void>;
+/** Root filesystems that somebody maintains, and their snapshots. */
+export interface Templates {
   /** Of the given names those that exist, and with no names all that this driver knows to be templates by itself. */
   templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]>;
   /**
@@ -70,15 +67,25 @@ export interface StorageDriver {
   latest(template: TemplateName, pattern?: string): Promise<SnapshotName>;
   /** Freezes the template as it is now. */
   snapshot(template: TemplateName): Promise<SnapshotName>;
-  /**
-   * Mounts what the next snapshot will freeze, writable, at the existing empty directory `at`, with its ids mapped as a
-   * view's are. A storage may refuse a snapshot for as long as it is mounted.
-   */
-  edit(template: TemplateName, to: IdMap, at: string): Promise<void>;
-  /** Takes that mount away; already absent is success. The directory stays. */
-  unedit(template: TemplateName, at: string): Promise<void>;
+  /** Calls back when a template may have a new snapshot. Returns the way to stop. */
+  watch(templates: () => readonly TemplateName[], changed: (template: TemplateName) => void): () => void;
+}
+
+/** Writable copies of snapshots. */
+export interface Clones {
   /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
   clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
+  /**
+   * Destroys a clone; already absent is success. Throws `clone-busy` while any process still uses it, and never
+   * touches what does not carry this daemon's mark.
+   */
+  destroy(id: CloneId): Promise<void>;
+  /** Every clone that carries this daemon's mark, known to the caller or not. */
+  list(): Promise<readonly CloneInfo[]>;
+}
+
+/** Mounts for one lessee: of a clone, or of a template that is being edited. */
+export interface Views {
   /**
    * Does ahead what a `view` with the same map will need, so that it is not on the way of a lease. A `view` with another
    * map undoes it. Synchronous, once for each clone, before its view; nothing appears at any path.
@@ -92,12 +99,16 @@ export interface StorageDriver {
   /** Takes the view away from `at`, whoever still uses it; already absent is success. The directory stays. */
   unview(id: CloneId, at: string): Promise<void>;
   /**
-   * Destroys a clone; already absent is success. Throws `clone-busy` while any process still uses it, and never
-   * touches what does not carry this daemon's mark.
+   * Mounts what the next snapshot will freeze, writable, at the existing empty directory `at`, with its ids mapped as a
+   * view's are. A storage may refuse a snapshot for as long as it is mounted.
    */
-  destroy(id: CloneId): Promise<void>;
-  /** Every clone that carries this daemon's mark, known to the caller or not. */
-  list(): Promise<readonly CloneInfo[]>;
+  edit(template: TemplateName, to: IdMap, at: string): Promise<void>;
+  /** Takes that mount away; already absent is success. The directory stays. */
+  unedit(template: TemplateName, at: string): Promise<void>;
+}
+
+/** Bytes in use and bytes free. */
+export interface Accounting {
   /**
    * Counts the bytes of all clones and of these templates. Takes seconds where there is much to count: for the
    * background only, and never twice at once.
@@ -105,8 +116,13 @@ export interface StorageDriver {
   usage(templates: readonly TemplateName[]): Promise<Usage>;
   /** Where clones of these templates are written. */
   space(templates: readonly TemplateName[]): Promise<readonly Space[]>;
+}
+
+export interface StorageDriver extends Templates, Clones, Views, Accounting {
+  /** `zfs` or `overlay`, for listings. */
+  readonly name: string;
+  /** Throws `unsupported-host` with the mend where this host cannot serve clones by this driver. */
+  check(): Promise<void>;
   /** Takes away what only a running daemon needs. Synchronous, and safe at any time. */
   close(): void;
-  /** Calls back when a template may have a new snapshot. Returns the way to stop. */
-  watch(templates: () => readonly TemplateName[], changed: (template: TemplateName) => void): () => void;
 }

@@ -1,8 +1,8 @@
 /** What a storage's failure means to its user. */
 
 import { IsolateError } from "../../protocol/errors.ts";
+import { SystemCallError } from "../linux/call.ts";
 import { CommandError } from "../linux/child-process.ts";
-import { SystemCallError } from "../linux/libc.ts";
 
 /** Runs `act`; what it throws becomes `storage-full` or `storage-failed`. `doing` follows "cannot". */
 export async function storing<T>(doing: string, act: () => T | Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@
  */
 
 import type { CloneId } from "../../protocol/names.ts";
-import { endedFileSystems, openInotify, watchFileSystem } from "../linux/libc.ts";
+import { endedFileSystems, openInotify, watchFileSystem } from "../linux/inotify.ts";
 
 export interface MountEnds {
   /** From here on, of the file system at `path`, which is the only one of the clone. */

@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { run } from "../linux/child-process.ts";
-import { renameNew } from "../linux/libc.ts";
+import { renameNew } from "../linux/files.ts";
 
 export interface TrashLog {
   warn(details: object, message: string): void;

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "n
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import type { UserNamespaces } from "../../daemon/idmap/userns.ts";
-import { mount, unmountLazily } from "../../daemon/linux/libc.ts";
+import { mount, unmountLazily } from "../../daemon/linux/mounts.ts";
 import { eventually, finished, must, run, start } from "../support/process.ts";
 import { makeDirectory, openNamespaces, other, owner, removeDirectory } from "./lessee.ts";
 

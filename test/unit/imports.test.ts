@@ -228,7 +228,7 @@ test("native calls are made in the few files that say so", () => {
   const native = imports.filter(({ of }) => ["koffi", "bun:ffi"].includes(of)).map(({ file }) => file);
   expect([...new Set(native)].sort()).toEqual([
     "client/full/ffi.ts",
-    "daemon/linux/libc.ts",
+    "daemon/linux/call.ts",
     "daemon/storage/zfs/library.ts",
   ]);
 });

@@ -3,20 +3,18 @@ import { closeSync, existsSync, mkdirSync, openSync, rmdirSync, unlinkSync } fro
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type IdMappedCopies, withIdMapped } from "../../idmap/mount.ts";
+import { closeDescriptor, hasErrno, SystemCallError } from "../../linux/call.ts";
+import { withFileSystemIds } from "../../linux/files.ts";
 import {
-  closeDescriptor,
-  hasErrno,
   isReadOnly,
   MOUNT_ATTR,
   type MountOptions,
   MS,
   mount,
   mountDetached,
-  SystemCallError,
   unmountInBackground,
   unmountLazily,
-  withFileSystemIds,
-} from "../../linux/libc.ts";
+} from "../../linux/mounts.ts";
 import type { IdMap } from "../driver.ts";
 import { errnoOf } from "../failure.ts";
 import type { WorkingLayer } from "./layout.ts";

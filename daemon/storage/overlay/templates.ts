@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { IsolateError } from "../../../protocol/errors.ts";
 import { type SnapshotName, snapshotName, splitSnapshotName, type TemplateName } from "../../../protocol/names.ts";
-import { renameNew } from "../../linux/libc.ts";
+import { renameNew } from "../../linux/files.ts";
 import type { StorageDriver, TemplateInfo } from "../driver.ts";
 import { errnoOf, storing } from "../failure.ts";
 import { unpack } from "../unpack.ts";

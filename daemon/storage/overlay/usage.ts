@@ -8,7 +8,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isCloneId, type TemplateName } from "../../../protocol/names.ts";
 import { CommandError, run } from "../../linux/child-process.ts";
-import type { StorageDriver } from "../driver.ts";
+import type { Accounting } from "../driver.ts";
 import { storing } from "../failure.ts";
 import { listTemplates } from "./find.ts";
 import { cloneLayer, readLayers, stackUpTo, templatePaths } from "./layout.ts";
@@ -19,7 +19,7 @@ const clonePatience = 10;
 /** Seconds for the layers of all templates: each is counted once, since a layer never changes. */
 const layerPatience = 120;
 
-export function createUsage(store: () => OpenOverlay): Pick<StorageDriver, "usage" | "space"> {
+export function createUsage(store: () => OpenOverlay): Accounting {
   /** undefined: it took too long. */
   const layers = new Map<string, number | undefined>();
   let counting = false;

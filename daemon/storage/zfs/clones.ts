@@ -2,8 +2,8 @@
 
 import { IsolateError } from "../../../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../../../protocol/names.ts";
+import { closeInBackground } from "../../linux/call.ts";
 import { CommandError } from "../../linux/child-process.ts";
-import { closeInBackground } from "../../linux/libc.ts";
 import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "../driver.ts";
 import { type CloneRequest, cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./args.ts";
 import type { Zfs } from "./command.ts";

@@ -1,11 +1,10 @@
 /** Mounts of datasets that are in no directory until they are attached. */
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import { closeDescriptor, hasErrno } from "../../linux/call.ts";
 import {
   attachMount,
   cloneMount,
-  closeDescriptor,
-  hasErrno,
   MOUNT_ATTR,
   MS,
   mount,
@@ -14,7 +13,7 @@ import {
   setMountAttributes,
   unmountInBackground,
   unmountLazily,
-} from "../../linux/libc.ts";
+} from "../../linux/mounts.ts";
 import type { IdMap } from "../driver.ts";
 
 /**

@@ -1,12 +1,12 @@
 /** What the datasets use, by one zfs(8) command however many there are. */
 import type { TemplateName } from "../../../protocol/names.ts";
-import type { StorageDriver } from "../driver.ts";
+import type { Accounting } from "../driver.ts";
 import { getMarksBelow, listSpace } from "./args.ts";
 import { ofThoseThere, type Zfs } from "./command.ts";
 import { clonesOf, parseProperties, parseSpace } from "./parse.ts";
 import { storageError } from "./refusal.ts";
 
-export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<StorageDriver, "usage" | "space"> {
+export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Accounting {
   return {
     async usage(templates) {
       try {

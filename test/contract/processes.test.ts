@@ -1,7 +1,8 @@
 /** Native calls where the kernel does what only happens now and then. */
 import { spawn } from "node:child_process";
 import { expect, test } from "@jest/globals";
-import { closeDescriptor, pidfdOpen, pidfdsEnded } from "../../daemon/linux/libc.ts";
+import { closeDescriptor } from "../../daemon/linux/call.ts";
+import { pidfdOpen, pidfdsEnded } from "../../daemon/linux/processes.ts";
 
 test("a process is watched while others end, signal by signal", async () => {
   // As if 200,000 children ended: Node has a handler for this one signal as long as it has a child.

@@ -1,0 +1,46 @@
+/** Processes by descriptors: pidfd_open(2), pidfd_send_signal(2). */
+import { checked, func, hasErrno, nr, syscallInts } from "./call.ts";
+
+export function pidfdOpen(pid: number): number {
+  return checked("pidfd_open", Number(syscallInts(nr.pidfdOpen, pid, 0, 0, 0, 0)), `pid ${pid}`);
+}
+
+/** SIGKILL. False when the process is gone. */
+export function pidfdKill(pidfd: number): boolean {
+  try {
+    checked("pidfd_send_signal", Number(syscallInts(nr.pidfdSendSignal, pidfd, 9, 0, 0, 0)));
+    return true;
+  } catch (error) {
+    if (hasErrno(error, "ESRCH")) return false;
+    throw error;
+  }
+}
+
+const pollFds = func("poll", "int", ["void *", "ulong", "int"]);
+const POLLIN = 1;
+
+/** It fails with EINTR even where it would not wait, signal(7): a child that ends is enough. */
+function pollAtOnce(entries: Buffer, count: number): number {
+  for (;;) {
+    try {
+      return checked("poll", pollFds(entries, count, 0));
+    } catch (error) {
+      if (!hasErrno(error, "EINTR")) throw error;
+    }
+  }
+}
+
+/** Which of the processes have ended; a zombie has (pidfd_open(2), "poll"). One call for all of them. */
+export function pidfdsEnded(pidfds: readonly number[]): number[] {
+  const entries = Buffer.alloc(8 * pidfds.length);
+  pidfds.forEach((pidfd, index) => {
+    entries.writeInt32LE(pidfd, 8 * index);
+    entries.writeInt16LE(POLLIN, 8 * index + 4);
+  });
+  if (pollAtOnce(entries, pidfds.length) === 0) return [];
+  return pidfds.filter((_, index) => entries.readInt16LE(8 * index + 6) !== 0);
+}
+
+export function pidfdEnded(pidfd: number): boolean {
+  return pidfdsEnded([pidfd]).length > 0;
+}

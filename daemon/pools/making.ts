@@ -1,0 +1,87 @@
+/** Makes clones, a bounded number at a time in all pools together: writes the intent, and then acts. */
+import { toIsolateError } from "../../protocol/errors.ts";
+import { makeCloneId } from "../../protocol/names.ts";
+import type { Store } from "../records/store.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Background } from "./background.ts";
+import type { PoolState } from "./pool.ts";
+import type { Reclaimer } from "./reclaimer.ts";
+
+export interface MakingOptions {
+  readonly store: Store;
+  readonly storage: Storage;
+  readonly boot: string;
+  readonly background: Background;
+  readonly reclaimer: Reclaimer;
+  /** Clones that are made at the same time, in all pools together. */
+  readonly concurrency: () => number;
+  /** Nanoseconds since 1970, never the same twice. */
+  readonly nanoseconds: () => bigint;
+  readonly failed: (pool: PoolState, error: unknown) => void;
+  /** Called if the snapshot is gone. */
+  readonly lookForSnapshot: (pool: PoolState) => void;
+  readonly tend: (pool: PoolState) => void;
+}
+
+export function createMaking(options: MakingOptions) {
+  const { store, storage, boot, background, reclaimer, concurrency, nanoseconds, failed, lookForSnapshot, tend } =
+    options;
+  /** Pools that would make more clones than may be made at the same time. */
+  const starved = new Set<PoolState>();
+  let underWay = 0;
+
+  /** A clone of this pool is made, or has failed: others may make one now. Pools with waiters come first. */
+  function tendAfterMaking(pool: PoolState): void {
+    starved.add(pool);
+    const waitingFirst = [...starved].sort((a, b) => b.waiters.size - a.waiters.size);
+    for (const one of waitingFirst) if (one === pool || underWay < concurrency()) tend(one);
+  }
+
+  function start(pool: PoolState): void {
+    const snapshot = pool.latest;
+    if (snapshot === null) return;
+    const { template } = pool.settings;
+    const made = nanoseconds();
+    const id = makeCloneId(template, made);
+    try {
+      store.creating({ id, template, snapshot, boot, made });
+    } catch (error) {
+      failed(pool, error);
+      return;
+    }
+    pool.creating++;
+    underWay++;
+    const make = async () => storage.of(template).clone(snapshot, id);
+    background.run(
+      make()
+        .then(
+          () => {
+            store.apply(id, "created");
+            pool.failures = 0;
+            pool.lastError = null;
+          },
+          (error: unknown) => {
+            reclaimer.retire(store.apply(id, "reclaim", { error: toIsolateError(error).message }));
+            failed(pool, error);
+            if (toIsolateError(error).code === "no-snapshot") lookForSnapshot(pool);
+          },
+        )
+        .finally(() => {
+          pool.creating--;
+          underWay--;
+          tendAfterMaking(pool);
+        }),
+    );
+  }
+
+  return {
+    /** Begins to make `count` clones, or as many of them as may be made now; the others follow. */
+    make(pool: PoolState, count: number): void {
+      let begun = 0;
+      for (; begun < count && underWay < concurrency(); begun++) start(pool);
+      starved.delete(pool);
+      if (begun < count) starved.add(pool);
+    },
+    forget: (pool: PoolState): void => void starved.delete(pool),
+  };
+}

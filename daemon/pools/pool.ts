@@ -1,0 +1,119 @@
+/** What the daemon remembers of one pool between two events. */
+import type { IsolateError } from "../../protocol/errors.ts";
+import type { SnapshotName, TemplateName } from "../../protocol/names.ts";
+import type { Pool } from "../../protocol/schema.ts";
+import type { CloneRecord, Store } from "../records/store.ts";
+import { isFresh, type PoolFacts } from "./plan.ts";
+import type { Waiter } from "./waiting.ts";
+
+export interface PoolSettings {
+  readonly template: TemplateName;
+  /** Clones to keep ready. */
+  readonly size: number;
+  /** Glob that usable snapshots fit. */
+  readonly snapshots?: string | undefined;
+}
+
+/** What is known of a pool without looking at the storage. */
+export type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
+
+export interface PoolState {
+  settings: PoolSettings;
+  latest: SnapshotName | null;
+  freshAfter: bigint;
+  creating: number;
+  /** Failures to make a clone or to find the snapshot, in a row. */
+  failures: number;
+  lastError: IsolateError | null;
+  retry: NodeJS.Timeout | null;
+  refill: NodeJS.Timeout | null;
+  removing: boolean;
+  /** The configuration no longer names it. */
+  dropped: boolean;
+  /** The search for the newest snapshot that is under way, and whether another is wanted after it. */
+  looking: Promise<void> | null;
+  lookAgain: boolean;
+  /** In the order in which they came. */
+  readonly waiters: Set<Waiter>;
+  /** Called whenever something has happened to the pool. */
+  readonly watchers: Set<() => void>;
+}
+
+export function newPool(settings: PoolSettings): PoolState {
+  return {
+    settings,
+    latest: null,
+    freshAfter: 0n,
+    creating: 0,
+    failures: 0,
+    lastError: null,
+    retry: null,
+    refill: null,
+    removing: false,
+    dropped: false,
+    looking: null,
+    lookAgain: false,
+    waiters: new Set(),
+    watchers: new Set(),
+  };
+}
+
+export const isOpen = (pool: PoolState): boolean => !pool.removing && !pool.dropped;
+
+/** Cancels the pause after a failure. */
+export function stopPause(pool: PoolState): void {
+  if (pool.retry) clearTimeout(pool.retry);
+  pool.retry = null;
+}
+
+export function tellWatchers(pool: PoolState): void {
+  for (const watcher of [...pool.watchers]) watcher();
+}
+
+/** Questions about a pool that the rows answer. */
+export function createPoolRows(store: Store) {
+  const inState = (pool: PoolState, state: "ready" | "retired"): CloneRecord[] => [
+    ...store.clonesIn(pool.settings.template, state).values(),
+  ];
+  const ready = (pool: PoolState) => inState(pool, "ready");
+  return {
+    all: (pool: PoolState): CloneRecord[] => [...store.clonesOf(pool.settings.template)],
+    ready,
+    retired: (pool: PoolState) => inState(pool, "retired"),
+    /** Ready clones of the newest snapshot, the oldest clone first. */
+    fresh: (pool: PoolState) => ready(pool).filter((clone) => isFresh(clone, pool)),
+    /** What `plan` decides by. */
+    facts(pool: PoolState): PoolFacts {
+      const { latest, freshAfter, creating, settings, waiters, retry } = pool;
+      const size = isOpen(pool) ? settings.size : 0;
+      return {
+        size,
+        waiting: waiters.size,
+        latest,
+        freshAfter,
+        creating,
+        backingOff: retry !== null,
+        ready: ready(pool),
+      };
+    },
+    describe(pool: PoolState, driver: string): PoolStatus {
+      const { template, size } = pool.settings;
+      const retired = inState(pool, "retired");
+      const failures = retired.filter((clone) => clone.error !== null);
+      return {
+        template,
+        driver,
+        snapshot: pool.latest,
+        size,
+        creating: store.clonesIn(template, "creating").size,
+        ready: store.clonesIn(template, "ready").size,
+        leased: store.clonesIn(template, "leased").size,
+        retired: retired.length,
+        failed: failures.length,
+        lastError: pool.lastError?.message ?? failures[0]?.error ?? null,
+      };
+    },
+  };
+}
+
+export type PoolRows = ReturnType<typeof createPoolRows>;

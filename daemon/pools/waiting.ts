@@ -1,0 +1,107 @@
+/** Gives clones to those who ask, first come, first served, and lets them wait while there is none. */
+import { IsolateError } from "../../protocol/errors.ts";
+import type { CloneId } from "../../protocol/names.ts";
+import type { CloneRecord, LeaseRecord, Store } from "../records/store.ts";
+import type { IdMap } from "../storage/driver.ts";
+import type { PoolState } from "./pool.ts";
+import type { Preparer } from "./prepare.ts";
+
+export interface TakeRequest {
+  /** Whose ids the view will have. */
+  readonly to: IdMap;
+  /** The same caller will use the same map next time, so it is worth preparing a mount. */
+  readonly lasting: boolean;
+  /** Returns the row that the clone gets, once it is known which clone it is. */
+  readonly lease: (id: CloneId) => LeaseRecord;
+  /** Milliseconds. */
+  readonly wait: number;
+  readonly signal: AbortSignal;
+  /** Called with one sentence whenever there is a new reason to wait. */
+  readonly onWait: (reason: string) => void;
+}
+
+export interface Waiter {
+  readonly request: TakeRequest;
+  readonly grant: (record: CloneRecord) => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+export interface WaitingOptions {
+  readonly store: Store;
+  readonly preparer: Preparer;
+  readonly fresh: (pool: PoolState) => readonly CloneRecord[];
+  readonly tend: (pool: PoolState) => void;
+}
+
+/** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
+const refillDelay = 10;
+
+export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) {
+  /** Grants ready clones to waiters as far as both go. */
+  function serve(pool: PoolState): void {
+    for (const waiter of pool.waiters) {
+      const clone = preparer.choose(fresh(pool), waiter.request.to);
+      if (!clone) return;
+      pool.waiters.delete(waiter);
+      try {
+        waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
+        if (waiter.request.lasting) preparer.leased(pool.settings.template, waiter.request.to);
+      } catch (error) {
+        waiter.refuse(error);
+      }
+    }
+  }
+
+  /** The lessee's start comes first: making the next clone would take the processor from it. */
+  function refillSoon(pool: PoolState): void {
+    if (pool.refill) return;
+    pool.refill = setTimeout(() => {
+      pool.refill = null;
+      tend(pool);
+    }, refillDelay);
+    pool.refill.unref();
+  }
+
+  /** Resolves with a leased clone. Throws `wait-timeout` and what refuses the waiter; aborted: the signal's reason. */
+  function take(pool: PoolState, request: TakeRequest): Promise<CloneRecord> {
+    const { template } = pool.settings;
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const settle = (): void => {
+        clearTimeout(timer);
+        request.signal.removeEventListener("abort", abort);
+        pool.waiters.delete(waiter);
+      };
+      const waiter: Waiter = {
+        request,
+        grant(record) {
+          settle();
+          resolve(record);
+        },
+        refuse(error) {
+          settle();
+          reject(error);
+        },
+      };
+      const abort = (): void => waiter.refuse(request.signal.reason);
+      pool.waiters.add(waiter);
+      serve(pool);
+      if (!pool.waiters.has(waiter)) return refillSoon(pool);
+      timer = setTimeout(() => {
+        const seconds = Math.round(request.wait / 1000);
+        waiter.refuse(new IsolateError("wait-timeout", { template, seconds, reason: whyWait(pool) }, pool.lastError));
+      }, request.wait);
+      request.signal.addEventListener("abort", abort);
+      tend(pool);
+      if (pool.waiters.has(waiter)) request.onWait(whyWait(pool));
+    });
+  }
+
+  return { serve, take };
+}
+
+function whyWait(pool: PoolState): string {
+  if (pool.lastError) return pool.lastError.message;
+  if (pool.latest === null) return "the newest snapshot is being looked up";
+  return "the pool is empty and a clone is being made";
+}
