@@ -166,7 +166,7 @@ export function loadConfig(file: string, named: boolean, overrides: ConfigOverri
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (named || code !== "ENOENT") {
-      throw new IsolateError("cannot-start", { wrong: `cannot read ${file}: ${code}`, mend: "check --config" }, error);
+      throw new IsolateError("cannot-start", { wrong: `cannot read ${file}: ${code}`, fix: "check --config" }, error);
     }
   }
   return { ...parseConfig(text, file), ...overrides };

@@ -60,7 +60,7 @@ function checkNames({ socket, template }: Config): void {
   if (Buffer.byteLength(socket) > 107) {
     throw new IsolateError("cannot-start", {
       wrong: `the path of the socket is longer than 107 bytes: ${socket}`,
-      mend: "choose another --socket",
+      fix: "choose another --socket",
     });
   }
   for (const { name } of template) parseTemplateName(name);
@@ -88,7 +88,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   const gid = await accounts.gid(config.group);
   if (gid === undefined) {
     const wrong = `there is no group '${config.group}'`;
-    throw new IsolateError("cannot-start", { wrong, mend: `groupadd --system ${config.group}` });
+    throw new IsolateError("cannot-start", { wrong, fix: `groupadd --system ${config.group}` });
   }
   mkdirSync(config.runtime_dir, { recursive: true, mode: 0o755 });
   mkdirSync(dirname(config.socket), { recursive: true, mode: 0o755 });

@@ -152,20 +152,20 @@ const table = {
     (d) => `cannot mount the clone ${quoted(d.clone)}: it is gone from the storage`,
     "somebody else removed it; the pool makes another",
   ),
-  "unsupported-host": entry<{ what: string; mend: string }>(
+  "unsupported-host": entry<{ what: string; fix: string }>(
     500,
     (d) => `cannot serve on this host: ${d.what}`,
-    (d) => d.mend,
+    (d) => d.fix,
   ),
   "bad-config": entry<{ file: string; line: number; wrong: string }>(
     400,
     (d) => `cannot use the configuration ${d.file}, line ${d.line}: ${d.wrong}`,
-    "mend the line, then start the daemon again",
+    "fix the line, then start the daemon again",
   ),
-  "cannot-start": entry<{ wrong: string; mend: string }>(
+  "cannot-start": entry<{ wrong: string; fix: string }>(
     500,
     (d) => `cannot start: ${d.wrong}`,
-    (d) => d.mend,
+    (d) => d.fix,
   ),
   internal: entry<{ cause: string }>(
     500,
@@ -226,20 +226,20 @@ const table = {
     (d) => `cannot limit the sandbox: ${d.wrong}`,
     "log in through a session of systemd's (loginctl enable-linger USER keeps one), or leave the limits out",
   ),
-  "cannot-boot": entry<{ wrong: string; mend: string }>(
+  "cannot-boot": entry<{ wrong: string; fix: string }>(
     500,
     (d) => `cannot run with the engine 'lxc': ${d.wrong}`,
-    (d) => d.mend,
+    (d) => d.fix,
   ),
-  "no-private-network": entry<{ wrong: string; mend: string }>(
+  "no-private-network": entry<{ wrong: string; fix: string }>(
     500,
     (d) => `cannot give the sandbox a network of its own: ${d.wrong}`,
-    (d) => d.mend,
+    (d) => d.fix,
   ),
-  "cannot-share": entry<{ what: string; wrong: string; mend: string }>(
+  "cannot-share": entry<{ what: string; wrong: string; fix: string }>(
     500,
     (d) => `cannot share ${d.what}: ${d.wrong}`,
-    (d) => d.mend,
+    (d) => d.fix,
   ),
   "bad-ids": entry<{ option: string; value: string; wrong: string }>(
     400,
@@ -260,7 +260,7 @@ const table = {
   "bad-source": entry<{ source: string; wrong: string }>(
     400,
     (d) => `cannot make a template from ${d.source}: ${d.wrong}`,
-    "nothing was kept; mend it, then try again",
+    "nothing was kept; fix it, then try again",
   ),
   "bad-start": entry<{ directory: string; wrong: string }>(
     400,

@@ -61,7 +61,7 @@ export const Pool = Type.Object(
     /** Bytes that were written to its clones. */
     written: Type.Union([Type.Integer(), Type.Null()]),
     /** When the bytes were counted, ISO 8601: that goes on in the background and may be a while ago. */
-    counted: Type.Union([Type.String(), Type.Null()]),
+    countedAt: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );
@@ -88,7 +88,7 @@ export const Lease = Type.Object(
     /** Bytes written to the clone; null where they are not counted, as for an edit. */
     written: Type.Union([Type.Integer(), Type.Null()]),
     /** When they were counted, ISO 8601. */
-    counted: Type.Union([Type.String(), Type.Null()]),
+    countedAt: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );
@@ -193,9 +193,9 @@ export const Health = Type.Object(
       Type.Object(
         {
           driver: Type.String(),
-          /** Why it cannot serve here, and what mends that; null where it can. */
+          /** Why it cannot serve here, and what fixes that; null where it can. */
           wrong: Type.Union([Type.String(), Type.Null()]),
-          mend: Type.Union([Type.String(), Type.Null()]),
+          fix: Type.Union([Type.String(), Type.Null()]),
         },
         strict,
       ),

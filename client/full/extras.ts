@@ -1,6 +1,6 @@
 /** What `run/extras.ts` describes: these parts need child processes, connections and timers. */
 
-export { probeSession } from "./desktop/session.ts";
+export { probeSession } from "./desktop/share.ts";
 export { probeContainerHost } from "./lxc/host.ts";
 export { runContainer } from "./lxc/run.ts";
 export { preparePrivateNetwork } from "./network/private.ts";

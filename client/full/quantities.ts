@@ -28,7 +28,7 @@ export function duration(milliseconds: number): string {
 }
 
 /** Bytes that somebody counted at a moment; how long ago is said when it matters. */
-export function counted(bytes: number | null, at: string | null, now: number): string | null {
+export function bytesAsOf(bytes: number | null, at: string | null, now: number): string | null {
   if (bytes === null || at === null) return null;
   const age = now - Date.parse(at);
   return age < 15_000 ? size(bytes) : `${size(bytes)}, ${duration(age)} ago`;

@@ -45,7 +45,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
           user: await accounts.userName(sandbox.uid),
           since: new Date(since).toISOString(),
           written: (clone && figures.ofClone(sandbox.template, clone)) ?? null,
-          counted: clone && figures.countedAt(sandbox.template),
+          countedAt: clone && figures.countedAt(sandbox.template),
         })),
       );
     },

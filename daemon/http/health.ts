@@ -32,7 +32,7 @@ export function createHealth(options: HealthOptions): Health {
       storage: storage.checks().map(({ driver, failure }) => ({
         driver,
         wrong: failure?.message ?? null,
-        mend: failure?.hint ?? null,
+        fix: failure?.hint ?? null,
       })),
       space: [own, ...(await Promise.all(spaces)).flat()],
       limits: { leasesPerUser: limit(), held: store.heldBy(uid) },

@@ -104,7 +104,7 @@ export async function listen(server: Server, path: string, gid: number, inherite
     });
   } catch (error) {
     const wrong = `cannot listen at ${path}: ${(error as Error).message}`;
-    throw new IsolateError("cannot-start", { wrong, mend: "choose another --socket" }, error);
+    throw new IsolateError("cannot-start", { wrong, fix: "choose another --socket" }, error);
   } finally {
     process.umask(umask);
   }

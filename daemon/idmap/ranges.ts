@@ -99,7 +99,7 @@ function ownedRange({ caller, subuid, subgid, given, base }: MapInput): { start:
   }
   throw new IsolateError("unsupported-host", {
     what: `no ${rangeSize} ids are free from ${base} on for user ${caller.uid}`,
-    mend: `give the user a range: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${caller.name ?? caller.uid}`,
+    fix: `give the user a range: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${caller.name ?? caller.uid}`,
   });
 }
 

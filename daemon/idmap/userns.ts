@@ -161,7 +161,7 @@ function namespaceRefused(uid: number, error: unknown): unknown {
     "unsupported-host",
     {
       what: `user ${uid} cannot make a user namespace (${error.message})`,
-      mend: "allow them: sysctl kernel.unprivileged_userns_clone=1 (Debian), and user.max_user_namespaces above 0",
+      fix: "allow them: sysctl kernel.unprivileged_userns_clone=1 (Debian), and user.max_user_namespaces above 0",
     },
     error,
   );

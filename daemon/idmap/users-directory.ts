@@ -49,7 +49,7 @@ function ownDirectory(path: string, mode: number): void {
   const found = lstatSync(path);
   if (!found.isDirectory() || found.uid !== 0) {
     const wrong = `${path} is ${found.isDirectory() ? `user ${found.uid}'s` : "no directory"}`;
-    throw new IsolateError("cannot-start", { wrong, mend: "remove it, or choose another --runtime-dir" });
+    throw new IsolateError("cannot-start", { wrong, fix: "remove it, or choose another --runtime-dir" });
   }
   chmodSync(path, mode);
 }

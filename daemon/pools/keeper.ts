@@ -16,11 +16,12 @@ import {
   type PoolState,
   type PoolStatus,
   stopPause,
+  type TakeRequest,
   tellWatchers,
 } from "./pool.ts";
 import { createPreparer } from "./prepare.ts";
 import { createReclaimer } from "./reclaimer.ts";
-import { createWaiting, type TakeRequest } from "./waiting.ts";
+import { createWaiting } from "./waiting.ts";
 
 export interface KeeperOptions {
   readonly store: Store;

@@ -1,10 +1,10 @@
 /** What the daemon remembers of one pool between two events. */
 import type { IsolateError } from "../../protocol/errors.ts";
-import type { SnapshotName, TemplateName } from "../../protocol/names.ts";
+import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 import type { Pool } from "../../protocol/schema.ts";
-import type { CloneRecord, Store } from "../records/store.ts";
+import type { CloneRecord, LeaseRecord, Store } from "../records/store.ts";
+import type { IdMap } from "../storage/driver.ts";
 import { isFresh, type PoolFacts } from "./plan.ts";
-import type { Waiter } from "./waiting.ts";
 
 export interface PoolSettings {
   readonly template: TemplateName;
@@ -15,7 +15,27 @@ export interface PoolSettings {
 }
 
 /** What is known of a pool without looking at the storage. */
-export type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
+export type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
+
+export interface TakeRequest {
+  /** Whose ids the view will have. */
+  readonly to: IdMap;
+  /** The same caller will use the same map next time, so it is worth preparing a mount. */
+  readonly lasting: boolean;
+  /** Returns the row that the clone gets, once it is known which clone it is. */
+  readonly lease: (id: CloneId) => LeaseRecord;
+  /** Milliseconds. */
+  readonly wait: number;
+  readonly signal: AbortSignal;
+  /** Called with one sentence whenever there is a new reason to wait. */
+  readonly onWait: (reason: string) => void;
+}
+
+export interface Waiter {
+  readonly request: TakeRequest;
+  readonly grant: (record: CloneRecord) => void;
+  readonly refuse: (error: unknown) => void;
+}
 
 export interface PoolState {
   settings: PoolSettings;

@@ -55,11 +55,11 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
 
   function withBytes(status: PoolStatus, figures: Figures): Pool {
     const template = status.template as TemplateName;
-    const counted = figures.countedAt(template);
+    const countedAt = figures.countedAt(template);
     let written = 0;
     for (const { id } of store.clonesOf(template)) written += figures.ofClone(template, id) ?? 0;
     const bytes = figures.ofTemplate(template) ?? null;
-    return { ...status, bytes, written: counted === null ? null : written, counted };
+    return { ...status, bytes, written: countedAt === null ? null : written, countedAt };
   }
 
   function unknown(template: TemplateName, exists = false): IsolateError {

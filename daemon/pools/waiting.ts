@@ -1,30 +1,8 @@
 /** Gives clones to those who ask, first come, first served, and lets them wait while there is none. */
 import { IsolateError } from "../../protocol/errors.ts";
-import type { CloneId } from "../../protocol/names.ts";
-import type { CloneRecord, LeaseRecord, Store } from "../records/store.ts";
-import type { IdMap } from "../storage/driver.ts";
-import type { PoolState } from "./pool.ts";
+import type { CloneRecord, Store } from "../records/store.ts";
+import type { PoolState, TakeRequest, Waiter } from "./pool.ts";
 import type { Preparer } from "./prepare.ts";
-
-export interface TakeRequest {
-  /** Whose ids the view will have. */
-  readonly to: IdMap;
-  /** The same caller will use the same map next time, so it is worth preparing a mount. */
-  readonly lasting: boolean;
-  /** Returns the row that the clone gets, once it is known which clone it is. */
-  readonly lease: (id: CloneId) => LeaseRecord;
-  /** Milliseconds. */
-  readonly wait: number;
-  readonly signal: AbortSignal;
-  /** Called with one sentence whenever there is a new reason to wait. */
-  readonly onWait: (reason: string) => void;
-}
-
-export interface Waiter {
-  readonly request: TakeRequest;
-  readonly grant: (record: CloneRecord) => void;
-  readonly refuse: (error: unknown) => void;
-}
 
 export interface WaitingOptions {
   readonly store: Store;

@@ -11,7 +11,7 @@ export function migrate(db: Database.Database, name: string, steps: readonly str
   const version = Number(db.pragma("user_version", { simple: true }));
   if (version > steps.length) {
     const wrong = `${name} is of a newer isolate (version ${version}, this one knows ${steps.length})`;
-    throw new IsolateError("cannot-start", { wrong, mend: "install that newer version again" });
+    throw new IsolateError("cannot-start", { wrong, fix: "install that newer version again" });
   }
   if (version === steps.length) return;
   db.transaction(() => {

@@ -9,12 +9,12 @@ export function requireHost(): void {
   if (process.getuid?.() !== 0)
     throw new IsolateError("cannot-start", {
       wrong: "only root may",
-      mend: "run it with sudo, or by systemctl start isolated",
+      fix: "run it with sudo, or by systemctl start isolated",
     });
   if (rootMountId("self") !== rootMountId("1")) {
     throw new IsolateError("cannot-start", {
       wrong: "it runs in a mount namespace of its own, where its mounts would reach nobody",
-      mend: "start it outside of containers; in a unit, set PrivateMounts=no and none of the options of systemd.exec(5) that imply it",
+      fix: "start it outside of containers; in a unit, set PrivateMounts=no and none of the options of systemd.exec(5) that imply it",
     });
   }
 }
@@ -37,7 +37,7 @@ export function lockStateDirectory(directory: string): void {
   if (uid !== 0 || (mode & 0o022) !== 0) {
     throw new IsolateError("cannot-start", {
       wrong: `${directory} can be written by others than root`,
-      mend: `chown root ${directory}; chmod 700 ${directory}`,
+      fix: `chown root ${directory}; chmod 700 ${directory}`,
     });
   }
   chmodSync(directory, 0o700); // systemd makes it 0755, and it names who ran what
@@ -46,7 +46,7 @@ export function lockStateDirectory(directory: string): void {
   if (!tryLock(lock)) {
     throw new IsolateError("cannot-start", {
       wrong: `another daemon uses ${directory}`,
-      mend: "stop it first, or give another --state-dir",
+      fix: "stop it first, or give another --state-dir",
     });
   }
 }

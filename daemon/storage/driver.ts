@@ -121,7 +121,7 @@ export interface Accounting {
 export interface StorageDriver extends Templates, Clones, Views, Accounting {
   /** `zfs` or `overlay`, for listings. */
   readonly name: string;
-  /** Throws `unsupported-host` with the mend where this host cannot serve clones by this driver. */
+  /** Throws `unsupported-host` with the fix where this host cannot serve clones by this driver. */
   check(): Promise<void>;
   /** Takes away what only a running daemon needs. Synchronous, and safe at any time. */
   close(): void;

@@ -24,7 +24,7 @@ export async function openStorage(zfs: StorageDriver, overlay: StorageDriver): P
   if (working.length === 0) {
     const [first, second] = [...failures.values()];
     const what = `${first?.message}; ${second?.message}`;
-    throw new IsolateError("unsupported-host", { what, mend: `${first?.hint}; or ${second?.hint}` });
+    throw new IsolateError("unsupported-host", { what, fix: `${first?.hint}; or ${second?.hint}` });
   }
   const byName = (template: TemplateName): StorageDriver => (template.includes("/") ? zfs : overlay);
   return {

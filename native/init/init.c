@@ -11,7 +11,7 @@
  *
  * --hold-fd: a descriptor that is held in the same way, and so is closed when the sandbox ends.
  *
- * --monitor-fd: a pipe from isolate-monitor (monitor.h), by which signals for COMMAND come. COMMAND inherits the signal
+ * --monitor-fd: a pipe from isolate-monitor (orders.h), by which signals for COMMAND come. COMMAND inherits the signal
  * dispositions and the mask that the monitor was started with; without one, those of this program.
  *
  * A session of its own (bwrap --new-session) has no terminal, and so no job control by the caller's shell; COMMAND is then
@@ -39,7 +39,7 @@
 #include "inner.h"
 #include "landlock.h"
 #include "machine-id.h"
-#include "monitor.h"
+#include "orders.h"
 #include "now.h"
 #include "program.h"
 

@@ -1,6 +1,6 @@
 #include "child.h"
 #include "failure.h"
-#include "monitor.h"
+#include "orders.h"
 
 #include <errno.h>
 #include <fcntl.h>

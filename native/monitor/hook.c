@@ -103,7 +103,7 @@ static int wait_for(pid_t pid, const struct hook *hook, const struct caller *cal
     }
     if (code == 0)
         return 0;
-    say("isolate", "cannot %s: %s failed with exit code %d\n  mend that command, or unset the variable", hook->refused,
+    say("isolate", "cannot %s: %s failed with exit code %d\n  fix that command, or unset the variable", hook->refused,
         hook->name, code);
     return EXIT_OURS;
 }

@@ -5,7 +5,7 @@
  *
  * Stays as the process that the caller started, to be signalled and waited for; the program is its child.
  *
- * With --pipe that is an engine, in which isolate-init reads the pipe's other end (monitor.h). The engine has those
+ * With --pipe that is an engine, in which isolate-init reads the pipe's other end (orders.h). The engine has those
  * signals blocked that are handed on, so that none of them ends it. With --engine it is this process's child already,
  * started before this program (prestart.h). Otherwise it is a client of ours that is sent them itself, with a descriptor (the
  * lease) that is kept open to the end, and with hooks, shell commands: a failing --pre prevents the run, --post follows it
@@ -20,7 +20,7 @@
  * child succeeded.
  */
 
-#include "monitor.h"
+#include "orders.h"
 #include "child.h"
 #include "descriptors.h"
 #include "failure.h"

@@ -1,7 +1,7 @@
 #include "prestart.h"
 #include "descriptors.h"
 #include "failure.h"
-#include "monitor.h"
+#include "orders.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static int become(char *const *argv, const int32_t *descriptors, size_t count)
 /* By then its action is the default again. */
 static void end_with(int sig)
 {
-    drop_engine();
+    drop_waiting_engine();
     raise(sig);
 }
 
@@ -47,7 +47,7 @@ static void end_with_signals(void)
     }
 }
 
-pid_t start_engine(char *const *argv, const int32_t *descriptors, size_t count)
+pid_t start_waiting_engine(char *const *argv, const int32_t *descriptors, size_t count)
 {
     struct sigaction on_child;
     volatile int wrong = 0;
@@ -83,7 +83,7 @@ void let_go(void)
     waiting = 0;
 }
 
-void drop_engine(void)
+void drop_waiting_engine(void)
 {
     if (waiting)
         kill(waiting, SIGKILL);

@@ -11,7 +11,7 @@
  * that ends this process ends it too; whatever else does, closes the socket that it waits at. Gives its process id, or a
  * negative error number: ECHILD where its exit code would be lost, SIGCHLD being ignored.
  */
-pid_t start_engine(char *const *argv, const int32_t *descriptors, size_t count);
+pid_t start_waiting_engine(char *const *argv, const int32_t *descriptors, size_t count);
 
 /*
  * Before it is told its options: from then on it must not be killed. Between bubblewrap's clone(2) and its word to the
@@ -20,6 +20,6 @@ pid_t start_engine(char *const *argv, const int32_t *descriptors, size_t count);
 void let_go(void);
 
 /* Ends it, if it still waits. */
-void drop_engine(void);
+void drop_waiting_engine(void);
 
 #endif

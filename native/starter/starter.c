@@ -179,7 +179,7 @@ static JSValue start(JSContext *js, JSValueConst self, int count, JSValueConst *
     pid_t child = 0;
 
     if (descriptors)
-        child = start_engine(words, (const int32_t *)descriptors, length / sizeof(int32_t));
+        child = start_waiting_engine(words, (const int32_t *)descriptors, length / sizeof(int32_t));
     forget(js, &kept);
     return descriptors ? JS_NewInt32(js, child) : JS_EXCEPTION;
 }
@@ -194,7 +194,7 @@ static JSValue let_it_go(JSContext *js, JSValueConst self, int count, JSValueCon
 static JSValue drop(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)js, (void)self, (void)count, (void)arguments;
-    drop_engine();
+    drop_waiting_engine();
     return JS_UNDEFINED;
 }
 

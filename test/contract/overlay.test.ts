@@ -201,7 +201,7 @@ test("a store in somebody's directory is refused", async () => {
   await expect(open()).rejects.toMatchObject({ code: "unsupported-host" });
 });
 
-test("a file system without id maps is told with the mend", async () => {
+test("a file system without id maps is told with the fix", async () => {
   mkdirSync(join(directory, "ramfs"));
   await must(["mount", "-t", "ramfs", "ramfs", join(directory, "ramfs")]);
   store = join(directory, "ramfs", "store");

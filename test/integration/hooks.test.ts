@@ -81,7 +81,7 @@ describe("Hooks are word-split and a failing one does not stop the run:", () => 
       code: 125,
       stdout: "",
       stderr:
-        "isolate: cannot run: PRE_SPAWN_HOOK failed with exit code 3\n  mend that command, or unset the variable\n",
+        "isolate: cannot run: PRE_SPAWN_HOOK failed with exit code 3\n  fix that command, or unset the variable\n",
     });
     expect([existsSync(join(scratch, "begun")), existsSync(join(scratch, "after"))]).toEqual([true, false]);
     expect(await world.settled()).toEqual(before);

@@ -51,7 +51,7 @@ describe("isolate ps", () => {
       const lease = await only(alice);
       return (lease.written ?? 0) >= 3_000_000 ? lease : null;
     });
-    expect(Math.abs(Date.parse(counted.counted ?? "") - Date.now())).toBeLessThan(300_000);
+    expect(Math.abs(Date.parse(counted.countedAt ?? "") - Date.now())).toBeLessThan(300_000);
     expect((await only(bob)).written).toBeLessThan(1_000_000);
     const { stdout } = await world.isolate(["ps"], { as: alice });
     expect(stdout).toMatch(/^LEASE +KIND +TEMPLATE +USER +PID +AGE +WRITTEN +COMMAND\n/);
@@ -308,7 +308,7 @@ describe("GET /v1/metrics", () => {
 describe("isolate doctor", () => {
   interface Report {
     readonly ok: boolean;
-    readonly checks: readonly { name: string; state: string; says: string; mend?: string }[];
+    readonly checks: readonly { name: string; state: string; message: string; fix?: string }[];
   }
   const report = ({ stdout }: Outcome): Report => JSON.parse(stdout) as Report;
   const failing = (outcome: Outcome) => report(outcome).checks.filter(({ state }) => state === "fail");
@@ -323,7 +323,7 @@ describe("isolate doctor", () => {
         failing: [],
       });
       const run_ = report(outcome).checks.find(({ name }) => name === "run");
-      expect(run_).toMatchObject({ state: "ok", says: expect.stringContaining(world.template) });
+      expect(run_).toMatchObject({ state: "ok", message: expect.stringContaining(world.template) });
     }
     const { stdout } = await world.isolate(["doctor"], { as: alice, patience: 120_000 });
     expect(stdout).toMatch(/^ok {4}daemon +version /m);
@@ -335,7 +335,7 @@ describe("isolate doctor", () => {
     expect(outcome.code).toBe(1);
     expect(report(outcome).ok).toBe(false);
     expect(failing(outcome).map(({ name }) => name)).toEqual(["group", "daemon"]);
-    expect(failing(outcome)[0]?.mend).toMatch(/^sudo usermod -aG \S+ 61103$/);
+    expect(failing(outcome)[0]?.fix).toMatch(/^sudo usermod -aG \S+ 61103$/);
   });
 
   test("works without a daemon, and then says how to start one", async () => {
@@ -362,8 +362,8 @@ describe("isolate doctor", () => {
         {
           name: "templates",
           state: "fail",
-          says: "there is none",
-          mend: "sudo isolate template create debian --debian trixie",
+          message: "there is none",
+          fix: "sudo isolate template create debian --debian trixie",
         },
       ]);
     } finally {

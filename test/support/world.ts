@@ -22,7 +22,7 @@ export const bob = member(61102);
 export const mallory: User = { uid: 61103, gid: 61103, groups: [] };
 
 /** Without the bytes, which change by themselves. */
-type PoolStatus = Omit<Pool, "bytes" | "written" | "counted">;
+type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
 
 export interface WorldOptions {
   /** More lines of isolated.toml. */
@@ -73,7 +73,7 @@ export async function createWorld(options: WorldOptions = {}) {
   async function pools(): Promise<PoolStatus[]> {
     const { stdout, code, stderr } = await isolate(["pool", "--json"], { as: root });
     if (code !== 0) throw new Error(`isolate pool: ${stderr}`);
-    return (JSON.parse(stdout) as Pool[]).map(({ bytes, written, counted, ...status }) => status);
+    return (JSON.parse(stdout) as Pool[]).map(({ bytes, written, countedAt, ...status }) => status);
   }
 
   const world = {

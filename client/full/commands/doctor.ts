@@ -17,7 +17,7 @@ export async function doctor(json: boolean, context: CommandContext): Promise<vo
   if (!ok) process.exitCode = failed;
   if (json) return print.json({ ok, checks });
   print.out(text(checks));
-  if (!ok) print.error("a run would not work here, or could not be tried", "mend what fails, from above downwards");
+  if (!ok) print.error("a run would not work here, or could not be tried", "fix what fails, from above downwards");
 }
 
 /** The executable holds its own runtime; Node is given this program's file. */
@@ -32,9 +32,9 @@ function text(checks: readonly Check[]): string {
   const widest = Math.max(...checks.map(({ name }) => name.length));
   const indent = " ".repeat(widest + 8);
   return checks
-    .map(({ name, state, says, mend }) => {
-      const line = `${marks[state].padEnd(4)}  ${name.padEnd(widest)}  ${harmless(says)}`;
-      return `${line}\n${mend === undefined ? "" : `${indent}${harmless(mend)}\n`}`;
+    .map(({ name, state, message, fix }) => {
+      const line = `${marks[state].padEnd(4)}  ${name.padEnd(widest)}  ${harmless(message)}`;
+      return `${line}\n${fix === undefined ? "" : `${indent}${harmless(fix)}\n`}`;
     })
     .join("");
 }

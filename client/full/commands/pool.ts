@@ -2,7 +2,7 @@
 import type { Pool } from "../../../protocol/schema.ts";
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
-import { counted } from "../quantities.ts";
+import { bytesAsOf } from "../quantities.ts";
 
 export async function pool(api: Api, print: Print, json: boolean): Promise<void> {
   const pools = await api.call("pools", {});
@@ -39,8 +39,8 @@ export function printPools(pools: readonly Pool[], print: Print): void {
       it.leased,
       it.retired,
       it.failed,
-      counted(it.bytes, it.counted, now),
-      counted(it.written, it.counted, now),
+      bytesAsOf(it.bytes, it.countedAt, now),
+      bytesAsOf(it.written, it.countedAt, now),
       it.lastError,
     ]),
   );

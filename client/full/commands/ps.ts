@@ -2,7 +2,7 @@
 
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
-import { counted, duration } from "../quantities.ts";
+import { bytesAsOf, duration } from "../quantities.ts";
 
 export async function ps(api: Api, print: Print, json: boolean): Promise<void> {
   const leases = await api.call("leases", {});
@@ -10,14 +10,14 @@ export async function ps(api: Api, print: Print, json: boolean): Promise<void> {
   const now = Date.now();
   print.table(
     ["LEASE", "KIND", "TEMPLATE", "USER", "PID", "AGE", "WRITTEN", "COMMAND"],
-    leases.map(({ lease, kind, template, user, pid, since, written, counted: at, command }) => [
+    leases.map(({ lease, kind, template, user, pid, since, written, countedAt: at, command }) => [
       lease,
       kind,
       template,
       user,
       pid,
       duration(now - Date.parse(since)),
-      counted(written, at, now),
+      bytesAsOf(written, at, now),
       command,
     ]),
   );

@@ -1,11 +1,7 @@
-/** What the caller's session offers a sandbox, asked before anything is spent on the run. */
-
+/** The caller's session, as the parts of the desktop use it. */
 import type { BaseIds } from "../../../protocol/ids.ts";
-import type { RunContext } from "../../run/context.ts";
 import type { Libc } from "../../run/linux/libc.ts";
-import type { Environment, RunRequest } from "../../run/options/options.ts";
-import { inherited } from "../../run/options/role.ts";
-import { type Shown, together } from "../../run/shown.ts";
+import type { Environment } from "../../run/options/options.ts";
 
 export interface Session {
   readonly environment: Environment;
@@ -19,37 +15,4 @@ export interface Session {
   connect(path: string): number;
   /** Connects as somebody whom a server would know as little as it will know the sandbox. */
   connectAsSandbox(path: string): number;
-}
-
-/** Nobody's: below what `own-userns.ts` and the daemon give to root's sandboxes. */
-const stranger = 0x6fff0000;
-
-/** Throws `cannot-share`. */
-export async function probeSession(
-  request: RunRequest,
-  ids: BaseIds | undefined,
-  { libc, environment, rootCalls: calls, print }: Pick<RunContext, "libc" | "environment" | "rootCalls" | "print">,
-): Promise<Shown> {
-  const uid = libc.uid();
-  const { screen, sound, network } = request;
-  const connect = libc.connectUnix;
-  const warn = inherited(request.role) === undefined ? print.warn : () => undefined; // the process before has said it
-  const session = { environment, uid, ids, libc, warn, connect, connectAsSandbox: connect };
-  if (uid === 0) {
-    session.connectAsSandbox = (path) => {
-      // The way to it may be closed to others.
-      const socket = libc.openPath(path);
-      try {
-        return calls.asUser(ids?.uid ?? stranger, ids?.gid ?? stranger, () =>
-          libc.connectUnix(`/proc/self/fd/${socket}`),
-        );
-      } finally {
-        libc.close(socket);
-      }
-    };
-  }
-  return together([
-    ...(screen ? [(await import("./x11/screen.ts")).probeScreen(screen, request, session)] : []),
-    ...(sound ? [(await import("./sound/sound.ts")).probeSound(network, session)] : []),
-  ]);
 }

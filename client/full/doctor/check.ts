@@ -9,9 +9,9 @@ export type State = "ok" | "note" | "fail" | "unchecked";
 export interface Check {
   readonly name: string;
   readonly state: State;
-  readonly says: string;
-  /** The command that mends it. */
-  readonly mend?: string;
+  readonly message: string;
+  /** The command that fixes it. */
+  readonly fix?: string;
 }
 
 export type Judge = (facts: Facts) => readonly Check[];
@@ -19,8 +19,8 @@ export type Judge = (facts: Facts) => readonly Check[];
 export const check = (name: string) => {
   const say =
     (state: State) =>
-    (says: string, mend?: string): Check =>
-      mend === undefined ? { name, state, says } : { name, state, says, mend };
+    (message: string, fix?: string): Check =>
+      fix === undefined ? { name, state, message } : { name, state, message, fix };
   return { ok: say("ok"), note: say("note"), fail: say("fail"), unchecked: say("unchecked") };
 };
 

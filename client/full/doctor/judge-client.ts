@@ -1,6 +1,6 @@
 /** What the client needs of its host. Pure. */
 import { atLeast, check, type Judge } from "./check.ts";
-import { asRoot, install, setSysctl } from "./mend.ts";
+import { asRoot, install, setSysctl } from "./fix.ts";
 
 export const kernel: Judge = ({ kernel: release }) => {
   const { ok, note, fail } = check("kernel");
@@ -62,7 +62,7 @@ export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
   if (!atLeast(version, 0, 12)) {
     return [
       note(
-        `bubblewrap ${version} follows links of the root (CVE-2026-87766, mended in 0.12); isolate resolves them itself`,
+        `bubblewrap ${version} follows links of the root (CVE-2026-87766, fixed in 0.12); isolate resolves them itself`,
       ),
     ];
   }
@@ -84,8 +84,8 @@ export const privateNetwork: Judge = ({ network: { programs, tun }, distribution
   ];
   if (wanted.length > 0) {
     const commands = wanted.flatMap((one) => install(one, distribution) ?? []);
-    const mend = commands.map((command) => asRoot(command, caller.uid)).join(" && ");
-    return [note(`--net=private needs ${wanted.join(" and ")}`, mend === "" ? undefined : mend)];
+    const fix = commands.map((command) => asRoot(command, caller.uid)).join(" && ");
+    return [note(`--net=private needs ${wanted.join(" and ")}`, fix === "" ? undefined : fix)];
   }
   if (!tun)
     return [note("--net=private needs /dev/net/tun, open to you", asRoot("chmod 666 /dev/net/tun", caller.uid))];

@@ -1,7 +1,7 @@
 /** The way to the daemon, and what it lets this caller have. Pure. */
 import { check, type Judge } from "./check.ts";
 import type { Facts } from "./facts.ts";
-import { asRoot } from "./mend.ts";
+import { asRoot } from "./fix.ts";
 
 export const group: Judge = ({ group: { name, gid }, caller }) => {
   const { ok, fail } = check("group");
@@ -42,8 +42,10 @@ export const units: Judge = ({ units: found, daemon, caller }) => {
   const bad = daemon.answers ? note : fail;
   if (!found || !socket) return [note("systemd does not run here: isolated has to be started some other way")];
   if (socket.load === "not-found") {
-    const says = "isolated.socket is not installed";
-    return [bad(daemon.answers ? `${says}; the daemon was started by hand` : `${says}: install isolate's package`)];
+    const message = "isolated.socket is not installed";
+    return [
+      bad(daemon.answers ? `${message}; the daemon was started by hand` : `${message}: install isolate's package`),
+    ];
   }
   if (socket.load === "masked") return [bad("isolated.socket is masked", root("systemctl unmask isolated.socket"))];
   const failed = found.find(({ active }) => active === "failed");
@@ -78,8 +80,8 @@ export const daemon: Judge = (facts) => {
     return [fail(code === "socket-forbidden" || hint === "" ? message : `${message}; ${hint}`)];
   }
   if (found.health.version !== clientVersion) {
-    const says = `it is version ${found.health.version} and this client ${clientVersion}; it runs the new one after`;
-    return [note(says, asRoot("systemctl restart isolated.service", caller.uid))];
+    const message = `it is version ${found.health.version} and this client ${clientVersion}; it runs the new one after`;
+    return [note(message, asRoot("systemctl restart isolated.service", caller.uid))];
   }
   return [ok(`version ${found.health.version} answers at ${socket}`)];
 };

@@ -1,6 +1,6 @@
 /** Where clones come from: ZFS, the overlay store, templates, and room for them. Pure. */
 import { atLeast, check, type Judge } from "./check.ts";
-import { asRoot, install } from "./mend.ts";
+import { asRoot, install } from "./fix.ts";
 
 export const zfs: Judge = (facts) => {
   const { ok, note, fail, unchecked } = check("zfs");
@@ -12,9 +12,9 @@ export const zfs: Judge = (facts) => {
   if (!host.commands || host.module === undefined) {
     const loaded = host.commands ? "its kernel module is not loaded" : "it is not installed";
     const command = host.commands ? "modprobe zfs" : install("zfs", distribution);
-    const mend = command && asRoot(command, caller.uid);
-    if (templates.length > 0) return [fail(`${loaded}, and ${templates.join(", ")} need it`, mend)];
-    return [note(`${loaded}: templates are in the overlay store`, mend)];
+    const fix = command && asRoot(command, caller.uid);
+    if (templates.length > 0) return [fail(`${loaded}, and ${templates.join(", ")} need it`, fix)];
+    return [note(`${loaded}: templates are in the overlay store`, fix)];
   }
   if (!atLeast(host.module, 2, 2))
     return [note(`OpenZFS ${host.module} cannot map the ids of a mount, which needs 2.2`)];
@@ -52,8 +52,8 @@ export const overlay: Judge = ({ daemon: found, overlayKnown, stateFileSystem, c
   const said = found.answers ? found.health.storage.find(({ driver }) => driver === "overlay") : undefined;
   if (found.answers && said) {
     if (said.wrong === null) return [ok("the daemon has tried it: id-mapped overlays work")];
-    const says = said.mend ? `${said.wrong}; ${said.mend}` : said.wrong;
-    return [found.pools.some(({ driver }) => driver === "overlay") ? fail(says) : note(says)];
+    const message = said.fix ? `${said.wrong}; ${said.fix}` : said.wrong;
+    return [found.pools.some(({ driver }) => driver === "overlay") ? fail(message) : note(message)];
   }
   if (!overlayKnown) return [note("the kernel does not know overlayfs", asRoot("modprobe overlay", caller.uid))];
   if (stateFileSystem && !mappable.includes(stateFileSystem.type)) {
@@ -83,10 +83,10 @@ export const space: Judge = ({ daemon: found }) => {
   const { ok, note, fail, unchecked } = check("space");
   if (!found.answers) return [unchecked("not checked: the daemon knows where it writes")];
   return found.health.space.map(({ place, free, total }) => {
-    const says = `${place}: ${Math.floor(free / mebibyte)} MiB free of ${Math.floor(total / mebibyte)}`;
+    const message = `${place}: ${Math.floor(free / mebibyte)} MiB free of ${Math.floor(total / mebibyte)}`;
     const see = place.includes("/") ? `zfs list -o space -r ${place}` : "isolate pool";
-    if (free < 16 * mebibyte) return fail(`${says}; what uses it:`, see);
-    if (free < 1024 * mebibyte || free < total / 50) return note(`${says}; what uses it:`, see);
-    return ok(says);
+    if (free < 16 * mebibyte) return fail(`${message}; what uses it:`, see);
+    if (free < 1024 * mebibyte || free < total / 50) return note(`${message}; what uses it:`, see);
+    return ok(message);
   });
 };

@@ -1,4 +1,4 @@
-/** Runs a program of the host to hear what it says, or to see whether it works. */
+/** Runs a program of the host to hear what it message, or to see whether it works. */
 import { execFile } from "node:child_process";
 import type { Trial } from "./facts.ts";
 

@@ -29,10 +29,10 @@ export function probeContainerHost(request: RunRequest, { uid, runtimeDirectory 
 }
 
 function expectBridge(bridge: string): void {
-  const mend = "name the bridge by LXC_NET_BR, or as root: ip link add BRIDGE type bridge";
+  const fix = "name the bridge by LXC_NET_BR, or as root: ip link add BRIDGE type bridge";
   if (!interfaceName.test(bridge) || bridge === "." || bridge === "..")
-    throw refuse(`LXC_NET_BR is no name of a network device: '${bridge.replace(/[^\x20-\x7e]/g, "?")}'`, mend);
-  if (!existsSync(`/sys/class/net/${bridge}/bridge`)) throw refuse(`there is no bridge '${bridge}' for -n`, mend);
+    throw refuse(`LXC_NET_BR is no name of a network device: '${bridge.replace(/[^\x20-\x7e]/g, "?")}'`, fix);
+  if (!existsSync(`/sys/class/net/${bridge}/bridge`)) throw refuse(`there is no bridge '${bridge}' for -n`, fix);
 }
 
 /** An ordinary user's containers live in the part of the cgroups that systemd gave to the user's own manager. */
@@ -82,6 +82,6 @@ function textOf(file: string): string {
   }
 }
 
-export function refuse(wrong: string, mend: string): IsolateError {
-  return new IsolateError("cannot-boot", { wrong, mend });
+export function refuse(wrong: string, fix: string): IsolateError {
+  return new IsolateError("cannot-boot", { wrong, fix });
 }

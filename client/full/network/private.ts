@@ -52,6 +52,6 @@ function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
   return slirp4netns(slirpPath ?? "");
 }
 
-function cannot(wrong: string, mend: string): IsolateError {
-  return new IsolateError("no-private-network", { wrong, mend });
+function cannot(wrong: string, fix: string): IsolateError {
+  return new IsolateError("no-private-network", { wrong, fix });
 }

@@ -182,7 +182,7 @@ export const commands = [
     words: ["doctor"],
     operands: [],
     options: [json],
-    about: "check what this host needs and say what mends it; exits with 0 only if a run would work",
+    about: "check what this host needs and say what fixes it; exits with 0 only if a run would work",
   },
   { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
   { words: ["template", "create"], operands: ["NAME"], options: sources, about: "make a template (root)" },

@@ -15,7 +15,7 @@ const probeId = 65534;
 
 /**
  * `scratch` is an empty directory in the store, deleted by the caller. Gives the slots when this kernel needs them, and
- * undefined when it does not; `always` leaves it no choice. Throws `unsupported-host` with the mend.
+ * undefined when it does not; `always` leaves it no choice. Throws `unsupported-host` with the fix.
  */
 export async function probeOverlay(
   scratch: string,
@@ -66,7 +66,7 @@ function makeStack(scratch: string): Stack {
   return { layers, lower: ["lower"], working: makeUpper(cloneLayer(home), join(layers, "lower")) };
 }
 
-const mends = {
+const fixes = {
   namespace:
     "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), user.max_user_namespaces above 0",
   idmap:
@@ -75,10 +75,10 @@ const mends = {
     "load the module: modprobe overlay; its id-mapped layers need Linux 5.19 or newer, and no container around us",
 } as const;
 
-function refused(step: keyof typeof mends, why: string, cause?: unknown): IsolateError {
+function refused(step: keyof typeof fixes, why: string, cause?: unknown): IsolateError {
   return new IsolateError(
     "unsupported-host",
-    { what: `id-mapped overlay mounts do not work (${why})`, mend: mends[step] },
+    { what: `id-mapped overlay mounts do not work (${why})`, fix: fixes[step] },
     cause,
   );
 }

@@ -31,7 +31,7 @@ export function openStore(directory: string, storeId: string, log: TrashLog): Ov
   if (!found.isDirectory() || found.uid !== 0) {
     throw new IsolateError("unsupported-host", {
       what: `${directory} is not a directory of root's`,
-      mend: "give the overlay store another directory",
+      fix: "give the overlay store another directory",
     });
   }
   chmodSync(directory, 0o700);

@@ -16,15 +16,15 @@ export interface HostFacts {
 }
 
 /** What to say where it cannot; undefined where it can. */
-export function whatIsMissing({ commands, module, kernel }: HostFacts): { what: string; mend: string } | undefined {
+export function whatIsMissing({ commands, module, kernel }: HostFacts): { what: string; fix: string } | undefined {
   const install = "install OpenZFS 2.2 or newer: apt-get install zfsutils-linux (Debian: from contrib, with zfs-dkms)";
-  if (!commands) return { what: "the commands zfs(8) and zpool(8) are missing", mend: install };
-  if (module === undefined) return { what: "the kernel module of ZFS is not loaded", mend: "as root: modprobe zfs" };
+  if (!commands) return { what: "the commands zfs(8) and zpool(8) are missing", fix: install };
+  if (module === undefined) return { what: "the kernel module of ZFS is not loaded", fix: "as root: modprobe zfs" };
   if (!isAtLeast(module, 2, 2)) {
-    return { what: `OpenZFS ${module.trim()} cannot map the ids of a mount, which needs 2.2`, mend: install };
+    return { what: `OpenZFS ${module.trim()} cannot map the ids of a mount, which needs 2.2`, fix: install };
   }
   if (!isAtLeast(kernel, 5, 12)) {
-    return { what: `Linux ${kernel} cannot map the ids of a mount, which needs 5.12`, mend: "boot a newer kernel" };
+    return { what: `Linux ${kernel} cannot map the ids of a mount, which needs 5.12`, fix: "boot a newer kernel" };
   }
   return undefined;
 }

@@ -38,25 +38,25 @@ export function probeSound(network: RunRequest["network"], session: Session): Sh
   });
 }
 
-function cannotPlay(wrong: string, mend: string, cause?: unknown): IsolateError {
-  return new IsolateError("cannot-share", { what: "the sound", wrong, mend }, cause);
+function cannotPlay(wrong: string, fix: string, cause?: unknown): IsolateError {
+  return new IsolateError("cannot-share", { what: "the sound", wrong, fix }, cause);
 }
 
 function nobodyPlays(servers: readonly SoundServer[], uid: number): IsolateError {
   const looked = servers.flatMap((server) => (server.kind === "socket" ? [server.path] : [])).join(", ");
-  const mend =
+  const fix =
     uid === 0
       ? "root has none of its own; name the user's: PULSE_SERVER=/run/user/UID/pulse/native PULSE_COOKIE=FILE isolate -2 ..."
       : "start one, such as with 'systemctl --user start pipewire-pulse', or name its socket: PULSE_SERVER=PATH";
-  return cannotPlay(`there is no PulseAudio or PipeWire here (no socket at ${looked})`, mend);
+  return cannotPlay(`there is no PulseAudio or PipeWire here (no socket at ${looked})`, fix);
 }
 
 /** Anybody can make a socket in /tmp and hear what is played to it, so whose it is matters unless the caller named it. */
 function expectHonest(path: string, { uid, environment, warn }: Session): void {
   const { uid: owner } = lstatSync(path);
   if (owner !== uid && owner !== 0 && !environment.PULSE_SERVER) {
-    const mend = `start one in your own session, or trust that user: PULSE_SERVER=${path} isolate -2 ...`;
-    throw cannotPlay(`there is no server of yours, and ${path} is user ${owner}'s`, mend);
+    const fix = `start one in your own session, or trust that user: PULSE_SERVER=${path} isolate -2 ...`;
+    throw cannotPlay(`there is no server of yours, and ${path} is user ${owner}'s`, fix);
   }
   warn(
     `every local user reaches the sound server at ${path}, and can record with it unless it asks for a cookie`,

@@ -17,8 +17,8 @@ type NetworkWish = Pick<RunRequest, "network" | "abstractSockets">;
 
 const another = "name another display, as in DISPLAY=:0 isolate -1 ..., or leave out -1";
 
-export function cannotShow(wrong: string, mend: string, cause?: unknown): IsolateError {
-  return new IsolateError("cannot-share", { what: "the screen", wrong, mend }, cause);
+export function cannotShow(wrong: string, fix: string, cause?: unknown): IsolateError {
+  return new IsolateError("cannot-share", { what: "the screen", wrong, fix }, cause);
 }
 
 /** Throws `cannot-share`. */
@@ -76,13 +76,13 @@ function admit(display: Display, { cookie, looked }: Found, session: Session): U
   const answer = greet(display, cookie, session, session.connectAsSandbox);
   answer.end();
   if (answer.refused === undefined) return cookie;
-  const mend =
+  const fix =
     session.uid === 0
       ? "root's sandbox is not root, so it needs a cookie: XAUTHORITY=/home/USER/.Xauthority isolate -1 ..."
       : "name the file that has its cookie: XAUTHORITY=FILE isolate -1 ...";
   throw cannotShow(
     `the server of the display ':${display.number}' refuses: ${answer.refused}${cookie ? "" : ` (${looked})`}`,
-    mend,
+    fix,
   );
 }
 

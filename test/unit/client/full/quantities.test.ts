@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { readQuery } from "../../../../client/full/commands/log.ts";
-import { counted, duration, localTime, readMoment, size } from "../../../../client/full/quantities.ts";
+import { bytesAsOf, duration, localTime, readMoment, size } from "../../../../client/full/quantities.ts";
 
 const now = Date.parse("2026-11-22T12:00:00.000Z");
 
@@ -17,9 +17,9 @@ test.each([
 });
 
 test("bytes that were counted a while ago say so", () => {
-  expect(counted(2048, new Date(now - 1000).toISOString(), now)).toBe("2.0 KiB");
-  expect(counted(2048, new Date(now - 61_000).toISOString(), now)).toBe("2.0 KiB, 1m 1s ago");
-  expect([counted(null, "x", now), counted(1, null, now)]).toEqual([null, null]);
+  expect(bytesAsOf(2048, new Date(now - 1000).toISOString(), now)).toBe("2.0 KiB");
+  expect(bytesAsOf(2048, new Date(now - 61_000).toISOString(), now)).toBe("2.0 KiB, 1m 1s ago");
+  expect([bytesAsOf(null, "x", now), bytesAsOf(1, null, now)]).toEqual([null, null]);
   expect(size(0)).toBe("0 B");
 });
 

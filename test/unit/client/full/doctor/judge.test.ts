@@ -19,14 +19,14 @@ const pool = {
   lastError: null,
   bytes: 1,
   written: 1,
-  counted: null,
+  countedAt: null,
 };
 const onZfs = { ...pool, template: "rpool/isolate/debian", driver: "zfs", snapshot: "rpool/isolate/debian@1" };
 const health = {
   version: "1.0",
   storage: [
-    { driver: "zfs", wrong: null, mend: null },
-    { driver: "overlay", wrong: null, mend: null },
+    { driver: "zfs", wrong: null, fix: null },
+    { driver: "overlay", wrong: null, fix: null },
   ],
   space: [{ place: "the state directory", free: 10 * gibibyte, total: 20 * gibibyte }],
   limits: { leasesPerUser: 64, held: 0 },
@@ -89,8 +89,8 @@ const withHealth = (more: Partial<typeof health>, pools: readonly (typeof pool)[
 });
 const withPool = (more: object) => withHealth({}, [{ ...pool, ...more }]);
 
-describe("what does not work fails, with the command that mends it", () => {
-  const cases: [what: string, facts: Partial<Facts>, name: string, says: RegExp, mend: string | undefined][] = [
+describe("what does not work fails, with the command that fixes it", () => {
+  const cases: [what: string, facts: Partial<Facts>, name: string, message: RegExp, fix: string | undefined][] = [
     ["an old kernel", { kernel: "5.10.0-32-amd64" }, "kernel", /5\.12/, undefined],
     [
       "no user namespaces at all",
@@ -211,7 +211,7 @@ describe("what does not work fails, with the command that mends it", () => {
     ],
     [
       "an overlay store that the daemon cannot use, with templates in it",
-      withHealth({ storage: [{ driver: "overlay", wrong: "cannot serve", mend: "put it on ext4" } as never] }),
+      withHealth({ storage: [{ driver: "overlay", wrong: "cannot serve", fix: "put it on ext4" } as never] }),
       "overlay store",
       /cannot serve; put it on ext4/,
       undefined,
@@ -247,16 +247,16 @@ describe("what does not work fails, with the command that mends it", () => {
       undefined,
     ],
   ];
-  test.each(cases)("%s", (_what, facts, name, says, mend) => {
+  test.each(cases)("%s", (_what, facts, name, message, fix) => {
     const check = said(facts, name);
-    expect(check).toMatchObject({ state: "fail", says: expect.stringMatching(says) });
-    expect(check?.mend).toBe(mend);
+    expect(check).toMatchObject({ state: "fail", message: expect.stringMatching(message) });
+    expect(check?.fix).toBe(fix);
     expect(isWell(judge({ ...good, ...facts }))).toBe(false);
   });
 });
 
 describe("what works all the same is a note", () => {
-  const cases: [what: string, facts: Partial<Facts>, name: string, says: RegExp][] = [
+  const cases: [what: string, facts: Partial<Facts>, name: string, message: RegExp][] = [
     ["a kernel for ZFS alone", { kernel: "5.15.0-1-amd64" }, "kernel", /5\.19/],
     ["CVE-2026-87766", { bwrap: { path: "/b", version: "0.11.0", setuid: false } }, "bwrap", /CVE-2026-87766/],
     [
@@ -305,18 +305,18 @@ describe("what works all the same is a note", () => {
       /nobody answers/,
     ],
   ];
-  test.each(cases)("%s", (_what, facts, name, says) => {
-    expect(said(facts, name)).toMatchObject({ state: "note", says: expect.stringMatching(says) });
+  test.each(cases)("%s", (_what, facts, name, message) => {
+    expect(said(facts, name)).toMatchObject({ state: "note", message: expect.stringMatching(message) });
     expect(isWell(judge({ ...good, ...facts }))).toBe(true);
   });
 });
 
 test("what a private network lacks is installed by one line, in the distribution's own words", () => {
-  const mend = (distribution: readonly string[], programs: readonly string[]): string | undefined =>
-    said({ distribution, network: { ...network, programs } }, "private network")?.mend;
-  expect(mend(["debian"], [])).toBe("sudo apt-get install nftables && sudo apt-get install passt");
-  expect(mend(["gentoo"], ["nft"])).toBe("sudo emerge net-misc/passt");
-  expect(mend(["nixos"], ["pasta"])).toBeUndefined();
+  const fix = (distribution: readonly string[], programs: readonly string[]): string | undefined =>
+    said({ distribution, network: { ...network, programs } }, "private network")?.fix;
+  expect(fix(["debian"], [])).toBe("sudo apt-get install nftables && sudo apt-get install passt");
+  expect(fix(["gentoo"], ["nft"])).toBe("sudo emerge net-misc/passt");
+  expect(fix(["nixos"], ["pasta"])).toBeUndefined();
 });
 
 test("another pool's illness is none of ours", () => {
@@ -331,8 +331,8 @@ test("what cannot be seen from here is neither ok nor a failure, and says how to
   expect(said({ zfs: { ...zfs, pools: undefined } }, "zfs")).toEqual({
     name: "zfs",
     state: "unchecked",
-    says: "not checked: needs root",
-    mend: "sudo isolate doctor",
+    message: "not checked: needs root",
+    fix: "sudo isolate doctor",
   });
   const blind = judge({ ...good, daemon: unreachable, run: undefined });
   expect(blind.filter(({ state }) => state === "unchecked").map(({ name }) => name)).toEqual([

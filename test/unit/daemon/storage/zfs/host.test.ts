@@ -14,5 +14,5 @@ test.each([
 ])("%j: %s", (facts, what) => {
   const missing = whatIsMissing({ ...good, ...facts });
   expect(missing?.what).toBe(what);
-  if (missing) expect(missing.mend).not.toBe("");
+  if (missing) expect(missing.fix).not.toBe("");
 });

@@ -1,5 +1,5 @@
-#ifndef ISOLATE_MONITOR_H
-#define ISOLATE_MONITOR_H
+#ifndef ISOLATE_ORDERS_H
+#define ISOLATE_ORDERS_H
 
 #include <signal.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/** Commands that mend a host, for its distribution. Pure. */
+/** Commands that fix a host, for its distribution. Pure. */
 
 type Wanted = "bubblewrap" | "nftables" | "passt" | "zfs";
 
