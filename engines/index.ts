@@ -1,7 +1,7 @@
 /** Those engines that become one process. lxc boots a container instead, and is loaded when it is asked for: `lxc.ts`. */
 import { bwrap } from "./bwrap.ts";
-import type { EngineName } from "./capabilities.ts";
 import { chroot } from "./chroot.ts";
+import type { EngineName } from "./features.ts";
 import type { Invocation, LaunchSpec } from "./spec.ts";
 
 export type ProcessEngine = (spec: LaunchSpec) => Invocation;

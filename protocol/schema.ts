@@ -2,6 +2,7 @@
 import type { Static } from "@sinclair/typebox";
 import * as Type from "@sinclair/typebox";
 
+const nullable = <T extends Type.TSchema>(type: T) => Type.Union([type, Type.Null()]);
 const strict = { additionalProperties: false } as const;
 const name = Type.String({ maxLength: 1000 });
 
@@ -45,7 +46,7 @@ export const Pool = Type.Object(
   {
     template: Type.String(),
     driver: Type.String(),
-    snapshot: Type.Union([Type.String(), Type.Null()]),
+    snapshot: nullable(Type.String()),
     /** Clones to keep ready. */
     size: Type.Integer(),
     creating: Type.Integer(),
@@ -55,13 +56,13 @@ export const Pool = Type.Object(
     retired: Type.Integer(),
     /** Retired, and the last attempt to destroy them failed. */
     failed: Type.Integer(),
-    lastError: Type.Union([Type.String(), Type.Null()]),
+    lastError: nullable(Type.String()),
     /** Bytes of the template with its snapshots; null where they are not counted yet. */
-    bytes: Type.Union([Type.Integer(), Type.Null()]),
+    bytes: nullable(Type.Integer()),
     /** Bytes that were written to its clones. */
-    written: Type.Union([Type.Integer(), Type.Null()]),
+    written: nullable(Type.Integer()),
     /** When the bytes were counted, ISO 8601: that goes on in the background and may be a while ago. */
-    countedAt: Type.Union([Type.String(), Type.Null()]),
+    countedAt: nullable(Type.String()),
   },
   strict,
 );
@@ -78,7 +79,7 @@ export const Lease = Type.Object(
     kind,
     template: Type.String(),
     /** Of an edit there is none. */
-    snapshot: Type.Union([Type.String(), Type.Null()]),
+    snapshot: nullable(Type.String()),
     user: Type.String(),
     uid: Type.Integer(),
     pid: Type.Integer(),
@@ -86,9 +87,9 @@ export const Lease = Type.Object(
     /** ISO 8601. */
     since: Type.String(),
     /** Bytes written to the clone; null where they are not counted, as for an edit. */
-    written: Type.Union([Type.Integer(), Type.Null()]),
+    written: nullable(Type.Integer()),
     /** When they were counted, ISO 8601. */
-    countedAt: Type.Union([Type.String(), Type.Null()]),
+    countedAt: nullable(Type.String()),
   },
   strict,
 );
@@ -100,11 +101,11 @@ export const Template = Type.Object(
     template: Type.String(),
     driver: Type.String(),
     /** The snapshot that the next clone is made of. */
-    snapshot: Type.Union([Type.String(), Type.Null()]),
+    snapshot: nullable(Type.String()),
     /** ISO 8601, of that snapshot. */
-    created: Type.Union([Type.String(), Type.Null()]),
+    created: nullable(Type.String()),
     /** Bytes that the template refers to; null where the storage cannot tell cheaply. */
-    bytes: Type.Union([Type.Integer(), Type.Null()]),
+    bytes: nullable(Type.Integer()),
   },
   strict,
 );
@@ -156,7 +157,7 @@ export const LogEntry = Type.Object(
     lease: Type.String(),
     kind,
     template: Type.String(),
-    snapshot: Type.Union([Type.String(), Type.Null()]),
+    snapshot: nullable(Type.String()),
     user: Type.String(),
     uid: Type.Integer(),
     /** What the caller said it would run, as much of it as the configuration lets be recorded. */
@@ -164,10 +165,10 @@ export const LogEntry = Type.Object(
     /** ISO 8601. */
     since: Type.String(),
     /** null while it runs. */
-    until: Type.Union([Type.String(), Type.Null()]),
+    until: nullable(Type.String()),
     end: Type.Union([LeaseEnd, Type.Null()]),
     /** Who killed it. */
-    by: Type.Union([Type.String(), Type.Null()]),
+    by: nullable(Type.String()),
   },
   strict,
 );
@@ -194,8 +195,8 @@ export const Health = Type.Object(
         {
           driver: Type.String(),
           /** Why it cannot serve here, and what fixes that; null where it can. */
-          wrong: Type.Union([Type.String(), Type.Null()]),
-          fix: Type.Union([Type.String(), Type.Null()]),
+          wrong: nullable(Type.String()),
+          fix: nullable(Type.String()),
         },
         strict,
       ),

@@ -1,5 +1,5 @@
 /** `--help` out of the definitions. Pure. */
-import { type CapabilityName, capabilities, engineNames, engines } from "../../engines/capabilities.ts";
+import { engineNames, engines, type FeatureName, features } from "../../engines/features.ts";
 import { longForm, type OptionDefinition } from "../run/options/arguments.ts";
 import {
   type CommandDefinition,
@@ -48,7 +48,7 @@ export const sections = (): readonly Section[] => [
   { title: "Always", rows: optionRows([...everywhere, version]) },
   { title: "Commands", rows: commands.flatMap(commandRows) },
   { title: "Engines", rows: engineRows() },
-  { title: "What engines can", rows: capabilityRows() },
+  { title: "What engines can", rows: featureRows() },
   { title: "Examples", rows: examples },
 ];
 
@@ -127,10 +127,10 @@ function engineRows(): (readonly [string, string])[] {
   return engineNames.map((name) => [name, `${engines[name].about}${engines[name].rootOnly ? " (root)" : ""}`]);
 }
 
-function capabilityRows(): (readonly [string, string])[] {
-  return (Object.keys(capabilities) as CapabilityName[]).map((capability) => {
-    const { title, options } = capabilities[capability];
-    const able = engineNames.filter((name) => engines[name].can.includes(capability));
+function featureRows(): (readonly [string, string])[] {
+  return (Object.keys(features) as FeatureName[]).map((feature) => {
+    const { title, options } = features[feature];
+    const able = engineNames.filter((name) => engines[name].can.includes(feature));
     return [options.length === 0 ? title : `${title} (${options.join(" ")})`, able.join(", ")];
   });
 }

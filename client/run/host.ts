@@ -1,6 +1,6 @@
 /** Looks at the host once: everything that the plan needs to know and cannot ask for itself. */
 
-import type { EngineName } from "../../engines/capabilities.ts";
+import type { EngineName } from "../../engines/features.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";

@@ -1,6 +1,6 @@
 /** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
 
-import type { EngineName } from "../../engines/capabilities.ts";
+import type { EngineName } from "../../engines/features.ts";
 import type { Connection, Init, LaunchSpec, Mount } from "../../engines/spec.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import type { Bind, RunRequest } from "./options/options.ts";

@@ -1,6 +1,6 @@
 /** The first stage of a run: everything that can refuse it before anything is spent on it. */
 
-import { engines } from "../../engines/capabilities.ts";
+import { engines } from "../../engines/features.ts";
 import { engineOf, type ProcessEngine } from "../../engines/index.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import { type BaseIds, readBaseIds, usersEnd } from "../../protocol/ids.ts";

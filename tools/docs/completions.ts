@@ -1,7 +1,7 @@
 /** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
 import { type OptionDefinition, wordValues } from "../../client/run/options/arguments.ts";
 import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/run/options/definitions.ts";
-import { engineNames } from "../../engines/capabilities.ts";
+import { engineNames } from "../../engines/features.ts";
 import { networks } from "../../engines/spec.ts";
 
 const all: readonly CommandDefinition[] = commands;

@@ -1,6 +1,6 @@
 /** `--cpus --memory --pids`, and the variables of the lxc engine, to numbers. Pure. */
 
-import type { EngineName } from "../../../engines/capabilities.ts";
+import type { EngineName } from "../../../engines/features.ts";
 import type { Limits } from "../../../engines/spec.ts";
 import { IsolateError } from "../../../protocol/errors.ts";
 import type { Parsed } from "./arguments.ts";

@@ -4,14 +4,14 @@
  */
 
 import {
-  type CapabilityName,
-  capabilities,
   type EngineName,
   engineNames,
   engines,
+  type FeatureName,
+  features,
   firstLacking,
   isEngineName,
-} from "../../../engines/capabilities.ts";
+} from "../../../engines/features.ts";
 import type { Hooks } from "../../../engines/monitor.ts";
 import { type Limits, type Network, networks } from "../../../engines/spec.ts";
 import { IsolateError } from "../../../protocol/errors.ts";
@@ -334,13 +334,13 @@ function readEngine(parsed: Parsed): EngineName {
   const written = parsed.given.map((option) =>
     option.long === "net" ? `--net=${parsed.value("net")}` : spelling(option),
   );
-  const wanted = (Object.keys(capabilities) as CapabilityName[]).filter((capability) =>
-    (capabilities[capability].options as readonly string[]).some((option) => written.includes(option)),
+  const wanted = (Object.keys(features) as FeatureName[]).filter((feature) =>
+    (features[feature].options as readonly string[]).some((option) => written.includes(option)),
   );
   const lacking = firstLacking(name, wanted);
   if (lacking)
     throw usage(
-      `the engine '${name}' cannot honour ${capabilities[lacking].options.join(", ")} (${capabilities[lacking].title})`,
+      `the engine '${name}' cannot honour ${features[lacking].options.join(", ")} (${features[lacking].title})`,
     );
   return name;
 }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import { bwrap, bwrapLater, bwrapLine, optionsBytes } from "../../../engines/bwrap.ts";
 import type { LaunchSpec } from "../../../engines/spec.ts";
+import { initSpec, launchSpec } from "../../support/specs.ts";
 
-const leased: LaunchSpec = {
+const leased = launchSpec({
   root: "/run/isolate/users/1000/views/debian_1",
-  readOnly: false,
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "tmpfs", to: "/home", mode: 0o755 },
@@ -13,28 +13,13 @@ const leased: LaunchSpec = {
   ],
   environment: { PATH: "/bin", A: "b c" },
   workingDirectory: "/etc",
-  hostname: "debian_1",
-  network: "none",
-  connection: undefined,
-  userns: 5,
   capabilities: ["CAP_CHOWN", "CAP_KILL"],
-  init: {
+  init: initSpec({
     path: "/usr/lib/isolate/isolate-init",
-    leaseDescriptor: 4,
-    heldDescriptor: undefined,
     monitorDescriptor: 9,
-    networkDescriptor: undefined,
-    noAbstractSockets: false,
-    filter: "default",
-    filterDescriptor: undefined,
-    noNewUserns: false,
-    innerCapabilities: undefined,
-    machineId: false,
-  },
-  monitor: "/lib/isolate-monitor",
-  newSession: false,
+  }),
   command: ["sh", "-c", "exit 42"],
-};
+});
 
 // biome-ignore format: one option with its values on each line
 const golden = [
@@ -100,19 +85,10 @@ describe("bwrap", () => {
       mounts: [],
       environment: {},
       capabilities: [],
-      init: {
+      init: initSpec({
         path: "/init",
         leaseDescriptor: undefined,
-        heldDescriptor: undefined,
-        monitorDescriptor: undefined,
-        networkDescriptor: undefined,
-        noAbstractSockets: false,
-        filter: "default",
-        filterDescriptor: undefined,
-        noNewUserns: false,
-        innerCapabilities: undefined,
-        machineId: false,
-      },
+      }),
     });
     // biome-ignore format: one option with its values on each line
     expect(argv).toEqual([

@@ -1,36 +1,27 @@
 import { expect, test } from "@jest/globals";
 import { bwrapLine } from "../../../engines/bwrap.ts";
 import { chroot } from "../../../engines/chroot.ts";
+import { initSpec, launchSpec } from "../../support/specs.ts";
 
 test("mounts and processes of its own, everything else the host's, and nothing of the root covered", () => {
-  const invocation = chroot({
-    root: "/tmp/0",
-    readOnly: false,
-    mounts: [{ kind: "bind", from: "/tmp/1", source: "file", to: "/etc/resolv.conf", readOnly: true }],
-    environment: { PATH: "/bin" },
-    workingDirectory: "/",
-    hostname: "h",
-    network: "host",
-    connection: undefined,
-    userns: 5,
-    capabilities: ["CAP_CHOWN"],
-    init: {
-      path: "/tmp/2",
-      leaseDescriptor: 4,
-      heldDescriptor: undefined,
-      monitorDescriptor: 7,
-      networkDescriptor: undefined,
-      noAbstractSockets: false,
-      filter: "tty",
-      filterDescriptor: 6,
-      noNewUserns: false,
-      innerCapabilities: undefined,
-      machineId: false,
-    },
-    monitor: "/tmp/3",
-    newSession: false,
-    command: ["--bind", "/"],
-  });
+  const invocation = chroot(
+    launchSpec({
+      root: "/tmp/0",
+      mounts: [{ kind: "bind", from: "/tmp/1", source: "file", to: "/etc/resolv.conf", readOnly: true }],
+      environment: { PATH: "/bin" },
+      hostname: "h",
+      network: "host",
+      capabilities: ["CAP_CHOWN"],
+      init: initSpec({
+        path: "/tmp/2",
+        monitorDescriptor: 7,
+        filter: "tty",
+        filterDescriptor: 6,
+      }),
+      monitor: "/tmp/3",
+      command: ["--bind", "/"],
+    }),
+  );
   // biome-ignore format: one option with its values on each line
   expect(bwrapLine(invocation)).toEqual([
     "--userns", "5",

@@ -1,10 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import { type ContainerHost, lxc } from "../../../engines/lxc.ts";
 import type { LaunchSpec } from "../../../engines/spec.ts";
+import { initSpec, launchSpec } from "../../support/specs.ts";
 
-const spec: LaunchSpec = {
-  root: "/view",
-  readOnly: false,
+const spec = launchSpec({
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "directory", to: "/mnt/a" },
@@ -13,28 +12,11 @@ const spec: LaunchSpec = {
   ],
   environment: { PATH: "/bin", A: "b c\nlxc.cap.keep = none" },
   workingDirectory: "/etc",
-  hostname: "debian_1",
-  network: "none",
-  connection: undefined,
-  userns: 5,
-  capabilities: [],
-  init: {
+  init: initSpec({
     path: "/lib/isolate-seccomp",
-    leaseDescriptor: 4,
-    heldDescriptor: undefined,
-    monitorDescriptor: undefined,
-    networkDescriptor: undefined,
-    noAbstractSockets: false,
-    filter: "default",
-    filterDescriptor: undefined,
-    noNewUserns: false,
-    innerCapabilities: undefined,
-    machineId: false,
-  },
-  monitor: "/lib/isolate-monitor",
-  newSession: false,
+  }),
   command: ["sh", "-c", "exit 42"],
-};
+});
 const host: ContainerHost = {
   name: "isolate-1",
   directory: "/dir",

@@ -3,41 +3,19 @@ import { expect, test } from "@jest/globals";
 import { giveUpRoot, stage } from "../../../../client/run/drop-root.ts";
 import type { Libc } from "../../../../client/run/linux/libc.ts";
 import type { RootCalls } from "../../../../client/run/linux/root-calls.ts";
-import type { LaunchSpec } from "../../../../engines/spec.ts";
+import { initSpec, launchSpec } from "../../../support/specs.ts";
 
 const libc = { readText: (path: string) => readFileSync(path, "utf8") } as Libc;
-const spec: LaunchSpec = {
-  root: "/view",
-  readOnly: false,
+const spec = launchSpec({
   mounts: [
     { kind: "tmpfs", to: "/tmp", mode: 0o1777 },
     { kind: "bind", from: "/etc/resolv.conf", source: "directory", to: "/etc/resolv.conf", readOnly: true },
     { kind: "bind", from: "/src", source: "directory", to: "/mnt", readOnly: false },
   ],
-  environment: {},
-  workingDirectory: "/",
   hostname: "h",
   network: "host",
-  connection: undefined,
-  userns: 5,
-  capabilities: [],
-  init: {
-    path: "/lib/isolate-init",
-    leaseDescriptor: 4,
-    heldDescriptor: undefined,
-    monitorDescriptor: undefined,
-    networkDescriptor: undefined,
-    noAbstractSockets: false,
-    filter: "default",
-    filterDescriptor: undefined,
-    noNewUserns: false,
-    innerCapabilities: undefined,
-    machineId: false,
-  },
-  monitor: "/lib/isolate-monitor",
-  newSession: false,
-  command: ["true"],
-};
+  init: initSpec(),
+});
 
 test("every host path is staged, and the ids of the caller's own are mapped", () => {
   const staged = stage(spec, new Set(["/src"]));

@@ -3,31 +3,9 @@ import type { RunRequest } from "../../../../client/run/options/options.ts";
 import type { Entry } from "../../../../client/run/paths-in-root.ts";
 import { type HostFacts, plan, type Root, usualCapabilities, usualPrivileges } from "../../../../client/run/plan.ts";
 import { IsolateError } from "../../../../protocol/errors.ts";
+import { initSpec, runRequest } from "../../../support/specs.ts";
 
-const request: RunRequest = {
-  root: { template: "debian", edit: false },
-  engine: "bwrap",
-  binds: [],
-  variables: {},
-  workingDirectory: "/",
-  network: "none",
-  abstractSockets: false,
-  screen: undefined,
-  sound: false,
-  seccomp: { kind: "default" },
-  ids: undefined,
-  noNewUserns: false,
-  readOnly: false,
-  capabilities: undefined,
-  ignoreInterrupt: false,
-  newSession: false,
-  hooks: undefined,
-  role: { kind: "first" },
-  limits: { cpu: undefined, memory: undefined, pids: undefined },
-  boot: undefined,
-  wait: undefined,
-  command: ["true"],
-};
+const request = runRequest();
 const facts: HostFacts = {
   uid: 1000,
   gid: 1000,
@@ -129,18 +107,11 @@ describe("plan", () => {
       connection: undefined,
       userns: 5,
       capabilities: usualCapabilities,
-      init: {
+      init: initSpec({
         path: "/usr/lib/isolate/isolate-init",
-        leaseDescriptor: 4,
         monitorDescriptor: 7,
-        networkDescriptor: undefined,
-        noAbstractSockets: false,
-        filter: "default",
-        filterDescriptor: undefined,
-        noNewUserns: false,
-        innerCapabilities: undefined,
         machineId: true,
-      },
+      }),
       monitor: "/usr/lib/isolate/isolate-monitor",
       newSession: false,
       command: ["true"],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { type Intent, readIntent } from "../../../../../client/run/options/options.ts";
 import { IsolateError } from "../../../../../protocol/errors.ts";
+import { runRequest } from "../../../../support/specs.ts";
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "");
 const read = (line: string | string[], environment = {}): Intent =>
@@ -28,30 +29,7 @@ describe("a run", () => {
       kind: "run",
       socket: "/run/isolate/isolated.sock",
       verbosity: "normal",
-      run: {
-        root: { template: "p/t", edit: false },
-        engine: "bwrap",
-        binds: [],
-        variables: {},
-        workingDirectory: "/",
-        network: "none",
-        abstractSockets: false,
-        screen: undefined,
-        sound: false,
-        seccomp: { kind: "default" },
-        ids: undefined,
-        noNewUserns: false,
-        readOnly: false,
-        capabilities: undefined,
-        ignoreInterrupt: false,
-        newSession: false,
-        hooks: undefined,
-        role: { kind: "first" },
-        limits: { cpu: undefined, memory: undefined, pids: undefined },
-        boot: undefined,
-        wait: undefined,
-        command: ["true"],
-      },
+      run: runRequest({ root: { template: "p/t", edit: false } }),
     });
   });
 

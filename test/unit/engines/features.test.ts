@@ -5,54 +5,31 @@ import { help } from "../../../client/full/help.ts";
 import { spelling } from "../../../client/run/options/arguments.ts";
 import { options } from "../../../client/run/options/definitions.ts";
 import {
-  type CapabilityName,
-  capabilities,
+  type EngineName,
   engineNames,
   engines,
+  type FeatureName,
+  features,
   firstLacking,
   isEngineName,
-} from "../../../engines/capabilities.ts";
+} from "../../../engines/features.ts";
 import { networks } from "../../../engines/spec.ts";
 import { projectRoot } from "../../support/project.ts";
 
 test("what each engine can", () => {
-  expect(Object.fromEntries(engineNames.map((name) => [name, engines[name].can]))).toEqual({
-    bwrap: [
-      "command",
-      "environment",
-      "directories",
-      "workingDirectory",
-      "ids",
-      "noNetwork",
-      "network",
-      "privateNetwork",
-      "abstractSockets",
-      "x11",
-      "audio",
-      "session",
-      "seccomp",
-      "privileges",
-      "readOnly",
-      "limits",
-    ],
-    lxc: [
-      "command",
-      "environment",
-      "directories",
-      "workingDirectory",
-      "ids",
-      "noNetwork",
-      "network",
-      "seccomp",
-      "limits",
-    ],
-    chroot: ["command", "network", "abstractSockets", "session", "seccomp", "privileges", "limits"],
+  const can = (name: EngineName): string => [...engines[name].can].sort().join(" ");
+  expect(Object.fromEntries(engineNames.map((name) => [name, can(name)]))).toEqual({
+    bwrap:
+      "abstractSockets audio command directories environment ids limits network noNetwork privateNetwork privileges " +
+      "readOnly seccomp session workingDirectory x11",
+    lxc: "command directories environment ids limits network noNetwork seccomp workingDirectory",
+    chroot: "abstractSockets command limits network privileges seccomp session",
   });
 });
 
-test("each capability's options exist", () => {
+test("each feature's options exist", () => {
   const letters = [...options.map(spelling), ...networks.map((mode) => `--net=${mode}`)];
-  for (const { options: needed } of Object.values(capabilities))
+  for (const { options: needed } of Object.values(features))
     for (const option of needed) expect(letters).toContain(option);
 });
 
@@ -71,9 +48,9 @@ test("names are exact", () => {
 
 test("--help prints the table", () => {
   const lines = help().split("\n");
-  for (const name of Object.keys(capabilities) as CapabilityName[]) {
+  for (const name of Object.keys(features) as FeatureName[]) {
     const able = engineNames.filter((engine) => engines[engine].can.includes(name)).join(", ");
-    const line = lines.find((one) => one.startsWith(`  ${capabilities[name].title} `));
+    const line = lines.find((one) => one.startsWith(`  ${features[name].title} `));
     expect(line?.endsWith(`  ${able}`)).toBe(true);
   }
 });
@@ -90,9 +67,9 @@ test("the README's table is this one", () => {
         .slice(1, -1)
         .map((cell) => cell.trim()),
     );
-  const names = Object.keys(capabilities) as CapabilityName[];
+  const names = Object.keys(features) as FeatureName[];
   const expected = names.map((name) => {
-    const { title, options: needed } = capabilities[name];
+    const { title, options: needed } = features[name];
     const shown = needed.length === 0 ? title : `${title} (${needed.map((option) => `\`${option}\``).join(", ")})`;
     return [shown, ...engineNames.map((engine) => (engines[engine].can.includes(name) ? "yes" : "no"))];
   });

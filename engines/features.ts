@@ -3,13 +3,13 @@
 export const engineNames = ["bwrap", "lxc", "chroot"] as const;
 export type EngineName = (typeof engineNames)[number];
 
-export interface Capability {
+export interface Feature {
   readonly title: string;
   /** The options that need it, as `spelling` writes them; or one value of an option. */
   readonly options: readonly string[];
 }
 
-export const capabilities = {
+export const features = {
   command: { title: "command and arguments", options: [] },
   environment: { title: "environment", options: ["-v"] },
   directories: { title: "directories", options: ["-d"] },
@@ -26,52 +26,38 @@ export const capabilities = {
   privileges: { title: "capabilities", options: ["--cap-add", "--cap-drop"] },
   readOnly: { title: "read-only root", options: ["--read-only"] },
   limits: { title: "limits", options: ["--cpus", "--memory", "--pids"] },
-} as const satisfies Record<string, Capability>;
-export type CapabilityName = keyof typeof capabilities;
+} as const satisfies Record<string, Feature>;
+export type FeatureName = keyof typeof features;
 
 export interface Engine {
   readonly about: string;
-  readonly can: readonly CapabilityName[];
+  readonly can: readonly FeatureName[];
   /** Nobody else may use it. */
   readonly rootOnly: boolean;
 }
 
+/** What an engine has that makes a whole sandbox. */
+const usual = [
+  "command",
+  "environment",
+  "directories",
+  "workingDirectory",
+  "ids",
+  "noNetwork",
+  "network",
+  "seccomp",
+  "limits",
+] as const;
+
 export const engines: Readonly<Record<EngineName, Engine>> = {
   bwrap: {
     about: "namespaces by bubblewrap",
-    can: [
-      "command",
-      "environment",
-      "directories",
-      "workingDirectory",
-      "ids",
-      "noNetwork",
-      "network",
-      "privateNetwork",
-      "abstractSockets",
-      "x11",
-      "audio",
-      "session",
-      "seccomp",
-      "privileges",
-      "readOnly",
-      "limits",
-    ],
+    can: [...usual, "privateNetwork", "abstractSockets", "x11", "audio", "session", "privileges", "readOnly"],
     rootOnly: false,
   },
   lxc: {
     about: "boots the root's own init; -n: a device on the bridge $LXC_NET_BR",
-    can: [
-      "command",
-      "environment",
-      "directories",
-      "workingDirectory",
-      "ids",
-      "noNetwork",
-      "network",
-      "seccomp",
-      "limits",
-    ],
+    can: usual,
     rootOnly: false,
   },
   chroot: {
@@ -85,7 +71,7 @@ export function isEngineName(name: string): name is EngineName {
   return (engineNames as readonly string[]).includes(name);
 }
 
-/** The first of the wanted capabilities that the engine lacks. */
-export function firstLacking(engine: EngineName, wanted: readonly CapabilityName[]): CapabilityName | undefined {
+/** The first of the wanted features that the engine lacks. */
+export function firstLacking(engine: EngineName, wanted: readonly FeatureName[]): FeatureName | undefined {
   return wanted.find((name) => !engines[engine].can.includes(name));
 }
