@@ -13,6 +13,8 @@ export const idCount = 65536;
 export const usersEnd = 65536;
 /** (uid_t) -1 is no id, user_namespaces(7). */
 export const idEnd = 0xffffffff;
+/** Half of all ids are negative numbers to software that takes ids for signed ones, as bubblewrap 0.8 does in its maps. */
+export const signedEnd = 0x80000000;
 /**
  * systemd's "Users, Groups, UIDs and GIDs" leaves 0x70000000 up to its foreign ids at 0x7ffe0000 free: the daemon gives
  * these to users who have none of their own.
@@ -20,7 +22,7 @@ export const idEnd = 0xffffffff;
 export const givenIds = { first: 0x70000000, end: 0x7ffe0000 } as const;
 
 /** The upper half is not for users (systemd's "Users, Groups, UIDs and GIDs"): much software takes ids for signed numbers. */
-const last = 0x80000000 - idCount;
+const last = signedEnd - idCount;
 
 /**
  * Of `-u` and `-g`; one of them alone is meant for both. `given`: what must stay the daemon's to give. Throws `bad-ids`.

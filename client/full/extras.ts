@@ -4,4 +4,4 @@ export { probeSession } from "./desktop/share.ts";
 export { probeContainerHost } from "./lxc/host.ts";
 export { runContainer } from "./lxc/run.ts";
 export { preparePrivateNetwork } from "./network/private.ts";
-export { makeUserns } from "./own-userns.ts";
+export { makeCallersUserns, makeUserns } from "./own-userns.ts";

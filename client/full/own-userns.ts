@@ -1,4 +1,4 @@
-/** A user namespace for root's `-t DIR`, which needs no daemon: 65536 ids of a range that nobody else is given. */
+/** User namespaces for `-t DIR`, which needs no daemon, where bubblewrap cannot make them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync, writeFileSync } from "node:fs";
@@ -9,12 +9,24 @@ import type { Identity } from "../run/drop-root.ts";
 /** The last of the ids that systemd and shadow hand out to nobody, above those that the daemon gives. */
 const own: BaseIds = { uid: 0x7fff0000, gid: 0x7fff0000 };
 
-/** The namespace lives as long as the descriptor. Throws `system-call`. */
+/** For root: 65536 ids of a range that nobody else is given. The namespace lives as long as the descriptor. Throws `system-call`. */
 export async function makeUserns({ uid, gid } = own): Promise<Identity> {
+  const map = (first: number): string => `0 ${first} ${idCount}\n`;
   // The helper makes it, so that its owner is the id that will join it; only root can write such maps.
+  return { uid, gid, userns: await mapped({ uid, gid }, { uid_map: map(uid), gid_map: map(gid) }) };
+}
+
+/** For any other caller: the caller's own ids are 0, and there are no others. Throws `system-call`. */
+export function makeCallersUserns({ uid, gid }: BaseIds): Promise<number> {
+  // Whoever maps a group without rights over it has to give up setgroups(2) first, user_namespaces(7).
+  return mapped({}, { uid_map: `0 ${uid} 1\n`, setgroups: "deny", gid_map: `0 ${gid} 1\n` });
+}
+
+type Maps = Readonly<Record<"uid_map" | "gid_map", string> & { setgroups?: string }>;
+
+async function mapped(owner: Partial<BaseIds>, maps: Maps): Promise<number> {
   const helper = spawn("/usr/bin/unshare", ["--user", "/bin/cat"], {
-    uid,
-    gid,
+    ...owner,
     stdio: ["pipe", "pipe", "ignore"],
     cwd: "/",
     env: {},
@@ -26,12 +38,8 @@ export async function makeUserns({ uid, gid } = own): Promise<Identity> {
     await Promise.race([once(helper.stdout, "data"), failed, ended]);
     // Opened before it is mapped, so that nobody who has this id can put another one in its place meanwhile.
     const userns = openSync(`/proc/${helper.pid}/ns/user`, "r");
-    for (const [file, first] of [
-      ["uid_map", uid],
-      ["gid_map", gid],
-    ] as const)
-      writeFileSync(`/proc/${helper.pid}/${file}`, `0 ${first} ${idCount}\n`);
-    return { uid, gid, userns };
+    for (const [file, text] of Object.entries(maps)) writeFileSync(`/proc/${helper.pid}/${file}`, text);
+    return userns;
   } catch (error) {
     throw new IsolateError(
       "system-call",

@@ -42,6 +42,8 @@ export interface Extras {
   preparePrivateNetwork(libc: Libc): PrivateNetwork;
   /** Makes a user namespace for root's `-t DIR`. Throws `system-call`. */
   makeUserns(ids: BaseIds | undefined): Promise<Identity>;
+  /** Makes a user namespace for a `-t DIR` whose caller `isPastSigned`: root inside is the caller. Throws `system-call`. */
+  makeCallersUserns(caller: BaseIds): Promise<number>;
   /** Looks at the caller's session for X11 and sound. Throws `cannot-share`. */
   probeSession(request: RunRequest, ids: BaseIds | undefined, context: RunContext): Promise<Shown>;
 }

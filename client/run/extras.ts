@@ -1,7 +1,7 @@
 /** Which runs need more than the starter's runtime has, and what an engine that boots a container takes. */
 import { engineOf } from "../../engines/index.ts";
 import type { LaunchSpec, Limits } from "../../engines/spec.ts";
-import type { BaseIds } from "../../protocol/ids.ts";
+import { type BaseIds, signedEnd } from "../../protocol/ids.ts";
 import type { RunRequest } from "./options/options.ts";
 import type { HostFacts } from "./plan.ts";
 
@@ -32,12 +32,17 @@ export interface ContainerRun {
 }
 
 /** Whether a run needs the extras. */
-export function needsExtras({ engine, screen, sound, network, root }: RunRequest, uid: number): boolean {
+export function needsExtras({ engine, screen, sound, network, root }: RunRequest, caller: BaseIds): boolean {
   return (
     engineOf(engine) === undefined ||
     screen !== undefined ||
     sound ||
     network === "private" ||
-    ("directory" in root && uid === 0)
+    ("directory" in root && (caller.uid === 0 || isPastSigned(caller)))
   );
+}
+
+/** Whether bubblewrap cannot make a user namespace for that caller: it writes ids as signed numbers. */
+export function isPastSigned({ uid, gid }: BaseIds): boolean {
+  return Math.max(uid, gid) >= signedEnd;
 }

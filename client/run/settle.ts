@@ -5,6 +5,7 @@ import type { BaseIds } from "../../protocol/ids.ts";
 import type { Asked } from "./ask.ts";
 import type { RunContext } from "./context.ts";
 import type { Identity } from "./drop-root.ts";
+import { isPastSigned } from "./extras.ts";
 import { askLease, awaitLease, type Lease, type LeaseAsk } from "./lease.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
@@ -94,13 +95,17 @@ function leasedRoot({ descriptor, grant }: Lease, { libc, print }: RunContext): 
 }
 
 async function ownRoot(
-  { uid, directory: path = "" }: HostFacts,
+  { uid, gid, directory: path = "" }: HostFacts,
   ids: BaseIds | undefined,
   { extras }: RunContext,
 ): Promise<Taken> {
-  const identity = uid === 0 ? await (await extras()).makeUserns(ids) : undefined;
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  return { root: { path, name, userns: identity?.userns, lease: undefined }, identity };
+  const root = { path, name: path.slice(path.lastIndexOf("/") + 1), lease: undefined };
+  if (uid === 0) {
+    const identity = await (await extras()).makeUserns(ids);
+    return { root: { ...root, userns: identity.userns }, identity };
+  }
+  const userns = isPastSigned({ uid, gid }) ? await (await extras()).makeCallersUserns({ uid, gid }) : undefined;
+  return { root: { ...root, userns }, identity: undefined };
 }
 
 function openUserns(path: string, libc: Libc): number {

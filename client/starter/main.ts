@@ -34,7 +34,8 @@ async function main(): Promise<void> {
     const intent = readIntent(words, environment);
     print = print.as(intent.verbosity);
     if (intent.kind === "version") return print.out(`isolate ${version}\n`);
-    if (intent.kind !== "run" || needsExtras(intent.run, libc.uid())) becomeClient();
+    const caller = { uid: libc.uid(), gid: libc.gid() };
+    if (intent.kind !== "run" || needsExtras(intent.run, caller)) becomeClient();
     const context = {
       socket: intent.socket,
       environment,

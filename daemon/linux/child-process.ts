@@ -59,6 +59,11 @@ function ordinarily<T>(start: () => T): T {
   }
 }
 
+/** Node takes an id as a signed number of 32 bits only, and passes its bits to setuid(2) as they are. */
+function signed(id: number): number {
+  return id | 0;
+}
+
 const keep = 64 * 1024;
 const environment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
@@ -70,8 +75,8 @@ export async function run(program: string, args: readonly string[], options: Run
       stdio: [options.input ? "pipe" : "ignore", "pipe", "pipe"],
       cwd: "/",
       env: environment,
-      ...(options.uid === undefined ? {} : { uid: options.uid }),
-      ...(options.gid === undefined ? {} : { gid: options.gid }),
+      ...(options.uid === undefined ? {} : { uid: signed(options.uid) }),
+      ...(options.gid === undefined ? {} : { gid: signed(options.gid) }),
     }),
   );
   const output: Buffer[] = [];
@@ -126,7 +131,7 @@ export async function hold(
 ): Promise<HeldProcess> {
   const command = [program, ...args];
   const child = ordinarily(() =>
-    spawn(program, args, { stdio: "pipe", cwd: "/", env: environment, uid: ids.uid, gid: ids.gid }),
+    spawn(program, args, { stdio: "pipe", cwd: "/", env: environment, uid: signed(ids.uid), gid: signed(ids.gid) }),
   );
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => {
