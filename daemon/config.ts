@@ -124,7 +124,9 @@ export const Config = Type.Object(
           minimum: 65536,
           maximum: 0x7ffd0000,
           default: givenIds.first,
-          description: "The first of the ids that the daemon gives to users without a range of their own.",
+          description:
+            "The first of the ids that the daemon gives to users without a range of their own, 65536 to each. The daemon gives " +
+            "no ids that accounts have, or that useradd (login.defs(5)) or systemd may give to others.",
         }),
       },
       { ...strict, default: {}, description: "The host's ids that stand for those of a sandbox." },

@@ -16,7 +16,11 @@ import { createServer, limitConnections, listen } from "./http/server.ts";
 import { createIsSubordinate } from "./http/subordinate.ts";
 import { createLeaseSockets } from "./http/upgrade.ts";
 import { createValidate } from "./http/validate.ts";
+import { createAccountWithin } from "./idmap/accounts-within.ts";
+import { textOf } from "./idmap/delegated.ts";
+import { createIdsHealth } from "./idmap/ids-health.ts";
 import { givenFrom } from "./idmap/ranges.ts";
+import { type Reserved, reservedRanges } from "./idmap/reserved.ts";
 import { createUserNamespaces } from "./idmap/userns.ts";
 import { createEdits, sweepViews } from "./leases/edits.ts";
 import { bootId } from "./leases/holder.ts";
@@ -30,7 +34,7 @@ import { createUsage } from "./pools/usage.ts";
 import { createSignals } from "./pools/wake-files.ts";
 import { openLeaseLog } from "./records/lease-log.ts";
 import { openStore } from "./records/store.ts";
-import { createAccounts } from "./service/accounts.ts";
+import { createAccounts, getent } from "./service/accounts.ts";
 import { lockStateDirectory, requireHost } from "./service/host-lock.ts";
 import { createLog } from "./service/log.ts";
 import { createMetrics } from "./service/metrics.ts";
@@ -107,12 +111,16 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   );
   process.once("exit", () => storage.close()); // however this ends, a start that fails included
   const ids = { subuidFile: config.ids.subuid, subgidFile: config.ids.subgid, rangeBase: config.ids.base };
-  const isSubordinate = createIsSubordinate({ ...ids, clock });
+  const isSubordinate = createIsSubordinate({ ...ids, given: store.ranges, clock });
+  const accountWithin = createAccountWithin(getent, clock);
+  const reserved = (): readonly Reserved[] => reservedRanges(textOf("/etc/login.defs"));
   const namespaces = createUserNamespaces({
     ...ids,
     runtimeDirectory: config.runtime_dir,
     ranges: { rangeOf: store.rangeOf, all: store.ranges, save: store.saveRange },
     userName: accounts.userName,
+    accountWithin,
+    reserved,
     log,
   });
   const concurrency = (): number => current.pool.refill_concurrency;
@@ -127,7 +135,8 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   const leases = createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, leaseLog, observe, log });
   const edits = createEdits({ storage, namespaces, leaseLog, clock, log });
   const sandboxes = createSandboxes({ leases, edits, clone: store.clone });
-  const health = createHealth({ storage, keeper, store, stateDirectory: config.state_dir, limit, version });
+  const idsInUse = createIdsHealth({ base: config.ids.base, given: store.ranges, reserved, accountWithin });
+  const health = createHealth({ storage, keeper, store, stateDirectory: config.state_dir, limit, version, idsInUse });
   const policy = createPolicy({
     isSubordinate,
     group: { name: String(config.group), gid },
@@ -164,6 +173,9 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   log.info({ socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");
   // What looks through the whole storage comes after: it takes seconds where there is much.
   pools.open().catch((error: unknown) => log.error({ err: error }, "cannot look for templates in the storage"));
+  void idsInUse(0).then(({ wrong, fix }) => {
+    if (wrong !== null) log.error({ wrong, fix }, "users without a range of their own may get no ids");
+  });
   reconcileStorage(reconciling).catch((error: unknown) =>
     log.error({ err: error }, "cannot compare the rows with the storage"),
   );

@@ -67,7 +67,7 @@ const table = {
   "subordinate-id": entry<{ uid: number; gid: number }>(
     403,
     (d) => `cannot serve user ${d.uid} of group ${d.gid}: one of them is an id of somebody's user namespace`,
-    "call from outside of that namespace, as the user who owns it",
+    "call from outside of that namespace, as the user who owns it; where an account of the host has that id, root sets ids.base in isolated.toml to ids that nobody has",
   ),
   "not-root": entry<{ what: string }>(403, (d) => `cannot ${d.what}: only root may`, "run the same command with sudo"),
   "not-allowed": entry<{ template: string; uid: number }>(
@@ -105,6 +105,11 @@ const table = {
     404,
     (d) => `cannot find the user ${quoted(d.user)}`,
     "a user that is no more is found by number",
+  ),
+  "accounts-silent": entry<{ database: string; key: string; cause: string }>(
+    503,
+    (d) => `cannot look up ${quoted(d.key)} among the host's accounts: ${d.cause}`,
+    (d) => `see what 'getent ${d.database} ${d.key}' says, and the service that the host's accounts are from`,
   ),
   draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is up"),
   "template-exists": entry<{ template: string }>(

@@ -43,7 +43,10 @@ function readBase(option: string, text: string, given: { readonly first: number;
   const wrong = (why: string) => new IsolateError("bad-ids", { option, value: text.slice(0, 40), wrong: why });
   const base = /^[0-9]{1,10}$/.test(text) ? Number(text) : -1;
   if (base === 0) throw wrong("0 is the host's root, whom no sandbox may hold");
-  if (base < 0 || base > last) throw wrong(`it is not a whole number from 1 to ${last}`);
+  if (base < 0 || base > last) {
+    const why = base > last && base < idEnd ? "; much software takes the ids above for negative numbers" : "";
+    throw wrong(`it is not a whole number from 1 to ${last}${why}`);
+  }
   if (base < given.end && given.first < base + idCount)
     throw wrong(`the ids from ${given.first} to ${given.end - 1} are for users who have none of their own`);
   return base;

@@ -215,6 +215,17 @@ export const Health = Type.Object(
       ),
     ),
     limits: Type.Object({ leasesPerUser: Type.Integer(), held: Type.Integer() }, strict),
+    /** The host ids that the daemon gives to users without a range of their own. */
+    ids: Type.Object(
+      {
+        /** The first. */
+        base: Type.Integer(),
+        /** To whom they belong as well, or why none can be given, and what fixes that; null where all is well. */
+        wrong: nullable(Type.String()),
+        fix: nullable(Type.String()),
+      },
+      strict,
+    ),
   },
   strict,
 );

@@ -1,19 +1,27 @@
 /** User namespaces for `-t DIR`, which needs no daemon, where bubblewrap cannot make them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { IsolateError } from "../../protocol/errors.ts";
 import { type BaseIds, idCount } from "../../protocol/ids.ts";
 import type { Identity } from "../run/drop-root.ts";
+import { expectNobodys, getent, ownIds } from "./own-ids.ts";
 
-/** The last of the ids that systemd and shadow hand out to nobody, above those that the daemon gives. */
-const own: BaseIds = { uid: 0x7fff0000, gid: 0x7fff0000 };
-
-/** For root: 65536 ids of a range that nobody else is given. The namespace lives as long as the descriptor. Throws `system-call`. */
-export async function makeUserns({ uid, gid } = own): Promise<Identity> {
+/**
+ * For root: 65536 ids of a range that nobody else has. The namespace lives as long as the descriptor. Throws `system-call`,
+ * and `bad-ids` where somebody has them.
+ */
+export async function makeUserns(chosen: BaseIds | undefined): Promise<Identity> {
+  if (!chosen) await expectNobodys(getent, ["/etc/subuid", "/etc/subgid"].map(textOf));
+  const { uid, gid } = chosen ?? ownIds;
   const map = (first: number): string => `0 ${first} ${idCount}\n`;
   // The helper makes it, so that its owner is the id that will join it; only root can write such maps.
   return { uid, gid, userns: await mapped({ uid, gid }, { uid_map: map(uid), gid_map: map(gid) }) };
+}
+
+/** Empty where there is no such file. */
+function textOf(path: string): string {
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
 /** For any other caller: the caller's own ids are 0, and there are no others. Throws `system-call`. */

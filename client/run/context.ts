@@ -40,7 +40,7 @@ export interface Extras {
   runContainer(run: ContainerRun, context: RunContext): Promise<never>;
   /** Prepares `--net=private`. Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
   preparePrivateNetwork(libc: Libc): PrivateNetwork;
-  /** Makes a user namespace for root's `-t DIR`. Throws `system-call`. */
+  /** Makes a user namespace for root's `-t DIR`. Throws `system-call` and `bad-ids`. */
   makeUserns(ids: BaseIds | undefined): Promise<Identity>;
   /** Makes a user namespace for a `-t DIR` whose caller `isPastSigned`: root inside is the caller. Throws `system-call`. */
   makeCallersUserns(caller: BaseIds): Promise<number>;

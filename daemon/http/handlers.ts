@@ -42,7 +42,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
       return Promise.all(
         sandboxes.visibleTo(peer.uid).map(async ({ clone, since, ...sandbox }) => ({
           ...sandbox,
-          user: await accounts.userName(sandbox.uid),
+          user: await accounts.shownName(sandbox.uid),
           since: new Date(since).toISOString(),
           written: (clone && figures.ofClone(sandbox.template, clone)) ?? null,
           countedAt: clone && figures.countedAt(sandbox.template),
@@ -54,10 +54,10 @@ export function createHandlers(options: HandlersOptions): Handlers {
       const { entries, unsaved } = leaseLog.read(await readLogQuery(query, peer.uid, accounts));
       const named = entries.map(async ({ since, until, by, ...entry }) => ({
         ...entry,
-        user: await accounts.userName(entry.uid),
+        user: await accounts.shownName(entry.uid),
         since: new Date(since).toISOString(),
         until: until === null ? null : new Date(until).toISOString(),
-        by: by === null ? null : await accounts.userName(by),
+        by: by === null ? null : await accounts.shownName(by),
       }));
       return { entries: await Promise.all(named), unsaved };
     },

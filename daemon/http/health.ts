@@ -1,6 +1,7 @@
 /** What `isolate doctor` cannot see for itself: facts that only root knows. Changes nothing and takes no path from anybody. */
 import { statfs } from "node:fs/promises";
 import type { Health as Facts } from "../../protocol/schema.ts";
+import type { IdsHealth } from "../idmap/ids-health.ts";
 import type { Keeper } from "../pools/keeper.ts";
 import type { Store } from "../records/store.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -13,13 +14,15 @@ export interface HealthOptions {
   /** Clones of one user. */
   readonly limit: () => number;
   readonly version: string;
+  /** Of the ids that the daemon gives. */
+  readonly idsInUse: (uid: number) => Promise<IdsHealth>;
 }
 
 /** For that user. */
 export type Health = (uid: number) => Promise<Facts>;
 
 export function createHealth(options: HealthOptions): Health {
-  const { storage, keeper, store, stateDirectory, limit, version } = options;
+  const { storage, keeper, store, stateDirectory, limit, version, idsInUse } = options;
   return async (uid) => {
     const templates = keeper.templates();
     const spaces = storage
@@ -36,6 +39,7 @@ export function createHealth(options: HealthOptions): Health {
       })),
       space: [own, ...(await Promise.all(spaces)).flat()],
       limits: { leasesPerUser: limit(), held: store.heldBy(uid) },
+      ids: await idsInUse(uid),
     };
   };
 }

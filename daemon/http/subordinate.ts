@@ -3,14 +3,17 @@
  * it (setns(2), setuid(2)), so a caller with such an id is some user in disguise, and every limit would be theirs
  * many times over.
  */
+import { idCount } from "../../protocol/ids.ts";
 import { readDelegated } from "../idmap/delegated.ts";
-import type { DelegatedRange } from "../idmap/ranges.ts";
+import { type DelegatedRange, givenFrom } from "../idmap/ranges.ts";
 
 export interface SubordinateIdsOptions {
   readonly subuidFile: string;
   readonly subgidFile: string;
-  /** First of the ids that the daemon gives; all above it up to 2^31 are nobody's either. */
+  /** First of the ids that the daemon gives. */
   readonly rangeBase: number;
+  /** First ids of the ranges that the daemon has given, by user. */
+  readonly given: () => ReadonlyMap<number, number>;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
 }
@@ -19,7 +22,6 @@ export type IsSubordinate = (caller: { readonly uid: number; readonly gid: numbe
 
 /** Milliseconds for which the files are not looked at again. */
 const rememberFor = 10_000;
-const idEnd = 0x80000000;
 
 export function createIsSubordinate(options: SubordinateIdsOptions): IsSubordinate {
   let read = {
@@ -28,7 +30,16 @@ export function createIsSubordinate(options: SubordinateIdsOptions): IsSubordina
     gids: [] as readonly DelegatedRange[],
   };
   const within = (id: number, ranges: readonly DelegatedRange[]): boolean =>
-    (id >= options.rangeBase && id < idEnd) || ranges.some(({ start, count }) => id >= start && id < start + count);
+    isGiven(id) || ranges.some(({ start, count }) => id >= start && id < start + count);
+
+  /** A range of an earlier `ids.base` is nobody's any more: an account of the host may be why it was changed. */
+  function isGiven(id: number): boolean {
+    const { first, end } = givenFrom(options.rangeBase);
+    if (id < first || id >= end) return false;
+    for (const start of options.given().values()) if (id >= start && id < start + idCount) return true;
+    return false;
+  }
+
   return ({ uid, gid }) => {
     const now = options.clock();
     if (now - read.at > rememberFor) {

@@ -7,7 +7,8 @@ export function readDelegated(file: string): readonly DelegatedRange[] {
   return parseDelegated(textOf(file));
 }
 
-function textOf(path: string): string {
+/** Empty where there is no such file. */
+export function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

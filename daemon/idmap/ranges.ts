@@ -6,6 +6,7 @@
  */
 import { IsolateError } from "../../protocol/errors.ts";
 import { givenIds, idEnd, idCount as rangeSize } from "../../protocol/ids.ts";
+import { otherBase, type Reserved, whatIsWrongWithBase } from "./reserved.ts";
 
 export interface DelegatedRange {
   /** A login name or a numeric user id; in subgid(5) too. */
@@ -36,6 +37,10 @@ export interface MapInput {
   /** First ids of the ranges that the daemon has given, by user. */
   readonly given: ReadonlyMap<number, number>;
   readonly base: number;
+  /** What is for others to give. */
+  readonly reserved: readonly Reserved[];
+  /** First ids of ranges some of which an account has, and that account. */
+  readonly taken: ReadonlyMap<number, string>;
 }
 
 export interface MapPlan {
@@ -45,6 +50,8 @@ export interface MapPlan {
   /** The texts of uid_map and gid_map, each for one single write(2). */
   readonly uidMap: string;
   readonly gidMap: string;
+  /** First id of the range of the daemon that is part of them; `undefined` if none is. */
+  readonly range: number | undefined;
   /** First id of a range given just now, to be remembered before it is used. */
   readonly give: number | undefined;
 }
@@ -55,7 +62,7 @@ export function planMap(input: MapInput): MapPlan {
   if (caller.uid === 0) {
     const { start, give } = ownedRange(input);
     const map = `0 ${start} ${rangeSize}\n`;
-    return { uid: start, gid: start, uidMap: map, gidMap: map, give };
+    return { uid: start, gid: start, uidMap: map, gidMap: map, range: start, give };
   }
   const uids = delegatedStart(input.subuid, caller, caller.uid);
   const gids = delegatedStart(input.subgid, caller, caller.gid);
@@ -67,6 +74,7 @@ export function planMap(input: MapInput): MapPlan {
     gid: caller.gid,
     uidMap: map(caller.uid, uids),
     gidMap: map(caller.gid, gids),
+    range: owned?.start,
     give: owned?.give,
   };
 }
@@ -83,24 +91,38 @@ function delegatedStart(ranges: readonly DelegatedRange[], caller: Caller, self:
   )?.start;
 }
 
-/** The range given to the caller before, unless somebody delegated its ids since then; otherwise the first free one. */
-function ownedRange({ caller, subuid, subgid, given, base }: MapInput): { start: number; give: number | undefined } {
+/**
+ * The range given to the caller before, unless its ids are somebody else's since then or outside of what the configuration
+ * says; otherwise the first free one.
+ */
+function ownedRange(input: MapInput): { start: number; give: number | undefined } {
+  const { caller, subuid, subgid, given, base, reserved, taken } = input;
+  const refuse = (what: string): IsolateError =>
+    new IsolateError("unsupported-host", {
+      what,
+      fix: `${otherBase}, or give the user a range: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${caller.name ?? caller.uid}`,
+    });
+  const wrong = whatIsWrongWithBase(base, reserved);
+  if (wrong) throw refuse(wrong);
   const others = [...given].filter(([uid]) => uid !== caller.uid).map(([, start]) => start);
   const free = (start: number): boolean =>
+    !taken.has(start) &&
+    !reserved.some(({ first, last }) => overlap(start, rangeSize, first, last - first + 1)) &&
     ![...subuid, ...subgid].some((range) => overlap(start, rangeSize, range.start, range.count)) &&
     !others.some((other) => overlap(start, rangeSize, other, rangeSize)) &&
     !overlap(start, rangeSize, caller.uid, 1) &&
     !overlap(start, rangeSize, caller.gid, 1);
-  const before = given.get(caller.uid);
-  if (before !== undefined && free(before)) return { start: before, give: undefined };
   const { end } = givenFrom(base);
+  const before = given.get(caller.uid);
+  if (before !== undefined && before >= base && before + rangeSize <= end && free(before))
+    return { start: before, give: undefined };
   for (let start = base; start + rangeSize <= end; start += rangeSize) {
     if (free(start)) return { start, give: start };
   }
-  throw new IsolateError("unsupported-host", {
-    what: `no ${rangeSize} ids are free from ${base} on for user ${caller.uid}`,
-    fix: `give the user a range: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${caller.name ?? caller.uid}`,
-  });
+  const [account] = taken.values();
+  throw refuse(
+    `no ${rangeSize} ids are free from ${base} on for user ${caller.uid}${account ? `: there is ${account}` : ""}`,
+  );
 }
 
 /** All that the daemon gives where the configuration says the first: one range at least. */

@@ -9,9 +9,11 @@ import { usernsFile } from "../../protocol/pins.ts";
 import { hasErrno } from "../linux/call.ts";
 import { CommandError } from "../linux/child-process.ts";
 import { MS, mount, unmountLazily } from "../linux/mounts.ts";
+import type { AccountWithin } from "./accounts-within.ts";
 import { readDelegated } from "./delegated.ts";
 import { holdNamespace } from "./namespace.ts";
 import { type MapPlan, planMap } from "./ranges.ts";
+import { otherBase, type Reserved } from "./reserved.ts";
 import { openUsersDirectory } from "./users-directory.ts";
 
 /** The ranges that the daemon gave, kept across its restarts. */
@@ -56,6 +58,9 @@ export interface UserNamespaceOptions {
   readonly ranges: RangeStore;
   /** Login name, or the number as text where there is none. */
   readonly userName: (uid: number) => Promise<string>;
+  readonly accountWithin: AccountWithin;
+  /** Asked each time: useradd's share may be changed. */
+  readonly reserved: () => readonly Reserved[];
   readonly log: { info(details: object, message: string): void };
 }
 
@@ -76,7 +81,7 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
 
   async function make(caller: { uid: number; gid: number }): Promise<PinnedNamespace> {
     const name = await options.userName(caller.uid);
-    const plan = plannedMap(options, { ...caller, name });
+    const plan = await settledMap(options, { ...caller, name });
     const directory = users.of(plan.uid);
     const userns = usernsFile(directory, plan.gid);
     const held = await holdNamespace(plan).catch((error: unknown) => {
@@ -116,17 +121,45 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
   };
 }
 
-/** Reads, plans and remembers without a pause, so that two users never get the same range. */
-function plannedMap(options: UserNamespaceOptions, caller: { uid: number; gid: number; name: string }): MapPlan {
-  const plan = planMap({
-    caller,
-    subuid: readDelegated(options.subuidFile),
-    subgid: readDelegated(options.subgidFile),
-    given: options.ranges.all(),
-    base: options.rangeBase,
-  });
-  if (plan.give !== undefined) options.ranges.save(caller.uid, plan.give);
-  return plan;
+/** Ranges that are asked about for one user. Where accounts have so many, another `ids.base` is needed. */
+const mostAsked = 16;
+
+/**
+ * Asks about a range before it is used, and then plans once more. Reads, plans and remembers without a pause, so that two
+ * users never get the same range.
+ */
+async function settledMap(
+  options: UserNamespaceOptions,
+  caller: { uid: number; gid: number; name: string },
+): Promise<MapPlan> {
+  const free = new Set<number>();
+  const taken = new Map<number, string>();
+  for (;;) {
+    const plan = planMap({
+      caller,
+      subuid: readDelegated(options.subuidFile),
+      subgid: readDelegated(options.subgidFile),
+      given: options.ranges.all(),
+      base: options.rangeBase,
+      reserved: options.reserved(),
+      taken,
+    });
+    const { range, give } = plan;
+    if (range === undefined || free.has(range)) {
+      if (give !== undefined) options.ranges.save(caller.uid, give);
+      return plan;
+    }
+    const account = await options.accountWithin(range);
+    if (account === undefined) free.add(range);
+    else taken.set(range, account);
+    if (account !== undefined) options.log.info({ range, account }, "ids are not given: an account has some of them");
+    if (taken.size >= mostAsked) {
+      throw new IsolateError("unsupported-host", {
+        what: `accounts have ids in each of the ${mostAsked} ranges from ${options.rangeBase} (ids.base) on that were looked at, such as ${account}`,
+        fix: otherBase,
+      });
+    }
+  }
 }
 
 /** Binds the namespace to the file, in place of what an earlier daemon left there. Gives a descriptor of its own. */

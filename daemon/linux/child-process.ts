@@ -10,6 +10,8 @@ export interface RunOptions {
   /** Ids to run with; supplementary groups are dropped with them. */
   readonly uid?: number;
   readonly gid?: number;
+  /** Milliseconds after which the program is killed, which is a failure. `undefined`: as long as it takes. */
+  readonly patience?: number;
 }
 
 export class CommandError extends Error {
@@ -85,6 +87,13 @@ export async function run(program: string, args: readonly string[], options: Run
   child.stderr?.on("data", (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-keep);
   });
+  let late = false;
+  const timer =
+    options.patience === undefined
+      ? undefined
+      : setTimeout(() => {
+          late = child.kill("SIGKILL");
+        }, options.patience);
   let inputFailure: unknown;
   if (options.input && child.stdin) {
     const watched = async function* (input: Readable): AsyncGenerator<unknown> {
@@ -104,7 +113,9 @@ export async function run(program: string, args: readonly string[], options: Run
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", (error) => reject(new CommandError(command, null, `${program}: ${error.message}`, error)));
     child.on("close", resolve);
-  });
+  }).finally(() => clearTimeout(timer));
+  if (late)
+    throw new CommandError(command, null, `${program} did not answer within ${(options.patience ?? 0) / 1000} s`);
   if (inputFailure !== undefined) throw new CommandError(command, code, "the input broke off", inputFailure);
   const stdout = Buffer.concat(output).toString();
   if (code !== 0) throw new CommandError(command, code, stderr, undefined, stdout);

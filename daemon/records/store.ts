@@ -123,6 +123,14 @@ export function openStore(file: string, newId: () => string): Store {
   for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[])
     memory.put(fromRow(row));
 
+  /** In memory too: every connection is compared with them. */
+  const ranges = new Map(
+    (db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map(({ uid, start }) => [
+      uid,
+      start,
+    ]),
+  );
+
   const whenIdle = setTimeout(() => {
     try {
       db.pragma("wal_checkpoint(PASSIVE)");
@@ -224,17 +232,13 @@ export function openStore(file: string, newId: () => string): Store {
     forgetPool(template) {
       db.prepare("DELETE FROM pools WHERE template = ?").run(template);
     },
-    rangeOf: (uid) =>
-      (db.prepare("SELECT start FROM ranges WHERE uid = ?").get(uid) as { start: number } | undefined)?.start,
-    ranges: () =>
-      new Map(
-        (db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map((row) => [
-          row.uid,
-          row.start,
-        ]),
-      ),
+    rangeOf: (uid) => ranges.get(uid),
+    ranges: () => ranges,
     saveRange(uid, start) {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
+      // The table lets no two users have the same.
+      for (const [other, theirs] of ranges) if (theirs === start) ranges.delete(other);
+      ranges.set(uid, start);
     },
     check: () => void db.prepare("SELECT count(*) FROM meta").get(),
     close() {

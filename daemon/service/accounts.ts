@@ -1,4 +1,5 @@
 /** Names of users and groups, from getent(1) and so from wherever the host keeps them. */
+import { IsolateError } from "../../protocol/errors.ts";
 import { CommandError, run } from "../linux/child-process.ts";
 
 export interface Accounts {
@@ -8,9 +9,23 @@ export interface Accounts {
   uid(nameOrId: string | number): Promise<number | undefined>;
   /** The number as text where the user has no name. */
   userName(uid: number): Promise<string>;
+  /** The same for listings: the number as text, too, where nobody answers. */
+  shownName(uid: number): Promise<string>;
 }
 
 const rememberFor = 60_000;
+/** Milliseconds for a directory service. */
+const patience = 10_000;
+
+/** What getent(1) found. Throws `CommandError` where it fails or takes too long; not to find something is no failure. */
+export async function getent(args: readonly string[]): Promise<string> {
+  try {
+    return await run("getent", args, { patience });
+  } catch (error) {
+    if (error instanceof CommandError && error.code === 2) return error.stdout; // getent(1): some key was not found
+    throw error;
+  }
+}
 
 /** Answers are remembered for a minute, `not found` too. */
 export function createAccounts(clock: () => number): Accounts {
@@ -28,12 +43,10 @@ export function createAccounts(clock: () => number): Accounts {
   }
 
   async function lookUp(database: "passwd" | "group", key: string): Promise<readonly string[] | undefined> {
-    try {
-      return (await run("getent", [database, "--", key])).trim().split(":");
-    } catch (error) {
-      if (!(error instanceof CommandError) || error.code !== 2) throw error; // getent(1): not found
-      return undefined;
-    }
+    const text = await getent([database, "--", key]).catch((error: unknown) => {
+      throw new IsolateError("accounts-silent", { database, key, cause: (error as Error).message }, error);
+    });
+    return text === "" ? undefined : text.trim().split(":");
   }
 
   async function id(database: "passwd" | "group", nameOrId: string | number): Promise<number | undefined> {
@@ -43,9 +56,11 @@ export function createAccounts(clock: () => number): Accounts {
     return fields?.[2] === undefined ? undefined : Number(fields[2]);
   }
 
+  const userName = async (uid: number): Promise<string> => (await entry("passwd", String(uid)))?.[0] ?? String(uid);
   return {
     gid: (group) => id("group", group),
     uid: (user) => id("passwd", user),
-    userName: async (uid) => (await entry("passwd", String(uid)))?.[0] ?? String(uid),
+    userName,
+    shownName: (uid) => userName(uid).catch(() => String(uid)),
   };
 }

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AccountWithin } from "../../daemon/idmap/accounts-within.ts";
 import { createUserNamespaces, type UserNamespaces } from "../../daemon/idmap/userns.ts";
 import type { IdMap } from "../../daemon/storage/driver.ts";
 import { must, type Outcome, run, type User } from "../support/process.ts";
@@ -43,6 +44,7 @@ export function openNamespaces(
   runtimeDirectory: string,
   subuid: string,
   given = new Map<number, number>(),
+  accountWithin: AccountWithin = async () => undefined,
 ): UserNamespaces {
   return createUserNamespaces({
     runtimeDirectory,
@@ -51,6 +53,8 @@ export function openNamespaces(
     rangeBase: 0x70000000,
     ranges: { rangeOf: (uid) => given.get(uid), all: () => given, save: (uid, start) => given.set(uid, start) },
     userName: async (uid) => String(uid),
+    accountWithin,
+    reserved: () => [],
     log: { info: () => undefined },
   });
 }

@@ -181,3 +181,43 @@ test("what somebody planted is refused", async () => {
   await must(["chown", String(other.uid), join(runtime, "users")]);
   expect(() => openNamespaces(runtime, "/dev/null")).toThrow(/cannot start: .*users is user 61202's/);
 });
+
+test("ids that accounts have are given to nobody, and whoever comes at once gets other ids", async () => {
+  const first = 0x70000000;
+  const asked: number[] = [];
+  const accountWithin = async (start: number) => {
+    asked.push(start);
+    return start < first + 2 * 65536 ? "the user 'ann' (1879048200)" : undefined;
+  };
+  given.set(owner.uid, first); // before accounts were asked about
+  writeFileSync(join(directory, "subuid"), "");
+  const namespaces = openNamespaces(runtime, join(directory, "subuid"), given, accountWithin);
+  opened.push(namespaces);
+  await Promise.all([namespaces.for(owner), namespaces.for(other)]);
+  expect([...given.values()].sort()).toEqual([first + 2 * 65536, first + 3 * 65536]);
+  expect(new Set(asked).size).toBe(4);
+});
+
+test("where accounts are everywhere, or nobody answers, no ids are given, with the setting's name", async () => {
+  writeFileSync(join(directory, "subuid"), "");
+  const of = (accountWithin: (start: number) => Promise<string | undefined>) => {
+    const namespaces = openNamespaces(runtime, join(directory, "subuid"), given, accountWithin);
+    opened.push(namespaces);
+    return namespaces.for(owner);
+  };
+  const everywhere = of(async (start) => `the user 'u' (${start})`);
+  await expect(everywhere).rejects.toThrow(/accounts have ids in each of the 16 ranges from 1879048192 \(ids\.base\)/);
+  await expect(of(() => Promise.reject(new Error("silent")))).rejects.toThrow("silent");
+  expect(given.size).toBe(0);
+});
+
+test("a user with ids past 2^31 has a namespace", async () => {
+  const large = { uid: 4_294_967_294, gid: 3_000_000_000 };
+  const namespaces = openNamespaces(runtime, join(directory, "subuid"), given);
+  opened.push(namespaces);
+  const { userns } = await namespaces.for(large);
+  const map = await run(["nsenter", `--user=${userns}`, "-S", "0", "-G", "0", "cat", "/proc/self/uid_map"], {
+    as: { ...large, groups: [] },
+  });
+  expect(map.stdout.replace(/ +/g, " ")).toContain(" 0 4294967294 1\n");
+});

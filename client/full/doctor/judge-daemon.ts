@@ -1,4 +1,6 @@
 /** The way to the daemon, and what it lets this caller have. Pure. */
+
+import type { Health } from "../../../protocol/schema.ts";
 import { check, type Judge } from "./check.ts";
 import type { Facts } from "./facts.ts";
 import { asRoot } from "./fix.ts";
@@ -33,6 +35,15 @@ export const subordinateIds: Judge = ({ subordinate: { uids, gids }, caller }) =
   return [
     note(`no range of ${wantedIds} ids for ${caller.name} in ${lacking.join(" and ")}: the daemon gives one instead`),
   ];
+};
+
+export const givenIds: Judge = ({ daemon: found }) => {
+  const { ok, fail } = check("given ids");
+  // A daemon of an earlier version says nothing of them.
+  const ids = found.answers ? (found.health.ids as Health["ids"] | undefined) : undefined;
+  if (!ids) return [];
+  if (ids.wrong !== null) return [fail(`${ids.wrong}${ids.fix === null ? "" : `; ${ids.fix}`}`)];
+  return [ok(`those from ${ids.base} on, which users without a range get, are no account's`)];
 };
 
 export const units: Judge = ({ units: found, daemon, caller }) => {

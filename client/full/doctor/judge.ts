@@ -2,7 +2,7 @@
 import { type Check, check, type Judge } from "./check.ts";
 import type { Facts } from "./facts.ts";
 import { abstractSockets, bwrap, helpers, kernel, privateNetwork, seccomp, userNamespaces } from "./judge-client.ts";
-import { daemon, group, limits, subordinateIds, units } from "./judge-daemon.ts";
+import { daemon, givenIds, group, limits, subordinateIds, units } from "./judge-daemon.ts";
 import { overlay, space, templates, zfs } from "./judge-storage.ts";
 
 /** Whether the main job would run: it was tried, and nothing fails. */
@@ -44,6 +44,7 @@ const judges: readonly Judge[] = [
   privateNetwork,
   group,
   subordinateIds,
+  givenIds,
   units,
   daemon,
   zfs,

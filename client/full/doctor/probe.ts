@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { toIsolateError } from "../../../protocol/errors.ts";
 import { Refusal } from "../../../protocol/refusal.ts";
 import { version } from "../../../protocol/version.ts";
+import { isPastSigned } from "../../run/extras.ts";
 import { lookUp, ownDirectories, programDirectories, systemDirectories } from "../../run/host.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import type { Api } from "../api.ts";
@@ -165,8 +166,17 @@ function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
 
 /** The namespaces that every run has, over the host's own root. Root's would tell nothing about users'. */
 function trySandbox(bwrap: string, uid: number): Promise<Trial> {
-  const namespaces = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-net"];
-  const command = [bwrap, ...namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
+  // As in a run, bubblewrap does not make the user namespace of such a caller.
+  const isLarge = isPastSigned({ uid, gid: process.getgid?.() ?? 0 });
+  const namespaces = [
+    ...(isLarge ? [] : ["--unshare-user"]),
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-uts",
+    "--unshare-net",
+  ];
+  const front = isLarge ? ["unshare", "--user", "--map-root-user", "--"] : [];
+  const command = [...front, bwrap, ...namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
   const ids = ["--reuid", nobody, "--regid", nobody, "--clear-groups"];
   const [program = "", ...args] = uid === 0 ? ["setpriv", ...ids, ...command] : command;
   return run(program, args).then((done) => outcome(done, program));

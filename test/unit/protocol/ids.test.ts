@@ -16,6 +16,12 @@ test.each(["", "-1", "x", "1x", "0x10", "1e5", "1.5", " 1", "1\n", "٣", "214741
   },
 );
 
+test("an id that much software takes for a negative number is refused for that", () => {
+  for (const text of ["2147418113", "3000000000", "4294967294"])
+    expect(() => readBaseIds({ uid: text })).toThrow("; much software takes the ids above for negative numbers");
+  expect(() => readBaseIds({ uid: "4294967295" })).toThrow(/2147418112$/);
+});
+
 test("no base is the host's root", () => {
   for (const text of ["0", "00"]) {
     expect(() => readBaseIds({ uid: text })).toThrow("cannot map ids by -u '0");

@@ -9,6 +9,8 @@ const plan = (input: Partial<Omit<MapInput, "subuid" | "subgid">> & { subuid?: s
     subgid: parseDelegated(input.subgid ?? ""),
     given: input.given ?? new Map(),
     base: input.base ?? base,
+    reserved: input.reserved ?? [],
+    taken: input.taken ?? new Map(),
   });
 
 test("lines of subuid(5) are read, others passed over", () => {
@@ -87,9 +89,45 @@ describe("a range of the daemon's", () => {
     expect(plan({ caller: { uid: 5, gid: base + 5 } }).give).toBe(base + 65536);
   });
 
+  test("holds no id of an account that was found, given earlier or not", () => {
+    const taken = new Map([[base, "the user 'ann' (1879048200)"]]);
+    expect(plan({ taken })).toMatchObject({ range: base + 65536, give: base + 65536 });
+    expect(plan({ taken, given: new Map([[1000, base]]) }).give).toBe(base + 65536);
+    expect(plan({ given: new Map([[1000, base]]) })).toMatchObject({ range: base, give: undefined });
+    expect(() => plan({ base: 0x7ffd0000, taken: new Map([[0x7ffd0000, "the user 'ann' (2147287040)"]]) })).toThrow(
+      "cannot serve on this host: no 65536 ids are free from 2147287040 on for user 1000: there is the user 'ann' (2147287040)",
+    );
+  });
+
+  test("passes over what others give, and is none where ids.base itself is theirs", () => {
+    const reserved = [{ first: base + 65536, last: base + 65536, what: "somebody gives them" }];
+    expect(plan({ reserved, given: new Map([[7, base]]) }).give).toBe(base + 2 * 65536);
+    const why = `ids.base is ${base + 65536}, and the ids from ${base + 65536} to ${base + 65536} are not free: somebody gives them`;
+    expect(() => plan({ reserved, base: base + 65536 })).toThrow(`cannot serve on this host: ${why}`);
+    // A user with ranges needs none.
+    const own = { subuid: "alice:100000:65536", subgid: "alice:100000:65536" };
+    expect(plan({ reserved, base: base + 65536, ...own }).range).toBeUndefined();
+  });
+
+  test("is another one where ids.base has moved past it", () => {
+    expect(plan({ given: new Map([[1000, base]]), base: base + 65536 }).give).toBe(base + 65536);
+    expect(plan({ given: new Map([[1000, base + 65536]]), base: base + 65536 }).give).toBeUndefined();
+  });
+
   test("runs out with a sentence", () => {
     const message = /cannot serve on this host: no 65536 ids are free from 2147418112 on for user 1000/;
     expect(() => plan({ base: 0x7fff0000, given: new Map([[7, 0x7fff0000]]) })).toThrow(message);
+  });
+});
+
+describe("a caller with a large id", () => {
+  test.each([2_147_483_648, 3_000_000_000, 4_294_967_294])("%i is itself", (id) => {
+    expect(plan({ caller: { uid: id, gid: id } })).toMatchObject({
+      uid: id,
+      gid: id,
+      uidMap: `0 ${id} 1\n1 ${base} 65535\n`,
+      gidMap: `0 ${id} 1\n1 ${base} 65535\n`,
+    });
   });
 });
 
@@ -101,6 +139,7 @@ describe("root", () => {
       gid: base,
       uidMap: `0 ${base} 65536\n`,
       gidMap: `0 ${base} 65536\n`,
+      range: base,
       give: base,
     });
   });

@@ -30,6 +30,7 @@ const health = {
   ],
   space: [{ place: "the state directory", free: 10 * gibibyte, total: 20 * gibibyte }],
   limits: { leasesPerUser: 64, held: 0 },
+  ids: { base: 0x70000000, wrong: null as string | null, fix: null as string | null },
 };
 const unit = { name: "isolated.socket", load: "loaded", active: "active", file: "enabled", needsReload: false };
 const unreachable = {
@@ -239,6 +240,13 @@ describe("what does not work fails, with the command that fixes it", () => {
       "zfs list -o space -r rpool/isolate",
     ],
     ["the own limit", withHealth({ limits: { leasesPerUser: 2, held: 2 } }), "limit", /you hold 2/, "isolate ps"],
+    [
+      "ids that belong to somebody",
+      withHealth({ ids: { base: 1, wrong: "the ids are ann's", fix: "set ids.base" } }),
+      "given ids",
+      /^the ids are ann's; set ids.base$/,
+      undefined,
+    ],
     [
       "a run that fails",
       { run: { template: "t", trial: { ok: false, said: "why" } } },

@@ -1,0 +1,66 @@
+/**
+ * Ids that are for others to give: login.defs(5) says which useradd(8) may, and systemd documents its own ("Users, Groups,
+ * UIDs and GIDs on systemd Systems"). Pure.
+ */
+import { idCount } from "../../protocol/ids.ts";
+
+export interface Reserved {
+  readonly first: number;
+  readonly last: number;
+  readonly what: string;
+}
+
+/** Those above 65535. What is below is no base at all. */
+const ofSystemd: readonly Reserved[] = [
+  { first: 0x00080000, last: 0x6fffffff, what: "systemd-nspawn gives them to containers" },
+  { first: 0x7ffe0000, last: 0x7ffeffff, what: "systemd keeps them for foreign ids" },
+];
+
+/** As shadow has them where login.defs(5) does not say. */
+const usual = {
+  UID_MIN: 1000,
+  UID_MAX: 60000,
+  GID_MIN: 1000,
+  GID_MAX: 60000,
+  SUB_UID_MIN: 100_000,
+  SUB_UID_MAX: 600_100_000,
+  SUB_UID_COUNT: 65536,
+  SUB_GID_MIN: 100_000,
+  SUB_GID_MAX: 600_100_000,
+  SUB_GID_COUNT: 65536,
+} as const;
+
+/** `loginDefs`: the text of login.defs(5), empty on a host without it. */
+export function reservedRanges(loginDefs: string): Reserved[] {
+  const number = (key: keyof typeof usual): number => numberOf(loginDefs, key) ?? usual[key];
+  const range = (min: keyof typeof usual, max: keyof typeof usual): Reserved => ({
+    first: number(min),
+    last: number(max),
+    what: `useradd gives them (${min} and ${max} in /etc/login.defs)`,
+  });
+  return [
+    range("UID_MIN", "UID_MAX"),
+    range("GID_MIN", "GID_MAX"),
+    // A count of 0 means that useradd delegates none.
+    ...(number("SUB_UID_COUNT") === 0 ? [] : [range("SUB_UID_MIN", "SUB_UID_MAX")]),
+    ...(number("SUB_GID_COUNT") === 0 ? [] : [range("SUB_GID_MIN", "SUB_GID_MAX")]),
+    ...ofSystemd,
+  ].filter(({ first, last }) => first <= last);
+}
+
+/** strtoul(3) reads the values: decimal, or with `0x` or `0` in front. The last line with the key counts. */
+function numberOf(text: string, key: string): number | undefined {
+  const lines = [...text.matchAll(new RegExp(`^[ \\t]*${key}[ \\t]+"?(0[xX][0-9a-fA-F]+|[0-9]+)`, "gm"))];
+  const value = lines.at(-1)?.[1];
+  if (value === undefined) return undefined;
+  return /^0[0-7]+$/.test(value) ? Number.parseInt(value, 8) : Number(value);
+}
+
+/** The next step where `ids.base` cannot stay. */
+export const otherBase = "set ids.base in isolated.toml to ids that nobody has, and restart the daemon";
+
+/** Why no range can be given from there on; `undefined` where one can. */
+export function whatIsWrongWithBase(base: number, reserved: readonly Reserved[]): string | undefined {
+  const owner = reserved.find(({ first, last }) => base <= last && first < base + idCount);
+  return owner && `ids.base is ${base}, and the ids from ${owner.first} to ${owner.last} are not free: ${owner.what}`;
+}
