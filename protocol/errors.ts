@@ -54,6 +54,12 @@ const table = {
         ? `did you mean ${d.near.join(" or ")}?`
         : `see the names with 'isolate template ls'; root makes an existing ZFS dataset a template with 'isolate -r DATASET 5'`,
   ),
+  "ambiguous-template": entry<{ instance: string; several: readonly string[] }>(
+    409,
+    (d) => `cannot tell which template ${quoted(d.instance)} means: ${d.several.join(" and ")} end so`,
+    (d) =>
+      `name the unit after the whole template: systemctl enable --now "isolate_regenerate@$(systemd-escape ${d.several[0]}).path"`,
+  ),
   "no-snapshot": entry<{ template: string }>(
     409,
     (d) => `cannot clone the template ${quoted(d.template)}: it has no snapshot yet`,

@@ -51,13 +51,18 @@ export function splitSnapshotName(name: SnapshotName): { template: TemplateName;
 
 /** `nanoseconds` since 1970; the caller makes sure that it never gives the same twice. */
 export function makeCloneId(template: TemplateName, nanoseconds: bigint): CloneId {
-  const base = template.slice(template.lastIndexOf("/") + 1);
-  return `${base}_${nanoseconds.toString().padStart(19, "0")}` as CloneId;
+  return `${lastPart(template)}_${nanoseconds.toString().padStart(19, "0")}` as CloneId;
 }
 
-/** The names nearest to one that does not exist, best first, three at most. */
+/** The last component, by which people call a dataset. */
+export function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf("/") + 1);
+}
+
+/** The names nearest to one that does not exist, best first, three at most; where it is the end of some, only these. */
 export function nearNames(wanted: string, known: readonly string[]): string[] {
-  const lastPart = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
+  const ending = wanted.includes("/") ? [] : known.filter((name) => lastPart(name) === wanted);
+  if (ending.length > 0) return ending.slice(0, 3);
   return known
     .map((name) => ({ name, whole: editDistance(wanted, name), last: editDistance(lastPart(wanted), lastPart(name)) }))
     .filter(({ name, whole, last }) => Math.min(whole, last) <= Math.max(2, Math.floor(lastPart(name).length / 3)))

@@ -37,6 +37,8 @@ export const PoolRequest = Type.Object(
     fresh: Type.Boolean(),
     /** Reclaim what is used and make none. */
     reclaimOnly: Type.Boolean(),
+    /** `template` is the instance of a unit `isolate_regenerate@`, not a name as it is. */
+    instance: Type.Optional(Type.Boolean()),
   },
   strict,
 );

@@ -1,6 +1,7 @@
 /** Templates and their pools as root manages them: which there are, how many clones each keeps, and where that is remembered. */
 import type { Readable } from "node:stream";
-import { IsolateError } from "../../protocol/errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import { nearNames, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
 import type { Pool, PoolRequest, Template } from "../../protocol/schema.ts";
 import type { Config } from "../config.ts";
@@ -8,6 +9,7 @@ import type { Store } from "../records/store.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Keeper } from "./keeper.ts";
 import type { PoolSettings, PoolStatus } from "./pool.ts";
+import { templateOfInstance } from "./unit-instance.ts";
 import type { Figures, Usage } from "./usage.ts";
 
 export interface PoolsOptions {
@@ -20,6 +22,8 @@ export interface PoolsOptions {
 }
 
 const largestPool = 100;
+/** Milliseconds for names that a hint could have. */
+const hintPatience = 3000;
 
 export type Pools = ReturnType<typeof createPools>;
 
@@ -48,9 +52,28 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     return settings(template);
   }
 
+  /** For root, who may be told of datasets that are no templates. */
   async function existing(template: TemplateName): Promise<void> {
-    const [found] = await storage.of(template).templates([template]);
-    if (!found) throw unknown(template);
+    const near = async (): Promise<readonly string[]> =>
+      nearNames(template, [...keeper.templates(), ...(await datasetsLike(template))]);
+    try {
+      const [found] = await storage.of(template).templates([template]);
+      if (found) return;
+    } catch (error) {
+      // Where the storage of names without a slash does not work, a dataset was meant.
+      if (template.includes("/") || (await near()).length === 0) throw error;
+    }
+    throw new IsolateError("unknown-template", { template, near: await near() });
+  }
+
+  /** Names that end in it. None where the storage does not answer soon: they are for a hint. */
+  async function datasetsLike(template: TemplateName): Promise<readonly string[]> {
+    if (template.includes("/")) return [];
+    const asked = storage.drivers().map((driver) => driver.endingIn?.(template) ?? []);
+    const found = Promise.all(asked).then((lists) => lists.flat());
+    const known = new Set<string>(keeper.templates());
+    const late = sleep(hintPatience, [], { ref: false });
+    return (await Promise.race([found.catch(() => []), late])).filter((name) => !known.has(name));
   }
 
   function withBytes(status: PoolStatus, figures: Figures): Pool {
@@ -93,11 +116,10 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       if (keeper.has(template)) return;
       // Members start no process of root's with names of their choice.
       if (!toRoot) throw unknown(template);
-      const found = await storage
-        .of(template)
-        .templates([template])
-        .catch(() => []);
-      throw unknown(template, found.length > 0);
+      await existing(template).catch((error: unknown) => {
+        throw toIsolateError(error).code === "unknown-template" ? error : unknown(template);
+      });
+      throw unknown(template, true);
     },
 
     async list(): Promise<Pool[]> {
@@ -105,8 +127,8 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       return keeper.describe().map((status) => withBytes(status, figures));
     },
 
-    async set({ template: name, size: text, fresh, reclaimOnly }: PoolRequest): Promise<Pool> {
-      const template = parseTemplateName(name);
+    async set({ template: name, size: text, fresh, reclaimOnly, instance }: PoolRequest): Promise<Pool> {
+      const template = instance ? templateOfInstance(name, keeper.templates()) : parseTemplateName(name);
       const size = text === undefined ? undefined : parseSize(text);
       if (!keeper.has(template)) await existing(template);
       if (reclaimOnly) {

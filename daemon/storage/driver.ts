@@ -56,6 +56,8 @@ export interface Space {
 export interface Templates {
   /** Of the given names those that exist, and with no names all that this driver knows to be templates by itself. */
   templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]>;
+  /** Everything that could be made a template and whose name has that last component. Where names have one alone: absent. */
+  endingIn?(last: string): Promise<readonly string[]>;
   /**
    * Makes a template of a tar archive (ids and extended attributes as in it) and its first snapshot. A failure or an
    * early end of the stream leaves nothing behind.

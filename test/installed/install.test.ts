@@ -2,7 +2,7 @@
 import { appendFileSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "@jest/globals";
+import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { eventually, must, run } from "../support/process.ts";
 import {
   asUser,
@@ -207,6 +207,27 @@ describe("on demand, with the path unit", () => {
   const runs = async () =>
     Number(await must(["sh", "-c", `journalctl -q -o cat -u ${regenerate} | grep -c Finished || true`]));
 
+  test("named by the last component alone it is the same; by a name that no template has it fails and says why", async () => {
+    const short = "isolate_regenerate@debisl";
+    await systemctl("enable", "--now", `${short}.path`);
+    const finished = async () =>
+      Number(await must(["sh", "-c", `journalctl -q -o cat -u ${short}.service | grep -c Finished || true`]));
+    const before = await finished();
+    expect((await inClone("id")).code).toBe(0);
+    await eventually("it has run", async () => (await finished()) > before, 60_000);
+    expect(await property(`${short}.service`, "Result")).toBe("success");
+    await systemctl("disable", "--now", `${short}.path`);
+    await whole();
+
+    const strange = "isolate_regenerate@nothing.service";
+    expect((await run(["systemctl", "start", strange], { patience: 60_000 })).code).not.toBe(0);
+    const journal = () => must(["journalctl", "-q", "-o", "cat", "-u", strange]);
+    await eventually("its journal says why", async () =>
+      (await journal()).includes("cannot find the template 'nothing'"),
+    );
+    await systemctl("reset-failed", strange);
+  });
+
   test("500 releases in 10 s do not stop it", async () => {
     const file = join("/run/isolate/signal", instance);
     const before = await runs();
@@ -223,6 +244,39 @@ describe("on demand, with the path unit", () => {
     expect((await inClone("id")).code).toBe(0);
     await eventually("it runs after the next release, too", async () => (await runs()) > after, 60_000);
     await whole();
+  });
+});
+
+describe("ids that accounts have", () => {
+  const group = (id: number) => must(["groupadd", "-g", String(id), "intruder"]);
+  afterEach(() => run(["groupdel", "intruder"]));
+
+  test("are not the daemon's to give: the doctor says so, and after a restart others are given", async () => {
+    const first = async () => {
+      const map = await must(["isolate", "-z", template, "cat", "/proc/self/uid_map"], { patience: 60_000 });
+      return Number(map.trim().split(/\s+/)[1]);
+    };
+    const before = await first();
+    await group(before + 77);
+    await systemctl("restart", daemon);
+    const doctor = await run(["isolate", "doctor"], { patience: 60_000 });
+    expect(doctor.stdout).toContain(`there is the group 'intruder' (${before + 77})`);
+    expect(doctor.stdout).toContain("set ids.base in isolated.toml");
+    expect(await first()).toBeGreaterThanOrEqual(before + 65_536);
+    await whole();
+  });
+
+  test("are not those of root's -t either", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "isolate-own-"));
+    try {
+      await fillRoot(directory);
+      expect(await run(["isolate", "-t", directory, "id", "-u"])).toMatchObject({ code: 0, stdout: "0\n" });
+      await group(2_147_483_000);
+      const refused = await run(["isolate", "-t", directory, "id", "-u"]);
+      expect(refused).toMatchObject({ code: 125, stderr: expect.stringContaining("'intruder' (2147483000)") });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 

@@ -1,5 +1,7 @@
 /** Pools: full, fresh, and as root wants them; parallel runs and callers who wait. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { instancesOf } from "../../daemon/pools/unit-instance.ts";
+import { parseTemplateName } from "../../protocol/names.ts";
 import { eventually, root } from "../support/process.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
@@ -52,6 +54,17 @@ describe("-r TEMPLATE N", () => {
     expect((await name()) > first).toBe(true);
     expect((await asRoot("-r", world.template, "9", "-s")).code).toBe(0);
     expect(await world.settled()).toMatchObject({ size: 5, ready: 5 });
+  });
+
+  test("with --instance, as the unit has it, finds the template by the unit's name, or says why not", async () => {
+    for (const instance of instancesOf(parseTemplateName(world.template)))
+      expect(await asRoot("-q", "--instance", "-r", instance)).toEqual({ code: 0, stdout: "", stderr: "" });
+    for (const instance of ["nothing", "rpool-isolate-nothing"]) {
+      const { code, stderr } = await asRoot("-q", "--instance", "-r", instance);
+      expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining("isolate: cannot ") });
+    }
+    const misplaced = await asRoot("--instance", "-z", world.template, "true");
+    expect(misplaced.stderr).toContain("--instance goes only with -r");
   });
 
   test("leaves a clone in use alone", async () => {

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { escapeUnitName } from "../../daemon/pools/wake-files.ts";
+import { escapeUnitName } from "../../daemon/pools/unit-instance.ts";
 import type { TemplateName } from "../../protocol/names.ts";
 import { eventually, finished, root, type User } from "../support/process.ts";
 import { alice, createWorld, group, type World } from "../support/world.ts";

@@ -52,7 +52,8 @@ export function isolatedPage(command: Command, release: Release): string {
     paragraph(
       "isolate_regenerate@.path is for hosts that start the daemon on demand. It watches a file below " +
         "/run/isolate/signal that is touched whenever a lease of a template has ended, and has the pool filled. Its " +
-        "instance is the template's name as systemd-escape(1) writes it. Set on_demand in isolated.toml(5) with it: then " +
+        "instance is the template's name as systemd-escape(1) writes it, or its last component alone where no other " +
+        "template's name ends so, such as isolate_regenerate@debian.path. Set on_demand in isolated.toml(5) with it: then " +
         "what stays of a run connects once after its sandbox, so that a daemon that was stopped meanwhile is started.",
     ),
     heading("Files"),

@@ -121,6 +121,9 @@ export const inScope: OptionDefinition = { long: "in-scope", values: ["UNIT"], a
 /** The client's own, when another one stays around it and has leased for it: `stay.ts`. In no help. */
 export const leased: OptionDefinition = { long: "leased", values: ["JSON"], about: "" };
 
+/** Of isolate_regenerate@.service, with -r: TEMPLATE is the unit's instance. In no help. */
+export const instance: OptionDefinition = { long: "instance", values: [], about: "" };
+
 export const version: OptionDefinition = { long: "version", values: [], about: "print the version" };
 
 /** What may stand before a command, as the help and the completions have it. */
@@ -131,7 +134,7 @@ export const shownOptions: readonly OptionDefinition[] = [
   ...everywhere,
   version,
 ];
-export const options: readonly OptionDefinition[] = [...shownOptions, inScope, leased];
+export const options: readonly OptionDefinition[] = [...shownOptions, inScope, leased, instance];
 
 export interface CommandDefinition {
   readonly words: readonly [string, string?];

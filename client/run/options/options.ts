@@ -80,6 +80,8 @@ export interface RefillRequest {
   readonly size?: string;
   readonly fresh: boolean;
   readonly reclaimOnly: boolean;
+  /** Set where `template` is the instance of a unit. */
+  readonly instance?: true;
 }
 
 export type TemplateSource =
@@ -111,7 +113,7 @@ export function readIntent(words: readonly string[], environment: Environment): 
   if (parsed.has("help")) return { ...common, kind: "help" };
   if (parsed.has("version")) return { ...common, kind: "version" };
   if (parsed.has("refill")) return { ...common, kind: "refill", refill: readRefill(parsed) };
-  refuse(parsed, "goes only with -r", ["fresh", "reclaim"]);
+  refuse(parsed, "goes only with -r", ["fresh", "reclaim", "instance"]);
   const hasRoot = parsed.has("template") || parsed.has("directory");
   const command = hasRoot ? undefined : readCommand(parsed, environment);
   return command ?? { ...common, kind: "run", run: readRun(parsed, environment) };
@@ -131,7 +133,7 @@ function readCommon(parts: readonly Parsed[], environment: Environment): Common 
 }
 
 function readRefill(parsed: Parsed): RefillRequest {
-  const fitting = new Set(["refill", "fresh", "reclaim", ...everywhere.map(({ long }) => long)]);
+  const fitting = new Set(["refill", "fresh", "reclaim", "instance", ...everywhere.map(({ long }) => long)]);
   const stranger = parsed.given.find(({ long }) => !fitting.has(long));
   if (stranger) throw usage(`${spelling(stranger)} does not go with -r`);
   if (parsed.operands[0] !== undefined) throw usage(`unexpected word '${parsed.operands[0]}' after -r TEMPLATE [N]`);
@@ -139,7 +141,8 @@ function readRefill(parsed: Parsed): RefillRequest {
     throw usage("-f makes new clones and -s makes none: give one of them");
   const [template = "", size] = parsed.values("refill");
   const rest = { fresh: parsed.has("fresh"), reclaimOnly: parsed.has("reclaim") };
-  return { template, ...(size === undefined ? {} : { size }), ...rest };
+  const instance = parsed.has("instance") ? ({ instance: true } as const) : {};
+  return { template, ...(size === undefined ? {} : { size }), ...rest, ...instance };
 }
 
 /** Undefined when the first word is not one of ours, so that it is a program's. */

@@ -8,6 +8,7 @@ import type { StorageDriver } from "../driver.ts";
 import { createClones } from "./clones.ts";
 import { zfs as runZfs, type Zfs } from "./command.ts";
 import { createDirect, type Direct } from "./direct.ts";
+import { createEndingIn } from "./ending-in.ts";
 import { checkHost } from "./host.ts";
 import { openLibrary } from "./library.ts";
 import { createTemplates } from "./templates.ts";
@@ -43,6 +44,7 @@ export function createZfsDriver(options: ZfsOptions): StorageDriver {
     ...createTemplates({ zfs, store, mountDirectory, now }),
     ...createClones({ zfs, direct, store, mountDirectory, refquota }),
     ...createUsage({ zfs, store }),
+    ...createEndingIn(zfs),
     watch: createWatch({ zfs, now, interval, warn }),
   };
 }

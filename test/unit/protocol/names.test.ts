@@ -46,5 +46,10 @@ describe("near names", () => {
   test("are found through a slip", () =>
     expect(nearNames("rpool/isolate/debils", known)[0]).toBe("rpool/isolate/debisl"));
   test("are found without the pool", () => expect(nearNames("debisl", known)[0]).toBe("rpool/isolate/debisl"));
+  test("are those that end so, and no other", () => {
+    const several = ["tank/a/debisl", "rpool/isolate/debisl", "rpool/isolate/debis2"];
+    expect(nearNames("debisl", several)).toEqual(["tank/a/debisl", "rpool/isolate/debisl"]);
+    expect(nearNames("x/debisl", several)).toContain("rpool/isolate/debis2");
+  });
   test("are none for something else", () => expect(nearNames("windows", known)).toEqual([]));
 });

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { pino } from "pino";
-import { createSignals, escapeUnitName } from "../../../../daemon/pools/wake-files.ts";
+import { escapeUnitName } from "../../../../daemon/pools/unit-instance.ts";
+import { createSignals } from "../../../../daemon/pools/wake-files.ts";
 import { parseTemplateName } from "../../../../protocol/names.ts";
 
 const log = pino({ level: "silent" });
@@ -45,4 +46,12 @@ test("nothing is touched through a link, nothing fails, and a name that no unit 
   touch(parseTemplateName(`t${"-".repeat(150)}`));
   expect(statSync(elsewhere).mtimeMs).toBe(before);
   expect(readdirSync(join(directory, "signal"))).toEqual(["t"]);
+});
+
+test("a file for each instance that means a template, and none for another", () => {
+  const touch = createSignals(directory, () => 1, log);
+  touch(parseTemplateName("rpool/isolate/deb-isl"));
+  touch(parseTemplateName("my-own"));
+  const names = ["rpool-isolate-deb\\x2disl", "deb\\x2disl", "deb-isl", "my\\x2down"];
+  expect(readdirSync(join(directory, "signal")).sort()).toEqual(names.sort());
 });

@@ -1,0 +1,43 @@
+/**
+ * Instances of `isolate_regenerate@`: the template's name as systemd-escape(1) writes it, or only the last component of one
+ * template's name, as in isolate_regenerate@debisl.path. Pure.
+ */
+import { IsolateError } from "../../protocol/errors.ts";
+import { lastPart, nearNames, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
+
+/** All instances that mean a template, the exact one first. */
+export function instancesOf(template: TemplateName): string[] {
+  const exact = escapeUnitName(template);
+  if (!template.includes("/")) return [exact];
+  const last = lastPart(template);
+  // Without escapes too: many write a unit's name by hand.
+  return [...new Set([exact, escapeUnitName(last), last])];
+}
+
+/**
+ * The template that an instance means. The name that it stands for goes before names that only end so; where no known
+ * template fits, it is that name, whatever becomes of it. Throws `ambiguous-template`, `unknown-template` and `bad-name`.
+ */
+export function templateOfInstance(instance: string, known: readonly TemplateName[]): TemplateName {
+  const exact = known.find((template) => escapeUnitName(template) === instance);
+  if (exact !== undefined) return exact;
+  const [one, ...more] = known.filter((template) => instancesOf(template).includes(instance));
+  if (one !== undefined && more.length > 0)
+    throw new IsolateError("ambiguous-template", { instance, several: [one, ...more] });
+  if (one !== undefined) return one;
+  const name = unescapeUnitName(instance);
+  if (name.split("/").includes(""))
+    throw new IsolateError("unknown-template", { template: instance, near: nearNames(instance, known) });
+  return parseTemplateName(name);
+}
+
+/** As systemd-escape(1) writes an instance's name; a template's name holds nothing else that it would change. */
+export function escapeUnitName(template: string): string {
+  return template.replaceAll("-", "\\x2d").replaceAll("/", "-");
+}
+
+function unescapeUnitName(instance: string): string {
+  return instance
+    .replaceAll("-", "/")
+    .replace(/\\x([0-9a-f]{2})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+}

@@ -1,0 +1,56 @@
+import { describe, expect, test } from "@jest/globals";
+import { instancesOf, templateOfInstance } from "../../../../daemon/pools/unit-instance.ts";
+import { parseTemplateName, type TemplateName } from "../../../../protocol/names.ts";
+
+const known = [
+  "rpool/isolate/debisl",
+  "rpool/isolate/deb-isl",
+  "tank/a/web",
+  "tank/b/web",
+  "debian",
+  "tank/debian",
+].map(parseTemplateName);
+const meant = (instance: string, of: readonly TemplateName[] = known) => templateOfInstance(instance, of);
+
+describe("an instance", () => {
+  test.each([
+    ["rpool-isolate-debisl", "rpool/isolate/debisl"],
+    ["debisl", "rpool/isolate/debisl"],
+    ["rpool-isolate-deb\\x2disl", "rpool/isolate/deb-isl"],
+    ["deb\\x2disl", "rpool/isolate/deb-isl"],
+    ["deb-isl", "rpool/isolate/deb-isl"], // not escaped, as people write it
+    ["tank-a-web", "tank/a/web"],
+    ["debian", "debian"], // a whole name goes before an end
+    ["tank-debian", "tank/debian"],
+  ])("'%s' means %s", (instance, template) => expect(meant(instance)).toBe(template));
+
+  test("that is another template's name means that one, though a name ends so", () => {
+    expect(meant("deb-isl", [...known, parseTemplateName("deb/isl")])).toBe("deb/isl");
+  });
+
+  test("that several names end in is refused with all of them, and says what to do", () => {
+    const refused = () => meant("web");
+    expect(refused).toThrow("cannot tell which template 'web' means: tank/a/web and tank/b/web end so");
+    expect(refused).toThrow(
+      expect.objectContaining({
+        code: "ambiguous-template",
+        hint: 'name the unit after the whole template: systemctl enable --now "isolate_regenerate@$(systemd-escape tank/a/web).path"',
+      }),
+    );
+  });
+
+  test("that nobody knows stands for the name that it is, for a dataset may have it", () => {
+    expect(meant("windows")).toBe("windows");
+    expect(meant("rpool-isolate-new\\x2done")).toBe("rpool/isolate/new-one");
+    expect(meant("isolate-debisl")).toBe("isolate/debisl");
+  });
+
+  test("that is no name is refused", () => {
+    expect(() => meant("-debisl")).toThrow("cannot find the template '-debisl'");
+    expect(() => meant("deb\\x40isl")).toThrow("cannot use the name 'deb@isl'");
+  });
+
+  test("of a template comes back to it", () => {
+    for (const template of known) expect(meant(instancesOf(template)[0] ?? "")).toBe(template);
+  });
+});
