@@ -70,10 +70,19 @@ function harmlessJson(text: string): string {
   return text.replace(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu, escaped);
 }
 
+/** Characters that a cell may have and still widen its column, unless most of the others are longer. */
+const wide = 40;
+
+/** One cell that is much longer than the others moves the rest of its own row alone. */
+function columnWidth(lengths: readonly number[]): number {
+  const median = [...lengths].sort((a, b) => a - b)[Math.floor(lengths.length / 2)] ?? 0;
+  return Math.max(...lengths.filter((length) => length <= Math.max(wide, median)));
+}
+
 function table(heads: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {
   const cells = [heads, ...rows].map((row) => row.map((cell) => (cell === null ? "-" : harmless(String(cell)))));
   const isNumber = heads.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
-  const widths = heads.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const widths = heads.map((_, column) => columnWidth(cells.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) => (isNumber[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))

@@ -80,6 +80,30 @@ describe("results", () => {
     expect(written[1]).toBe("NAME        N  LAST\na?[2J       1  -\nlong name  10  x\n");
   });
 
+  test("one long cell moves its own row alone, and where most are long they are aligned", () => {
+    const { print, written } = printer();
+    const long = "x".repeat(150);
+    print.table(
+      ["NAME", "N"],
+      [
+        ["a", 1],
+        [long, 2],
+        ["b", 3],
+      ],
+    );
+    expect(written[1]).toBe(`NAME  N\na     1\n${long}  2\nb     3\n`);
+    const other = printer();
+    other.print.table(
+      ["NAME", "N"],
+      [
+        [long, 1],
+        [long.slice(1), 2],
+        [long, 3],
+      ],
+    );
+    expect(other.written[1].split("\n").map((line) => line.length)).toEqual([153, 153, 153, 153, 0]);
+  });
+
   test("an empty table is its heads", () => {
     const { print, written } = printer();
     print.table(["A", "B"], []);
