@@ -89,6 +89,18 @@ describe("the main job", () => {
     expect((await inClone("test -e /etc/x")).code).toBe(1);
   });
 
+  test("the end of a template's name alone is none, and the hint names the whole", async () => {
+    const hint = `did you mean ${template}?`;
+    for (const outcome of [await asUser("isolate -z debisl id"), await run(["isolate", "-r", "debisl", "5"])])
+      expect(outcome).toMatchObject({ code: 125, stderr: expect.stringContaining(hint) });
+    // Of a dataset that is no template yet, root is told as well.
+    await must(["zfs", "create", "-o", "mountpoint=none", `${parent}/raw`]);
+    const { code, stderr } = await run(["isolate", "-r", "raw", "5"]);
+    expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining(`did you mean ${parent}/raw?`) });
+    expect((await asUser("isolate -z raw id")).stderr).not.toContain(parent);
+    await must(["zfs", "destroy", `${parent}/raw`]);
+  });
+
   test("its status says how the pool is", async () => {
     await whole();
     await eventually(

@@ -256,6 +256,13 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       expect(await createZfsDriver({ store: "s2", mountDirectory }).templates()).toEqual([]);
     });
 
+    test("are found by the last component of their names, and their clones are not", async () => {
+      const last = template.slice(template.lastIndexOf("/") + 1);
+      const found = await driver.endingIn?.(last);
+      expect(found).toContain(template);
+      for (const name of found ?? []) expect(name.endsWith(`/${last}`)).toBe(true);
+    });
+
     test("are made of a tar with ids, attributes and access lists, and removed again", async () => {
       const source = newDirectory();
       const script = `cd ${source} && touch a b && chown 5:6 a && chmod 4711 a && mknod n c 1 3 &&
