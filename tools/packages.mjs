@@ -1,5 +1,6 @@
-// Every Debian package that this project uses, named here and nowhere else. (What goes into the virtual machine of the
-// system tests is in test/system/packages.ts.)
+// @ts-check
+// Every Debian package that this project uses on this machine, named here and nowhere else; tools/watch.mjs holds the tests
+// to it. (What goes into the virtual machine of the system tests is in test/system/packages.ts.)
 
 /** Debian 12, Debian 13 and Ubuntu 24.04 use the same names. */
 export const packages = {
@@ -31,6 +32,7 @@ export const packages = {
     "fish",
     "hyperfine",
     "iproute2",
+    "lxc",
     "procps",
     "pulseaudio",
     "pulseaudio-utils",
@@ -46,6 +48,16 @@ export const packages = {
     "xvfb",
     "zsh",
   ],
+  /** For `npm run test:system`, which installs them itself: they are many. */
+  system: [
+    "debian-archive-keyring",
+    "e2fsprogs",
+    "mmdebstrap",
+    "openssh-client",
+    "qemu-system-x86",
+    "tar",
+    "util-linux",
+  ],
   /** What `npm run bench` compares with; `npm run bench -- --setup` installs it, and nothing needs it. */
   peers: ["podman", "runc", "schroot", "systemd-container", "uidmap"],
 };
@@ -58,4 +70,4 @@ export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 
 export const groupNames = Object.keys(packages);
 /** Without those that are installed only when they are named. */
-export const usualGroups = groupNames.filter((name) => name !== "peers");
+export const usualGroups = groupNames.filter((name) => name !== "peers" && name !== "system");

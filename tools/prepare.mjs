@@ -49,8 +49,10 @@ async function installPackages(names) {
   await quietly(command[0], command.slice(1), { env });
 }
 
-function packagesOf(group) {
-  if (Object.hasOwn(packages, group)) return packages[group];
+/** @param {string} group @returns {readonly string[]} */
+export function packagesOf(group) {
+  const found = Object.entries(packages).find(([name]) => name === group);
+  if (found) return found[1];
   throw new NotPrepared(`cannot prepare '${group}': the groups are ${groupNames.join(", ")}`);
 }
 

@@ -1,0 +1,61 @@
+/** tools/watch.mjs: a program that only this machine happens to have fails the run that starts it. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "@jest/globals";
+import { type Outcome, run } from "../support/process.ts";
+import { projectRoot } from "../support/project.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "isolate-watch-test-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+const tool = join(projectRoot, "tools/watch.mjs");
+const watch = (...words: string[]): Promise<Outcome> => run([process.execPath, tool, ...words]);
+const advice = "A machine without it fails here. Name the package in tools/packages.mjs, or do without the program.\n";
+
+test("what the groups name may be started, and the command's own code is returned", async () => {
+  expect(await watch("test", "--", "sh", "-c", "tmux -V; exit 7")).toMatchObject({ code: 7, stderr: "" });
+});
+
+test("a program of another group fails the run, and is named with its package", async () => {
+  const { code, stderr } = await watch("run", "--", "env", "tmux", "-V");
+  expect(stderr).toBe(
+    "cannot pass: /usr/bin/tmux was started, of the Debian package tmux, which tools/packages.mjs does not name " +
+      `(by: env tmux -V)\n${advice}`,
+  );
+  expect(code).toBe(1);
+});
+
+test("every such program is named once, however it was reached and wherever it ended", async () => {
+  const script = join(scratch, "script");
+  writeFileSync(script, "#!/usr/bin/zsh\ncd /usr/bin\n./strace -V; env -i ./strace -V; exit 0\n", { mode: 0o755 });
+  const { code, stderr } = await watch("run", "--", "unshare", "--mount", "--pid", "--fork", script);
+  const named = [...stderr.matchAll(/^cannot pass: \S+\/(\S+) was started/gm)].map(([, name]) => name);
+  expect(named).toEqual([expect.stringMatching(/^zsh/), "strace"]);
+  expect(code).toBe(1);
+});
+
+test("where both fail, the command's code is kept", async () => {
+  const { code, stderr } = await watch("run", "--", "sh", "-c", "tmux -V; exit 7");
+  expect(stderr).toContain("/usr/bin/tmux was started");
+  expect(code).toBe(7);
+});
+
+test("a copy in a tree that sandboxes run from is no program of this machine", async () => {
+  const copy = join(scratch, "tmux");
+  const { code, stderr } = await watch("run", "--", "sh", "-c", `cp /usr/bin/tmux ${copy} && ${copy} -V`);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+});
+
+test("an unknown group, a missing command and a user other than root are refused with a sentence", async () => {
+  expect(await watch("strange", "--", "true")).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^cannot prepare 'strange': the groups are build, /),
+  });
+  expect(await watch("run")).toMatchObject({ code: 1, stderr: expect.stringMatching(/^cannot watch: usage: /) });
+  const user = { uid: 59_991, gid: 59_991, groups: [] };
+  expect(await run([process.execPath, tool, "run", "--", "true"], { as: user })).toMatchObject({
+    code: 1,
+    stderr: "cannot watch which programs are started: only root can\nRun it with sudo.\n",
+  });
+});

@@ -1,0 +1,42 @@
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { projectRoot } from "../../support/project.ts";
+
+const { closure, parseInstalled } = await import(join(projectRoot, "tools/closure.mjs"));
+
+/** As dpkg-query prints it: name, status, essential, priority, dependencies, what it provides. */
+const listing = [
+  ["dash", "installed", "yes", "required", "debianutils (>= 5.6),", ""],
+  ["debianutils", "installed", "no", "required", ",", ""],
+  ["mawk", "installed", "no", "required", ",libc6 (>= 2.34)", "awk"],
+  ["libc6", "installed", "no", "optional", ",libgcc-s1", ""],
+  ["git", "installed", "no", "optional", ",perl, liberror-perl:any (>= 1)", ""],
+  ["perl", "installed", "no", "standard", ",", ""],
+  ["lxc", "installed", "no", "optional", ",liblxc1 (= 1), uidmap | newuidmap, dnsmasq-base", ""],
+  ["liblxc1", "installed", "no", "optional", ",", ""],
+  ["uidmap", "installed", "no", "optional", ",", ""],
+  ["dnsmasq-full", "installed", "no", "optional", ",", "dnsmasq-base (= 2.9), other"],
+  ["npm", "installed", "no", "optional", ",make, node-gyp", ""],
+  ["node-gyp", "installed", "no", "optional", ",gcc", ""],
+  ["make", "installed", "no", "optional", ",", ""],
+  ["gcc", "installed", "no", "optional", ",", ""],
+  ["valgrind", "installed", "no", "optional", ",libc6", ""],
+  ["gone", "config-files", "no", "optional", ",", ""],
+]
+  .map((fields) => fields.join("\t"))
+  .join("\n");
+
+const always = ["dash", "debianutils", "mawk", "libc6", "git", "perl", "npm", "node-gyp"];
+const found = (named: string[]): string[] => [...closure(parseInstalled(listing), named)].sort();
+
+test("base system, git and npm are there, without what npm alone brings", () => {
+  expect(found([])).toEqual([...always].sort());
+});
+
+test("a named package brings its dependencies, and providers of those that have no package", () => {
+  expect(found(["lxc"])).toEqual([...always, "lxc", "liblxc1", "uidmap", "dnsmasq-full"].sort());
+});
+
+test("a package that is removed or unknown brings nothing", () => {
+  expect(found(["gone", "strange", "make"])).toEqual([...always, "make"].sort());
+});
