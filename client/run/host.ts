@@ -2,6 +2,7 @@
 
 import type { EngineName } from "../../engines/features.ts";
 import { IsolateError } from "../../protocol/errors.ts";
+import { type HostProgram, missingProgram } from "./host-programs.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
 import type { Bind, RunRequest } from "./options/options.ts";
@@ -12,12 +13,7 @@ import type { HostFacts, Source } from "./plan.ts";
 export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
 export const systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 const initDirectory = "/usr/lib/isolate";
-/** Of each engine, and the package that has it. */
-const programs: Readonly<Record<EngineName, readonly [program: string, debianPackage: string]>> = {
-  bwrap: ["bwrap", "bubblewrap"],
-  chroot: ["bwrap", "bubblewrap"],
-  lxc: ["lxc-start", "lxc"],
-};
+const programs: Readonly<Record<EngineName, HostProgram>> = { bwrap: "bwrap", chroot: "bwrap", lxc: "lxc-start" };
 
 /** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
 export function probeHost(
@@ -30,7 +26,7 @@ export function probeHost(
     ...known,
     uid: libc.uid(),
     gid: libc.gid(),
-    engine: findProgram(...programs[request.engine], libc),
+    engine: findProgram(programs[request.engine], libc),
     init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc, own),
     monitor: findOwn("isolate-monitor", libc, own),
     resolvConf: request.network === "none" ? undefined : realPath("/etc/resolv.conf", libc),
@@ -62,13 +58,13 @@ export function parentDescriptorLimit(libc: Libc): number {
   return soft === undefined ? usual : Number(soft);
 }
 
-function findProgram(program: string, debianPackage: string, libc: Libc): string {
+function findProgram(program: HostProgram, libc: Libc): string {
   const found = lookUp(program, libc);
-  if (found === undefined) throw new IsolateError("missing-program", { program, package: debianPackage });
+  if (found === undefined) throw missingProgram(program);
   return found;
 }
 
-export function lookUp(program: string, libc: Libc): string | undefined {
+export function lookUp(program: HostProgram, libc: Libc): string | undefined {
   return [...programDirectories, ...systemDirectories]
     .map((directory) => `${directory}/${program}`)
     .find(libc.isExecutable);

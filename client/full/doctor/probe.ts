@@ -55,7 +55,7 @@ export async function probe({ socket, api, environment, self, libc }: ProbeOptio
     bwrap: bwrap && { ...bwrap, version: /(\d+\.\d+(?:\.\d+)?)/.exec(bwrapVersion?.stdout ?? "")?.[1] },
     network: {
       scopesSockets: libc.scopesSockets(),
-      programs: ["nft", "pasta", "slirp4netns"].filter((program) => lookUp(program, libc) !== undefined),
+      programs: (["nft", "pasta", "slirp4netns"] as const).filter((program) => lookUp(program, libc) !== undefined),
       tun: mayOpenTun(uid),
     },
     helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map((name) =>

@@ -4,6 +4,7 @@
  */
 import { IsolateError } from "../../../protocol/errors.ts";
 import { findOwn, lookUp } from "../../run/host.ts";
+import { missingProgram } from "../../run/host-programs.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import type { PrivateNetwork } from "../../run/plan.ts";
 import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
@@ -15,7 +16,7 @@ import { mayOpenTun } from "./tun.ts";
 export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
   const path = findOwn("isolate-network", libc);
   const filter = lookUp("nft", libc);
-  if (filter === undefined) throw new IsolateError("missing-program", { program: "nft", package: "nftables" });
+  if (filter === undefined) throw missingProgram("nft");
   const trie = libc.readTextIfAny("/proc/net/fib_trie");
   if (trie === undefined) throw cannot("the host's own addresses cannot be read from /proc/net/fib_trie", "");
   const own = [...ownIpv4(trie), ...ownIpv6(libc.readTextIfAny("/proc/net/ipv6_route") ?? "")];
@@ -39,8 +40,7 @@ export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
 function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
   const pastaPath = lookUp("pasta", libc);
   const slirpPath = lookUp("slirp4netns", libc);
-  if (pastaPath === undefined && slirpPath === undefined)
-    throw new IsolateError("missing-program", { program: "pasta", package: "passt" });
+  if (pastaPath === undefined && slirpPath === undefined) throw missingProgram("pasta");
   if (!mayOpenTun(libc.uid()))
     throw cannot("/dev/net/tun is missing, or not open to every user", "as root: modprobe tun; chmod 666 /dev/net/tun");
   if (pastaPath !== undefined) return pasta(pastaPath, standIn?.address);

@@ -7,6 +7,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { IsolateError } from "../../../protocol/errors.ts";
+import { type HostProgram, missingProgram } from "../../run/host-programs.ts";
 import {
   debianKeyring,
   debianKeyringPackage,
@@ -54,7 +55,7 @@ export async function openSource(source: TemplateSource): Promise<OpenSource> {
 
 function openDirectory(path: string): OpenSource {
   if (!stat(path).isDirectory()) throw new IsolateError("bad-source", { source: path, wrong: "it is not a directory" });
-  needProgram("tar", "tar");
+  needProgram("tar");
   const kept = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--one-file-system"];
   const args = ["-C", path, "--format=pax", ...kept, "-cf", "-", "."];
   return {
@@ -83,7 +84,7 @@ async function openDebian(suite: string): Promise<OpenSource> {
       wrong: `'${suite.replace(/[^\x20-\x7e]/g, "?")}' is not the name of a suite, such as bookworm`,
     });
   }
-  needProgram("mmdebstrap", "mmdebstrap");
+  needProgram("mmdebstrap");
   if (!isReadable(debianKeyring))
     throw new IsolateError("missing-program", { program: debianKeyring, package: debianKeyringPackage });
   const args = mmdebstrapArguments(suite, parseDebianMirrors(await indexTargets()));
@@ -104,10 +105,10 @@ async function indexTargets(): Promise<string> {
 }
 
 const compressions = [
-  { magic: [0x1f, 0x8b], program: "gzip", package: "gzip" },
-  { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], program: "xz", package: "xz-utils" },
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], program: "zstd", package: "zstd" },
-  { magic: [0x42, 0x5a, 0x68], program: "bzip2", package: "bzip2" },
+  { magic: [0x1f, 0x8b], program: "gzip" },
+  { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], program: "xz" },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], program: "zstd" },
+  { magic: [0x42, 0x5a, 0x68], program: "bzip2" },
 ] as const;
 
 /** What the first bytes say counts, and not the name: standard input has none. */
@@ -127,7 +128,7 @@ async function startArchive(archive: Readable, source: string): Promise<Content>
   const whole = Readable.from(rejoin(head, chunks));
   const compression = compressions.find(({ magic }) => magic.every((byte, index) => head[index] === byte));
   if (!compression) return plainContent(whole, archive, source);
-  needProgram(compression.program, compression.package);
+  needProgram(compression.program);
   return startProgram({ program: compression.program, args: ["-dc"], source, input: whole });
 }
 
@@ -253,10 +254,10 @@ function stat(path: string): ReturnType<typeof statSync> & object {
   }
 }
 
-function needProgram(program: string, from: string): void {
+function needProgram(program: HostProgram): void {
   const path = process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin";
   if (path.split(delimiter).some((directory) => isExecutable(join(directory || ".", program)))) return;
-  throw new IsolateError("missing-program", { program, package: from });
+  throw missingProgram(program);
 }
 
 function isExecutable(path: string): boolean {
