@@ -27,7 +27,12 @@ function run(program, args) {
 
 /** For another architecture, as tools/cross.mjs says: the compiled programs alone, with the environment's CC. */
 const { values: cross } = parseArgs({
-  options: { out: { type: "string" }, target: { type: "string" }, runtime: { type: "string" } },
+  options: {
+    out: { type: "string" },
+    target: { type: "string" },
+    runtime: { type: "string" },
+    system: { type: "string" },
+  },
 });
 const bun = at("node_modules/.bin/bun");
 const define = ["--define", `ISOLATE_VERSION=${JSON.stringify(version)}`];
@@ -96,7 +101,7 @@ function buildStatic(out) {
   const script = join(objects, "starter.js");
   const bundle = ["--target=browser", "--format=esm", "--minify", ...define, `--outfile=${script}`];
   run(bun, ["build", "client/starter/main.ts", ...bundle]);
-  const made = orEnd(() => [`MUSL=${muslFor(objects)}`, `QUICKJS=${unpacked("quickjs", objects)}`]);
+  const made = orEnd(() => [`MUSL=${muslFor(objects, cross.system)}`, `QUICKJS=${unpacked("quickjs", objects)}`]);
   run("make", ["-j2", "-f", "native/Makefile", `OUT=${out}`, `OBJ=${objects}`, ...made, `SCRIPT=${script}`, "all"]);
 }
 

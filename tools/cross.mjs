@@ -12,6 +12,8 @@ export const crossArchitectures = [...architectures.keys()];
 
 /** What the modules are linked with, and what Node's own builds want since 26; their dependencies come along. */
 const libraries = ["libatomic1", "libstdc++6", "libsystemd-dev"];
+/** What our programs are linked with. It depends on a compiler that runs over there, which is left away. */
+const alone = ["musl-dev"];
 
 /**
  * Builds the programs, and says how the package for `debian` goes on: `bin` has them, `modules` npm's own of that
@@ -34,7 +36,17 @@ export async function crossTarget(root, debian) {
   const runtime = join(modules, `@oven/bun-linux-${bun}/bin/bun`);
   await quietly(
     process.execPath,
-    [join(root, "tools/build.mjs"), "--out", at("bin"), "--target", `bun-linux-${node}`, "--runtime", runtime],
+    [
+      join(root, "tools/build.mjs"),
+      "--out",
+      at("bin"),
+      "--target",
+      `bun-linux-${node}`,
+      "--runtime",
+      runtime,
+      "--system",
+      at("sysroot"),
+    ],
     { env: { ...process.env, CC: `${gnu}-gcc` } },
   );
   const emulator = [`qemu-${gnu.replace(/-.*/, "")}`, "-L", at("sysroot")];
@@ -90,6 +102,7 @@ async function download(debian, directory) {
   const install = ["install", "--download-only", "--no-install-recommends", "-y", ...libraries];
   await quietly("apt-get", [...apt, ...install]);
   const archives = join(directory, "cache/archives");
+  await quietly("apt-get", [...apt, "download", ...alone], { cwd: archives });
   return readdirSync(archives)
     .filter((name) => name.endsWith(".deb"))
     .map((name) => join(archives, name));

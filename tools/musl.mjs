@@ -1,53 +1,43 @@
+// @ts-check
 // musl, the C library that the compiled programs are linked with: a program of theirs starts in a third of the time that
-// one of the GNU C library takes, and keeps a third of the memory.
+// one of the GNU C library takes, and keeps a third of the memory. It is Debian's own, of the package musl-dev.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { cache, sources, unpacked } from "./sources.mjs";
 
 /** Headers of Linux' own that those need that musl has none of, one of each directory. */
 const kernelHeaders = ["linux/version.h", "asm/unistd.h", "asm-generic/errno.h"];
 
 /**
- * A directory with `include`, `lib` and `kernel`, for the compiler in the environment's CC; made where the cache has none,
- * which takes half a minute. Works below `directory`. Throws with a sentence.
+ * Returns a directory below `directory` with `include`, `lib` and `kernel`, for the compiler in the environment's CC, of
+ * the musl-dev installed or unpacked in `system`. Another musl has another name, so that make compiles for it again.
+ * Throws with a sentence.
+ * @param {string} directory
+ * @param {string} [system]
  */
-export function muslFor(directory) {
+export function muslFor(directory, system = "/") {
   const compiler = process.env.CC || "cc";
-  const which = said(compiler, ["-dumpmachine"]).trim();
-  const hash = createHash("sha256")
-    .update(said(compiler, ["--version"]))
-    .digest("hex")
-    .slice(0, 16);
-  const made = join(cache, `musl-${sources.musl.version}-${which}-${hash}`);
-  if (existsSync(made)) return made;
-  const fresh = `${made}.${process.pid}`;
-  const source = unpacked("musl", directory);
-  try {
-    mkdirSync(fresh, { recursive: true });
-    const make = ["-s", "-C", source, "-j2", "install-libs", "install-headers"];
-    said("./configure", ["--disable-shared", `--prefix=${fresh}`], {
-      cwd: source,
-      env: { ...process.env, CC: compiler },
-    });
-    said("make", make);
-    linkKernel(compiler, join(fresh, "kernel"));
-    renameSync(fresh, made);
-  } catch (error) {
-    if (!existsSync(made)) throw error; // another build was faster
-  } finally {
-    rmSync(fresh, { recursive: true, force: true });
-    rmSync(source, { recursive: true, force: true }); // configured for one prefix
-  }
+  const triplet = `${output(compiler, ["-dumpmachine"]).trim().replace(/-.*/, "")}-linux-musl`;
+  const [include, lib] = [join(system, "usr/include", triplet), join(system, "usr/lib", triplet)];
+  const library = join(lib, "libc.a");
+  if (!existsSync(library))
+    throw new Error(`cannot link with musl: there is no ${library}; it is of the Debian package musl-dev`);
+  const made = join(directory, `musl-${createHash("sha256").update(readFileSync(library)).digest("hex").slice(0, 16)}`);
+  mkdirSync(directory, { recursive: true });
+  for (const old of readdirSync(directory).filter((name) => name.startsWith("musl-")))
+    rmSync(join(directory, old), { recursive: true });
+  mkdirSync(join(made, "kernel"), { recursive: true });
+  symlinkSync(include, join(made, "include"));
+  symlinkSync(lib, join(made, "lib"));
+  linkKernel(compiler, join(made, "kernel"));
   return made;
 }
 
-/** Those that this compiler would use. */
+/** Those that this compiler would use. @param {string} compiler @param {string} to */
 function linkKernel(compiler, to) {
   const input = kernelHeaders.map((header) => `#include <${header}>\n`).join("");
-  const found = said(compiler, ["-E", "-M", "-"], { input }).split(/[\s\\]+/);
-  mkdirSync(to);
+  const found = output(compiler, ["-E", "-M", "-"], { input }).split(/[\s\\]+/);
   for (const header of kernelHeaders) {
     const path = found.find((file) => file.endsWith(`/${header}`));
     if (path === undefined) throw new Error(`${compiler} finds no <${header}>: install linux-libc-dev`);
@@ -55,10 +45,12 @@ function linkKernel(compiler, to) {
   }
 }
 
-function said(program, args, options = {}) {
+/** @param {string} program @param {string[]} args @param {{ input?: string }} [options] */
+function output(program, args, options = {}) {
   try {
     return execFileSync(program, args, { encoding: "utf8", stdio: ["pipe", "pipe", "pipe"], ...options });
   } catch (error) {
-    throw new Error(`${program} failed, which musl is compiled by: ${error.stderr || error.message}`);
+    const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error);
+    throw new Error(`cannot compile: ${program} failed: ${stderr || message}`);
   }
 }

@@ -177,12 +177,11 @@ function copyright() {
     const shown = its === "Apache-2.0" ? "The text is in /usr/share/common-licenses/Apache-2.0." : text;
     return `${name}: ${its}\n\n${shown}`;
   });
-  const licenceOf = (name, file) => readFileSync(join(unpacked(name, at("dist/obj")), file), "utf8").trim();
   const parts = [
     `isolate: ${license}\n\n${own}`,
-    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${licenceOf("quickjs", "LICENSE")}`,
+    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${readFileSync(join(unpacked("quickjs", at("dist/obj")), "LICENSE"), "utf8").trim()}`,
     `isolate, isolate-init, isolate-monitor, isolate-network and isolate-seccomp hold parts of the C library musl,\n` +
-      `https://musl.libc.org:\n\n${licenceOf("musl", "COPYRIGHT")}`,
+      `https://musl.libc.org:\n\n${readFileSync("/usr/share/doc/musl-dev/copyright", "utf8").trim()}`,
     "isolate-client holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
       "listed at https://bun.sh/docs/project/license.",
     ...modules,

@@ -13,6 +13,7 @@ export const packages = {
     "libseccomp-dev",
     "libsystemd-dev",
     "make",
+    "musl-dev",
     "pkg-config",
     "python3",
     "xz-utils",
