@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // `npm run build`: everything into dist/. dist/js is the TypeScript as modules (the tests run there), dist/bin the
 // programs. Needs what tools/prepare.mjs installs.
 import { execFileSync } from "node:child_process";
@@ -15,11 +16,13 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
 const { version } = JSON.parse(readFileSync(at("package.json"), "utf8"));
 
+/** @param {string} program @param {string[]} args */
 function run(program, args) {
   try {
     execFileSync(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
-    process.stderr.write(`${error.stdout ?? ""}${error.stderr ?? ""}`);
+    const { stdout = "", stderr = "" } = /** @type {{ stdout?: string, stderr?: string }} */ (error);
+    process.stderr.write(`${stdout}${stderr}`);
     console.error(`cannot build: ${program.replace(`${root}/`, "")} failed; if it is missing: node tools/prepare.mjs`);
     process.exit(1);
   }
@@ -109,11 +112,12 @@ function setModes(out) {
   for (const [name, mode] of clientPrograms) chmodSync(join(out, name), mode);
 }
 
+/** @template T @param {() => T} make @returns {T} */
 function orEnd(make) {
   try {
     return make();
   } catch (error) {
-    console.error(`cannot build: ${error.message}`);
+    console.error(`cannot build: ${error instanceof Error ? error.message : error}`);
     process.exit(1);
   }
 }

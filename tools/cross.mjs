@@ -1,3 +1,4 @@
+// @ts-check
 // For `npm run package -- --arch ARCH`: what belongs to the other architecture and is no program of this machine's. Its
 // libraries, as Debian packages, and what npm installs there alone are unpacked in a directory of the build's own;
 // nothing of it is installed, and dpkg's architectures stay as they are.
@@ -19,9 +20,14 @@ const alone = ["musl-dev"];
  * Builds the programs, and says how the package for `debian` goes on: `bin` has them, `modules` npm's own of that
  * architecture, `libraries` the unpacked packages for dpkg-shlibdeps(1), `emulator` are the words that start its programs
  * here, and `env` is for compilers.
+ * @param {string} root
+ * @param {string} debian
  */
 export async function crossTarget(root, debian) {
-  const { node, gnu, bun } = architectures.get(debian);
+  const names = architectures.get(debian);
+  if (!names)
+    throw new NotPrepared(`cannot build for ${debian}: the architectures are ${crossArchitectures.join(", ")}`);
+  const { node, gnu, bun } = names;
   const at = (...parts) => join(root, "dist", debian, ...parts);
   rmSync(at(), { recursive: true, force: true });
   const modules = at("node_modules");
@@ -49,8 +55,8 @@ export async function crossTarget(root, debian) {
     ],
     { env: { ...process.env, CC: `${gnu}-gcc` } },
   );
-  const emulator = [`qemu-${gnu.replace(/-.*/, "")}`, "-L", at("sysroot")];
-  await quietly(emulator[0], [...emulator.slice(1), at("bin/isolate"), "--version"]);
+  const [program, ...words] = [`qemu-${gnu.replace(/-.*/, "")}`, "-L", at("sysroot")];
+  await quietly(program, [...words, at("bin/isolate"), "--version"]);
   const [include, lib] = [at("sysroot/usr/include"), at("sysroot/usr/lib", gnu)];
   return {
     debian,
@@ -58,7 +64,7 @@ export async function crossTarget(root, debian) {
     bin: at("bin"),
     modules,
     libraries: readdirSync(at("packages")).map((name) => at("packages", name)),
-    emulator,
+    emulator: [program, ...words],
     strip: `${gnu}-strip`,
     env: { CC: `${gnu}-gcc`, CXX: `${gnu}-g++`, CPPFLAGS: `-isystem ${include}`, LDFLAGS: `-L${lib}` },
   };

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // `npm run demo`, as root: installs what is missing, builds, and shows what isolate does: a daemon, a small Debian
 // template and its pool, all inside one temporary directory, which is removed afterwards together with every mount in it.
 import { spawn } from "node:child_process";
@@ -22,11 +23,16 @@ const note = (text) => console.log(paint("2", text));
 /** A step that did not end as it should; its message is for the person at the terminal. */
 class DemoFailed extends Error {}
 
-/** What there is to undo; once that has begun nothing more is started. */
+/** @typedef {{ pid: number | undefined, end: Promise<string | number> }} Started */
+
+/**
+ * What there is to undo; once that has begun nothing more is started.
+ * @type {{ directory: string | undefined, daemon: Started | undefined, step: Started | undefined, undoing: boolean }}
+ */
 const made = { directory: undefined, daemon: undefined, step: undefined, undoing: false };
 
 async function main() {
-  if (process.getuid() !== 0)
+  if (process.getuid?.() !== 0)
     throw new DemoFailed("cannot run the demo: the daemon needs root\nRun:  sudo npm run demo");
   title("Preparing");
   await prepare({ groups: ["build", "run", "template"] });
@@ -80,6 +86,7 @@ function makePlace() {
     `runtime_dir = "${at("run")}"`,
   ];
   writeFileSync(at("isolated.toml"), `${config.join("\n")}\n`);
+  /** @type {Record<string, string>} */
   const env = {
     PATH: `${at("bin")}:/usr/sbin:/usr/bin:/sbin:/bin`,
     ISOLATE_SOCKET: at("socket"),
@@ -87,7 +94,8 @@ function makePlace() {
     LANG: "C.UTF-8",
   };
   for (const name of ["TERM", "NO_COLOR", "TMPDIR", "http_proxy", "https_proxy", "no_proxy"]) {
-    if (process.env[name] !== undefined) env[name] = process.env[name];
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
   }
   return { directory, at, uid, gid, env };
 }
@@ -134,9 +142,10 @@ async function startDaemon(place) {
     env: place.env,
     stdio: ["ignore", output, output],
   });
-  made.daemon = { pid: child.pid, end: ended(child) };
+  const end = ended(child);
+  made.daemon = { pid: child.pid, end };
   let over = false;
-  made.daemon.end.then(() => {
+  end.then(() => {
     over = true;
   });
   for (let tries = 0; tries < 300 && !over; tries++) {
@@ -176,13 +185,17 @@ async function asUser(place, words, { code = 0 } = {}) {
 async function step(program, args, { env, code = 0 }) {
   mayStart();
   const child = spawn(program, args, { cwd: "/", env, stdio: ["ignore", "inherit", "inherit"] });
-  made.step = { pid: child.pid, end: ended(child) };
-  const end = await made.step.end;
+  const ending = ended(child);
+  made.step = { pid: child.pid, end: ending };
+  const end = await ending;
   made.step = undefined;
   if (end !== code) throw new DemoFailed(`cannot go on: the command ended with ${end}, and ${code} was expected`);
 }
 
-/** The exit code, or the signal's or error's name. */
+/**
+ * The exit code, or the signal's or error's name.
+ * @returns {Promise<string | number>}
+ */
 function ended(child) {
   return new Promise((resolve) => {
     child.once("error", (error) => resolve(error.message));
@@ -297,11 +310,11 @@ function indented(text) {
 }
 
 const interrupted = new Promise((_, reject) => {
-  for (const [signal, number] of [
+  for (const [signal, number] of /** @type {const} */ ([
     ["SIGINT", 2],
     ["SIGTERM", 15],
     ["SIGHUP", 1],
-  ]) {
+  ])) {
     process.on(signal, () => {
       process.exitCode = 128 + number;
       reject(new DemoFailed(`\ninterrupted by ${signal}; cleaning up`));

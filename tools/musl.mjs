@@ -1,6 +1,7 @@
 // @ts-check
 // musl, the C library that the compiled programs are linked with: a program of theirs starts in a third of the time that
-// one of the GNU C library takes, and keeps a third of the memory. It is Debian's own, of the package musl-dev.
+// one of the GNU C library takes, and keeps a third of the memory. It is Debian's own, of the package musl-dev; elsewhere the
+// environment's MUSL names the directory that has its include/ and lib/.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -11,7 +12,7 @@ const kernelHeaders = ["linux/version.h", "asm/unistd.h", "asm-generic/errno.h"]
 
 /**
  * Returns a directory below `directory` with `include`, `lib` and `kernel`, for the compiler in the environment's CC, of
- * the musl-dev installed or unpacked in `system`. Another musl has another name, so that make compiles for it again.
+ * the musl that MUSL names, or of the musl-dev installed or unpacked in `system`. Another musl has another name, so that make compiles for it again.
  * Throws with a sentence.
  * @param {string} directory
  * @param {string} [system]
@@ -19,10 +20,16 @@ const kernelHeaders = ["linux/version.h", "asm/unistd.h", "asm-generic/errno.h"]
 export function muslFor(directory, system = "/") {
   const compiler = process.env.CC || "cc";
   const triplet = `${output(compiler, ["-dumpmachine"]).trim().replace(/-.*/, "")}-linux-musl`;
-  const [include, lib] = [join(system, "usr/include", triplet), join(system, "usr/lib", triplet)];
+  const given = process.env.MUSL;
+  const place = (/** @type {string} */ name) => (given ? join(given, name) : join(system, "usr", name, triplet));
+  const [include, lib] = [place("include"), place("lib")];
   const library = join(lib, "libc.a");
-  if (!existsSync(library))
-    throw new Error(`cannot link with musl: there is no ${library}; it is of the Debian package musl-dev`);
+  if (!existsSync(library)) {
+    throw new Error(
+      `cannot link with musl: there is no ${library}\n` +
+        "Install the Debian package musl-dev, or name in MUSL a directory whose include/ and lib/ hold musl",
+    );
+  }
   const made = join(directory, `musl-${createHash("sha256").update(readFileSync(library)).digest("hex").slice(0, 16)}`);
   mkdirSync(directory, { recursive: true });
   for (const old of readdirSync(directory).filter((name) => name.startsWith("musl-")))

@@ -1,3 +1,4 @@
+// @ts-check
 // Some modules are compiled for one ABI of Node (process.versions.modules), which changes with each of Node's major
 // versions. A package that is to outlive its distribution's Node holds one build for each line with long-term support;
 // `bindings`, by which they find their own, takes the one that fits from lib/binding.
@@ -44,6 +45,9 @@ const modules = [
 /**
  * Builds these modules of `root`/node_modules for every line, in `cache`, and gives a list of { name, abi, object, file }.
  * The headers come with the npm package of that Node; each build is tried by that very Node, if need be in an emulator.
+ * @param {string} root
+ * @param {string} cache
+ * @param {{ node: string, emulator: string[], env: Record<string, string> }} target
  */
 export async function buildNative(root, cache, target) {
   const wanted = modules.flatMap((module) => {
@@ -69,7 +73,7 @@ async function build(cache, target, { name, parts, script, object, use, source, 
   try {
     console.log(`compiling ${name} for Node ${major}, ${target.node}`);
     await quietly("npm", ["pack", "--silent", "--pack-destination", work, `node-linux-${target.node}@${major}`]);
-    const [archive] = readdirSync(work);
+    const [archive = ""] = readdirSync(work);
     await quietly("tar", ["-C", work, "-xzf", join(work, archive), "package/include", "package/bin/node"]);
     const module = join(work, "node_modules", name);
     for (const part of parts) cpSync(join(source, part), join(module, part), { recursive: true });

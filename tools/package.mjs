@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // `npm run package [-- --arch ARCH]`: dist/isolate_VERSION_ARCH.deb, for this machine's architecture or for another. Made
 // with dpkg's own programs: debhelper would have nothing to configure or compile.
 import { execFileSync } from "node:child_process";
@@ -19,15 +20,16 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { crossArchitectures, crossTarget } from "./cross.mjs";
+import { notices } from "./licences.mjs";
 import { buildNative, nodeRelation } from "./native.mjs";
-import { crossPackages, nativeModules, packages } from "./packages.mjs";
+import { crossPackages, packages } from "./packages.mjs";
 import { NotPrepared, prepare, quietly } from "./prepare.mjs";
 import { clientPrograms } from "./programs.mjs";
-import { cache, unpacked } from "./sources.mjs";
+import { cache } from "./sources.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
-const { version, description, author, license } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+const { version, description, author } = JSON.parse(readFileSync(at("package.json"), "utf8"));
 const maintainer = `${author} <isolate@example.org>`;
 const built = new Date(process.env.SOURCE_DATE_EPOCH ? Number(process.env.SOURCE_DATE_EPOCH) * 1000 : Date.now());
 
@@ -154,39 +156,13 @@ function putDocuments(put) {
   put.file("usr/share/zsh/vendor-completions/_isolate", docs("completion.zsh"));
   put.file("usr/share/fish/vendor_completions.d/isolate.fish", docs("completion.fish"));
   const doc = "usr/share/doc/isolate";
-  put.file(`${doc}/copyright`, copyright());
+  put.file(`${doc}/copyright`, notices({ inFull: false }));
   put.file(`${doc}/README.md`, readFileSync(at("README.md")));
   put.file(`${doc}/SECURITY.md`, readFileSync(at("SECURITY.md")));
   put.gzip(`${doc}/NEWS.md`, readFileSync(at("CHANGELOG.md")));
   const date = built.toUTCString().replace("GMT", "+0000");
   const entry = `isolate (${version}) unstable; urgency=medium\n\n  * See NEWS.md.gz.\n\n -- ${maintainer}  ${date}\n`;
   put.gzip(`${doc}/changelog`, entry);
-}
-
-/** The licences of all that the programs were bundled of, each where it came from. */
-function copyright() {
-  const own = readFileSync(at("LICENSE"), "utf8").trim();
-  // The bundle says before each file where that is from.
-  const bundled = readFileSync(at("dist/bin/isolated"), "utf8").matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)/gm);
-  const names = new Set([...[...bundled].map(([, name]) => name), ...nativeModules, "bindings", "file-uri-to-path"]);
-  const modules = [...names].sort().map((name) => {
-    const { license: its = "see below" } = JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8"));
-    const file = readdirSync(at("node_modules", name)).find((one) => /^(licen[cs]e|copying)/i.test(one));
-    const text = file === undefined ? "" : readFileSync(at("node_modules", name, file), "utf8").trim();
-    // Debian's policy 12.5: licences that every system has are named, and not repeated.
-    const shown = its === "Apache-2.0" ? "The text is in /usr/share/common-licenses/Apache-2.0." : text;
-    return `${name}: ${its}\n\n${shown}`;
-  });
-  const parts = [
-    `isolate: ${license}\n\n${own}`,
-    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${readFileSync(join(unpacked("quickjs", at("dist/obj")), "LICENSE"), "utf8").trim()}`,
-    `isolate, isolate-init, isolate-monitor, isolate-network and isolate-seccomp hold parts of the C library musl,\n` +
-      `https://musl.libc.org:\n\n${readFileSync("/usr/share/doc/musl-dev/copyright", "utf8").trim()}`,
-    "isolate-client holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license.",
-    ...modules,
-  ];
-  return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
 }
 
 function putUnits(put) {
@@ -263,11 +239,13 @@ function filesOf(directory) {
     .sort();
 }
 
+/** @param {string} program @param {string[]} args @param {import("node:child_process").ExecFileSyncOptions} [options] */
 function output(program, args, options = {}) {
   try {
-    return execFileSync(program, args, { encoding: "utf8", ...options }).trim();
+    return String(execFileSync(program, args, options)).trim();
   } catch (error) {
-    throw new NotPrepared(`cannot make the package: ${basename(program)} failed: ${error.stderr || error.message}`);
+    const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error);
+    throw new NotPrepared(`cannot make the package: ${basename(program)} failed: ${stderr || message}`);
   }
 }
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// @ts-check
 // `node tools/prepare.mjs [GROUP...]`: installs what this machine lacks, and says so: Debian packages (as root) and the
 // node modules. Quick and silent where nothing is missing. Plain JavaScript without modules: it runs before they exist.
 import { execFileSync, spawn } from "node:child_process";
@@ -37,7 +38,7 @@ async function installPackages(names) {
   if (missing.length === 0) return;
   // Debian's pipewire-audio conflicts with pulseaudio: nobody's desktop is to change for a test.
   const command = ["apt-get", "install", "-y", "--no-install-recommends", "--no-remove", ...missing];
-  if (process.getuid() !== 0) {
+  if (process.getuid?.() !== 0) {
     throw new NotPrepared(
       `cannot go on: these Debian packages are missing, and only root can install them: ${missing.join(" ")}\n` +
         `Run:  sudo apt-get update && sudo ${command.join(" ")}`,
@@ -62,7 +63,8 @@ function missingPackages(wanted) {
   let listing;
   try {
     listing = execFileSync("dpkg-query", query, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-  } catch (error) {
+  } catch (caught) {
+    const error = /** @type {Error & { code?: string, stdout?: string }} */ (caught);
     if (error.code === "ENOENT") {
       throw new NotPrepared(
         "cannot tell what is installed: this machine has no dpkg, and only Debian and Ubuntu are supported here\n" +
@@ -133,7 +135,13 @@ function nodeHeaders() {
   return version === process.version ? { npm_config_nodedir: prefix } : {};
 }
 
-/** Runs a program whose output interests nobody unless it fails, and gives the end of it. */
+/**
+ * Runs a program whose output interests nobody unless it fails, and gives the end of it.
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string }} [options]
+ * @returns {Promise<string>}
+ */
 export function quietly(program, args, { env = process.env, cwd = root } = {}) {
   const started = Date.now();
   return new Promise((resolve, reject) => {

@@ -1,3 +1,4 @@
+// @ts-check
 // What `npm run build` puts into dist/bin for those who run sandboxes, with modes. They belong together: each looks for the
 // others beside itself.
 export const clientPrograms = new Map([

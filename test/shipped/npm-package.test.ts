@@ -9,6 +9,7 @@ test("the programs, what stands beside them, and every page and program that pac
   const command = ["npm", "pack", "--dry-run", "--json", "--ignore-scripts"];
   // Written by the build of the archive.
   await must(["node", "dist/js/tools/docs/main.js", "dist/docs"], { cwd: projectRoot });
+  await must(["node", "tools/licences.mjs", "dist/docs/notices.txt"], { cwd: projectRoot });
   const [packed] = JSON.parse(await must(command, { cwd: projectRoot })) as {
     files: { path: string; mode: number }[];
   }[];
@@ -25,6 +26,7 @@ test("the programs, what stands beside them, and every page and program that pac
       "dist/bin/isolate-client",
       "dist/bin/isolate-monitor",
       "LICENSE",
+      "dist/docs/notices.txt",
       "systemd/isolated.service",
     ]),
   );

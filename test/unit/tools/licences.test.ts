@@ -1,0 +1,23 @@
+import { join } from "node:path";
+import { expect, test } from "@jest/globals";
+import { projectRoot } from "../../support/project.ts";
+
+const { refusals } = await import(join(projectRoot, "tools/licences.mjs"));
+const refused = (...licences: string[]): string[] => refusals([{ name: "it", licences, where: "there" }]);
+
+test.each([["MIT"], ["(MIT OR GPL-3.0-only)"], ["MIT AND ISC"], ["BSD-3-clause"]])("%s is allowed", (licence) => {
+  expect(refused(licence)).toEqual([]);
+});
+
+test.each([["GPL-3.0-only"], ["MIT AND GPL-3.0-only"], ["SEE LICENSE IN FILE"], ["UNLICENSED"]])(
+  "%s is refused, and the sentence says of what and where that is decided",
+  (licence) => {
+    expect(refused("MIT", licence)).toEqual([
+      `cannot pass: it has the licence ${licence} (there), which tools/licences.mjs does not allow: do without it, or decide there`,
+    ]);
+  },
+);
+
+test("a part that names no licence is refused", () => {
+  expect(refused()).toEqual([expect.stringMatching(/^cannot pass: it names no licence \(there\)/)]);
+});
