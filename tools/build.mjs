@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { muslFor } from "./musl.mjs";
 import { nativeModules } from "./packages.mjs";
-import { clientPrograms } from "./programs.mjs";
+import { clientPrograms, entries } from "./programs.mjs";
 import { unpacked } from "./sources.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -63,7 +63,7 @@ function buildDaemon() {
   const external = nativeModules.flatMap((name) => ["--external", name]);
   run(bun, [
     "build",
-    "daemon/main.ts",
+    entries.daemon,
     "--target=node",
     "--format=esm",
     ...external,
@@ -90,7 +90,7 @@ function buildClient(out, runtime) {
     "--no-compile-autoload-bunfig",
     ...runtime,
     ...define,
-    "client/full/main.ts",
+    entries.client,
     "--external",
     "koffi",
     `--outfile=${join(out, "isolate-client.new")}`,
@@ -103,7 +103,7 @@ function buildStatic(out) {
   const objects = join(dirname(out), "obj");
   const script = join(objects, "starter.js");
   const bundle = ["--target=browser", "--format=esm", "--minify", ...define, `--outfile=${script}`];
-  run(bun, ["build", "client/starter/main.ts", ...bundle]);
+  run(bun, ["build", entries.starter, ...bundle]);
   const made = orEnd(() => [`MUSL=${muslFor(objects, cross.system)}`, `QUICKJS=${unpacked("quickjs", objects)}`]);
   run("make", ["-j2", "-f", "native/Makefile", `OUT=${out}`, `OBJ=${objects}`, ...made, `SCRIPT=${script}`, "all"]);
 }

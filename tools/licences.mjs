@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } fro
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { nativeModules } from "./packages.mjs";
+import { entries } from "./programs.mjs";
 import { unpacked } from "./sources.mjs";
 
 /** A part, the licences that it names, and where it names them. @typedef {{ name: string, licences: string[], where: string }} Part */
@@ -149,7 +150,7 @@ function bundledModules() {
       stdio: ["ignore", "pipe", "pipe"],
     });
   const external = nativeModules.flatMap((name) => ["--external", name]);
-  const code = bundle("daemon/main.ts", "node") + bundle("client/main.ts", "bun");
+  const code = bundle(entries.daemon, "node") + bundle(entries.client, "bun");
   return [...code.matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)/gm)].map(([, name = ""]) => name);
 }
 

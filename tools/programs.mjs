@@ -10,3 +10,6 @@ export const clientPrograms = new Map([
   ["isolate-network", 0o755],
   ["isolate-seccomp", 0o755],
 ]);
+
+/** The module that each of our bundles begins with. */
+export const entries = { daemon: "daemon/main.ts", client: "client/full/main.ts", starter: "client/starter/main.ts" };

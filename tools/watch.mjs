@@ -141,8 +141,8 @@ async function receive(fd, known) {
 const identity = ({ dev, ino }) => `${dev}:${ino}`;
 
 /**
- * Whether it descends from this process, or was left behind in our session by one that did. Scripts and hooks that apt and
- * dpkg start are their packages' own affair.
+ * Whether it descends from this process. One that its parent has left behind does not, whoever started it. Scripts and
+ * hooks that apt and dpkg start are their packages' own affair.
  * @param {number} pid
  * @returns {boolean}
  */
@@ -150,7 +150,7 @@ function isOurs(pid) {
   if (pid === process.pid) return true;
   const status = statusOf(pid);
   if (status === undefined || /^(apt|apt-get|dpkg)$/.test(status.program)) return false;
-  return status.session === statusOf(process.pid)?.session || isOurs(status.parent);
+  return isOurs(status.parent);
 }
 
 /** @param {number} pid */
@@ -158,10 +158,10 @@ function statusOf(pid) {
   if (pid <= 1) return undefined;
   try {
     // proc_pid_stat(5); the name before may hold anything.
-    const [, parent, , session] = readFileSync(`/proc/${pid}/stat`, "latin1")
+    const [, parent] = readFileSync(`/proc/${pid}/stat`, "latin1")
       .replace(/^.*\) /s, "")
       .split(" ");
-    return { parent: Number(parent), session: Number(session), program: basename(readlinkSync(`/proc/${pid}/exe`)) };
+    return { parent: Number(parent), program: basename(readlinkSync(`/proc/${pid}/exe`)) };
   } catch {
     return undefined;
   }

@@ -1,9 +1,9 @@
 /** tools/watch.mjs: a program that only this machine happens to have fails the run that starts it. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
-import { type Outcome, run } from "../support/process.ts";
+import { eventually, must, type Outcome, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "isolate-watch-test-"));
@@ -45,6 +45,15 @@ test("a copy in a tree that sandboxes run from is no program of this machine", a
   const copy = join(scratch, "tmux");
   const { code, stderr } = await watch("run", "--", "sh", "-c", `cp /usr/bin/tmux ${copy} && ${copy} -V`);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+});
+
+test("what others start meanwhile is not counted, even in the same session", async () => {
+  const [began, end] = [join(scratch, "began"), join(scratch, "end")];
+  const running = watch("run", "--", "sh", "-c", `: > ${began}; until test -e ${end}; do sleep 0.1; done`);
+  await eventually("the command runs", () => existsSync(began));
+  await must(["tmux", "-V"]);
+  writeFileSync(end, "");
+  expect(await running).toMatchObject({ code: 0, stderr: "" });
 });
 
 test("an unknown group, a missing command and a user other than root are refused with a sentence", async () => {
