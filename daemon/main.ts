@@ -1,6 +1,8 @@
 /** Builds everything from the configuration, serves, and stops. */
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -9,11 +11,14 @@ import { parseTemplateName } from "../protocol/names.ts";
 import { version } from "../protocol/version.ts";
 import { type Config, defaultConfigFile, loadConfig } from "./config.ts";
 import { type Flags, readFlags } from "./flags.ts";
+import { keepDoor, mostConnections } from "./http/door.ts";
+import { createGate } from "./http/gate.ts";
 import { createHandlers } from "./http/handlers.ts";
 import { createHealth } from "./http/health.ts";
 import { createPolicy } from "./http/peers.ts";
-import { createServer, limitConnections, listen } from "./http/server.ts";
+import { createServer, listen } from "./http/server.ts";
 import { createIsSubordinate } from "./http/subordinate.ts";
+import { createTurns } from "./http/turns.ts";
 import { createLeaseSockets } from "./http/upgrade.ts";
 import { createValidate } from "./http/validate.ts";
 import { createAccountWithin } from "./idmap/accounts-within.ts";
@@ -27,6 +32,7 @@ import { bootId } from "./leases/holder.ts";
 import { createLeases } from "./leases/leases.ts";
 import { createSandboxes } from "./leases/sandboxes.ts";
 import { comeFirst } from "./linux/child-process.ts";
+import { createProcessSearch } from "./linux/process-search.ts";
 import { createKeeper } from "./pools/keeper.ts";
 import { createPools } from "./pools/pools.ts";
 import { reconcileRows, reconcileStorage } from "./pools/reconcile.ts";
@@ -45,8 +51,13 @@ import { createOverlayDriver } from "./storage/overlay/driver.ts";
 import { openStorage } from "./storage/storage.ts";
 import { createZfsDriver } from "./storage/zfs/driver.ts";
 
-/** Connections of one user beside those of their leases. */
-const plainConnections = 256;
+/** Connections of one user beside those of their leases, and how many they may open in a second. */
+const plainConnections = 128;
+const connectionsPerSecond = 500;
+/** What one user may ask for besides leases. */
+const requests = { atATime: 16, perSecond: 100, together: 64 };
+/** Milliseconds of work and of rest. */
+const processSearch = { slice: 2, rest: 10 };
 /** Milliseconds that a stop waits for clones that are being made or destroyed. */
 const stopPatience = 10_000;
 
@@ -134,7 +145,8 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   const observe = createMetrics({ version, pools: pools.list, unsaved: leaseLog.unsaved });
   const leases = createLeases({ store, keeper, storage, namespaces, limit, onDemand, clock, leaseLog, observe, log });
   const edits = createEdits({ storage, namespaces, leaseLog, clock, log });
-  const sandboxes = createSandboxes({ leases, edits, clone: store.clone });
+  const processes = createProcessSearch(processSearch);
+  const sandboxes = createSandboxes({ leases, edits, clone: store.clone, processes });
   const idsInUse = createIdsHealth({ base: config.ids.base, given: store.ranges, reserved, accountWithin });
   const health = createHealth({ storage, keeper, store, stateDirectory: config.state_dir, limit, version, idsInUse });
   const policy = createPolicy({
@@ -144,14 +156,14 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
     accounts,
   });
   const validate = createValidate();
-  const app = createServer({
-    handlers: createHandlers({ pools, sandboxes, usage, leaseLog, health, metrics: observe, accounts }),
-    policy,
-    validate,
-    log,
-  });
+  const monotonic = (): number => performance.now();
+  const turns = createTurns({ ...requests, clock: monotonic });
+  const gate = createGate(turns);
+  const handlers = createHandlers({ pools, sandboxes, usage, leaseLog, health, metrics: observe, accounts });
+  const app = createServer({ handlers, policy, validate, gate, log });
   const givenIds = givenFrom(config.ids.base);
-  const leaseSockets = createLeaseSockets({ leases, edits, pools, policy, validate, observe, givenIds, log });
+  const ofLeases = { leases, edits, pools, policy, validate, observe, turns, processes, givenIds, log };
+  const leaseSockets = createLeaseSockets(ofLeases);
 
   const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
   reconcileRows(reconciling);
@@ -166,8 +178,11 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   );
 
   await app.ready();
-  app.server.on("upgrade", leaseSockets.onUpgrade);
-  limitConnections(app.server, () => limit() + plainConnections);
+  app.server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    leaseSockets.onUpgrade(request, socket, Buffer.concat([head, gate.upgraded(socket)])),
+  );
+  const door = { policy, isSubordinate, all: mostConnections(), perSecond: connectionsPerSecond, clock: monotonic };
+  keepDoor(app.server, { ...door, perAccount: () => limit() + plainConnections }, gate.connected);
   await listen(app.server, config.socket, gid, manager.socket?.fd);
   const socket = manager.socket?.path ?? config.socket;
   log.info({ socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");

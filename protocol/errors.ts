@@ -87,6 +87,11 @@ const table = {
     (d) => `cannot lease another clone: user ${d.uid} holds ${d.limit}, which is the limit`,
     "end some of them (see 'isolate ps'), or ask the administrator to raise limits.leases_per_user in isolated.toml",
   ),
+  "too-many-connections": entry<{ uid: number; open: number }>(
+    429,
+    (d) => `cannot serve another connection of user ${d.uid}: ${d.open} are open, and no more may be opened now`,
+    "end some of what holds them (see 'isolate ps'), or try again in a second",
+  ),
   "wait-timeout": entry<{ template: string; seconds: number; reason: string }>(
     503,
     (d) => `cannot get a clone of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,

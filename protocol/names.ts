@@ -63,10 +63,18 @@ export function lastPart(name: string): string {
 export function nearNames(wanted: string, known: readonly string[]): string[] {
   const ending = wanted.includes("/") ? [] : known.filter((name) => lastPart(name) === wanted);
   if (ending.length > 0) return ending.slice(0, 3);
+  const most = (name: string): number => Math.max(2, Math.floor(lastPart(name).length / 3));
+  // Anybody may ask for anything: only names of about that length are compared.
+  const distance = (a: string, b: string, limit: number): number =>
+    Math.abs(a.length - b.length) > limit ? Number.POSITIVE_INFINITY : editDistance(a, b);
   return known
-    .map((name) => ({ name, whole: editDistance(wanted, name), last: editDistance(lastPart(wanted), lastPart(name)) }))
-    .filter(({ name, whole, last }) => Math.min(whole, last) <= Math.max(2, Math.floor(lastPart(name).length / 3)))
-    .sort((a, b) => Math.min(a.whole, a.last) - Math.min(b.whole, b.last) || a.whole - b.whole)
+    .map((name) => ({
+      name,
+      whole: distance(wanted, name, most(name)),
+      last: distance(lastPart(wanted), lastPart(name), most(name)),
+    }))
+    .filter(({ name, whole, last }) => Math.min(whole, last) <= most(name))
+    .sort((a, b) => Math.min(a.whole, a.last) - Math.min(b.whole, b.last) || (a.whole < b.whole ? -1 : 1))
     .slice(0, 3)
     .map(({ name }) => name);
 }

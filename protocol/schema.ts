@@ -148,7 +148,10 @@ export const LogQuery = Type.Object(
     /** Begun at or after, and before: ISO 8601, UTC. */
     since: Type.Optional(moment),
     until: Type.Optional(moment),
+    /** The daemon answers with fewer where that is too many for one answer. */
     limit: Type.String({ pattern: "^[0-9]{1,5}$" }),
+    /** `next` of the answer before: what follows is older. */
+    cursor: Type.Optional(Type.String({ maxLength: 40, pattern: "^[0-9]{1,16}\\.[0-9]{1,16}$" })),
   },
   strict,
 );
@@ -182,6 +185,8 @@ export const Log = Type.Object(
     entries: Type.Array(LogEntry),
     /** Entries that are not among these, since the disk has not taken them yet. */
     unsaved: Type.Integer(),
+    /** The cursor to go on with, even where there are fewer entries than asked for; null at the end. */
+    next: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );

@@ -1,9 +1,11 @@
-/** The daemon's routes as a typed client. Loads the schema library and node:http: not for the path of a run. */
-import { request as httpRequest, type IncomingMessage } from "node:http";
+/** The daemon's routes as a typed client. Loads the schema library: not for the path of a run. */
+import { decodeText, encodeBytes, joinBytes } from "../../protocol/bytes.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import { Refusal, readErrorBody } from "../../protocol/refusal.ts";
 import { type BodyOf, type QueryOf, type ReplyOf, type Route, type RouteName, routes } from "../../protocol/routes.ts";
-import { unreachable } from "../../protocol/unreachable.ts";
+import { connectTo, sendRequest } from "../run/lease.ts";
+import { SystemCallError } from "../run/linux/call.ts";
+import type { Libc } from "../run/linux/libc.ts";
 
 /** A lease, a template's tar and text are exchanges of their own. */
 type PlainRoute = Exclude<RouteName, "lease" | "createTemplate" | "metrics">;
@@ -17,70 +19,89 @@ export interface Api {
   call<Name extends PlainRoute>(name: Name, ask: Ask<Name>): Promise<ReplyOf<Name>>;
 }
 
-export function createApi(socket: string): Api {
+export function createApi(socket: string, libc: Libc): Api {
   return {
     async call(name, ask) {
       const { method, path }: Route = routes[name];
       const query = new URLSearchParams((ask.query ?? {}) as Record<string, string>).toString();
-      const response = await send({ socket, method, path: query === "" ? path : `${path}?${query}`, body: ask.body });
-      return (await readReply(response)) as ReplyOf<typeof name>;
+      const target = query === "" ? path : `${path}?${query}`;
+      return readReply(exchange(socket, plainRequest(`${method} ${target}`, ask.body), libc)) as ReplyOf<typeof name>;
     },
   };
 }
 
-interface Sending {
-  readonly socket: string;
-  readonly method: string;
-  readonly path: string;
-  readonly body: unknown;
+function plainRequest(line: string, body: unknown): string {
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const content = ["Content-Type: application/json", `Content-Length: ${encodeBytes(text).length}`];
+  const fields = ["Host: isolate", "Connection: close", ...(body === undefined ? [] : content)];
+  return [`${line} HTTP/1.1`, ...fields, "", text].join("\r\n");
 }
 
-function send({ socket, method, path, body }: Sending): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const headers = body === undefined ? {} : { "content-type": "application/json" };
-    const request = httpRequest({ socketPath: socket, method, path, headers }, resolve);
-    request.on("error", (error: NodeJS.ErrnoException) => reject(connectionError(socket, error)));
-    request.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
-
-/** Why there is no answer. */
-function connectionError(socket: string, error: NodeJS.ErrnoException): Error {
-  if (error.syscall === "connect" || error.code === "ENOENT" || error.code === "ECONNREFUSED") {
-    return unreachable(socket, error.code ?? error.message, error);
-  }
-  // Bun's words for a socket that is not there.
-  if (error.code === "FailedToOpenSocket" || error.code === "ConnectionRefused")
-    return unreachable(socket, "ECONNREFUSED", error);
-  return new IsolateError("lost-daemon", { cause: error.message }, error);
-}
-
-async function readReply(response: IncomingMessage): Promise<unknown> {
-  const text = await readText(response);
-  const status = response.statusCode ?? 0;
-  if (status >= 200 && status < 300) {
-    if (text === "") return {};
-    try {
-      return JSON.parse(text) as unknown;
-    } catch (error) {
-      throw new IsolateError("lost-daemon", { cause: "its answer is not JSON" }, error);
-    }
-  }
-  throw refusal(status, text);
-}
-
-/** What an answer that is not a success means. */
-function refusal(status: number, text: string): Error {
-  const body = readErrorBody(text);
-  return body ? new Refusal(body) : new IsolateError("lost-daemon", { cause: `it answered HTTP ${status}` });
-}
-
-async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
+/**
+ * Blocks, by the kernel's own calls, as for a lease: a connect(2) that blocks waits for its turn where many connect, and what
+ * the daemon has answered can be read even where it has closed the connection before it was asked. The runtimes do neither.
+ */
+function exchange(socket: string, request: string, libc: Libc): Uint8Array {
+  const descriptor = connectTo(socket, libc);
   try {
-    for await (const chunk of response) chunks.push(Buffer.from(chunk as Uint8Array));
+    sendRequest(descriptor, request, libc);
+    const parts: Uint8Array[] = [];
+    for (;;) {
+      const buffer = new Uint8Array(64 * 1024);
+      const length = libc.read(descriptor, buffer);
+      if (length === 0) return joinBytes(parts);
+      parts.push(buffer.subarray(0, length));
+      if (isWhole(parts)) return joinBytes(parts);
+    }
   } catch (error) {
-    throw new IsolateError("lost-daemon", { cause: error instanceof Error ? error.message : String(error) }, error);
+    throw error instanceof SystemCallError ? new IsolateError("lost-daemon", { cause: error.errno }, error) : error;
+  } finally {
+    libc.close(descriptor);
   }
-  return Buffer.concat(chunks).toString("utf8");
+}
+
+interface Reply {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** The daemon says the length of each answer. */
+function isWhole(parts: readonly Uint8Array[]): boolean {
+  const head = headOf(parts[0] ?? new Uint8Array(0));
+  return head !== undefined && parts.reduce((sum, { length }) => sum + length, 0) >= head.end + head.length;
+}
+
+/** Undefined where it is not whole. */
+function headOf(
+  bytes: Uint8Array,
+): { readonly status: number; readonly end: number; readonly length: number } | undefined {
+  const text = decodeText(bytes.subarray(0, 16 * 1024));
+  const end = text.indexOf("\r\n\r\n");
+  const status = /^HTTP\/1\.1 ([0-9]{3}) /.exec(text)?.[1];
+  const length = /\r\ncontent-length: *([0-9]+)\r\n/i.exec(text.slice(0, end + 2))?.[1];
+  if (end < 0 || status === undefined || length === undefined) return undefined;
+  return { status: Number(status), end: end + 4, length: Number(length) };
+}
+
+/** Throws `lost-daemon` and `Refusal`. */
+function readReply(bytes: Uint8Array): unknown {
+  const { status, text } = readHttp(bytes);
+  if (status < 200 || status >= 300) {
+    const body = readErrorBody(text);
+    throw body ? new Refusal(body) : new IsolateError("lost-daemon", { cause: `it answered HTTP ${status}` });
+  }
+  if (text === "") return {};
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new IsolateError("lost-daemon", { cause: "its answer is not JSON" }, error);
+  }
+}
+
+function readHttp(bytes: Uint8Array): Reply {
+  const head = headOf(bytes);
+  if (!head || bytes.length < head.end + head.length) {
+    throw new IsolateError("lost-daemon", { cause: "before its answer was whole" });
+  }
+  return { status: head.status, text: decodeText(bytes.subarray(head.end, head.end + head.length)) };
 }

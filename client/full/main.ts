@@ -49,7 +49,7 @@ async function main(words: readonly string[]): Promise<void> {
       }
       case "refill":
       case "command": {
-        const context = { common: intent, api: createApi(intent.socket), print, output, libc };
+        const context = { common: intent, api: createApi(intent.socket, libc), print, output, libc };
         if (intent.kind === "refill") return await runRefill(intent.refill, context);
         return await runCommand(intent.command, context);
       }

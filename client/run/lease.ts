@@ -23,16 +23,26 @@ export interface LeaseAsk extends Ask {
 
 /** Milliseconds; a wait shorter than this is not worth a line. */
 const patience = 400;
+const hungUp: readonly string[] = ["EPIPE", "ECONNRESET"];
 /** The same for a daemon that is being started by its socket. */
 const startPatience = 3000;
 
 /** Asks for a lease and does not wait. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
 export function askLease(ask: LeaseAsk, libc: Libc): number {
-  const descriptor = connect(ask.socket, libc);
+  const descriptor = connectTo(ask.socket, libc);
   return orClose(descriptor, libc, () => {
-    libc.writeAll(descriptor, leaseRequest(ask));
+    sendRequest(descriptor, leaseRequest(ask), libc);
     return descriptor;
   });
+}
+
+/** Where the daemon has refused before it read all of it, its answer is there to be read. */
+export function sendRequest(descriptor: number, request: string, libc: Libc): void {
+  try {
+    libc.sendAll(descriptor, request);
+  } catch (error) {
+    if (!(error instanceof SystemCallError) || !hungUp.includes(error.errno)) throw error;
+  }
 }
 
 /**
@@ -64,7 +74,8 @@ function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {
   }
 }
 
-function connect(socket: string, libc: Libc): number {
+/** Throws `not-running` and `socket-forbidden`. */
+export function connectTo(socket: string, libc: Libc): number {
   try {
     return libc.connectUnix(socket);
   } catch (error) {

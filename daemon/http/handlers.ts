@@ -8,7 +8,7 @@ import type { LeaseLog } from "../records/lease-log.ts";
 import type { Accounts } from "../service/accounts.ts";
 import type { Metrics } from "../service/metrics.ts";
 import type { Health } from "./health.ts";
-import { readLogQuery } from "./log-query.ts";
+import { readLogQuery, writeCursor } from "./log-query.ts";
 import type { Peer } from "./peers.ts";
 
 export interface Call<Name extends RouteName> {
@@ -51,7 +51,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
     },
     kill: async ({ peer, query }) => ({ lease: await sandboxes.kill(query.lease, peer.uid) }),
     async log({ peer, query }) {
-      const { entries, unsaved } = leaseLog.read(await readLogQuery(query, peer.uid, accounts));
+      const { entries, unsaved, next } = leaseLog.read(await readLogQuery(query, peer.uid, accounts));
       const named = entries.map(async ({ since, until, by, ...entry }) => ({
         ...entry,
         user: await accounts.shownName(entry.uid),
@@ -59,7 +59,7 @@ export function createHandlers(options: HandlersOptions): Handlers {
         until: until === null ? null : new Date(until).toISOString(),
         by: by === null ? null : await accounts.shownName(by),
       }));
-      return { entries: await Promise.all(named), unsaved };
+      return { entries: await Promise.all(named), unsaved, next: next ? writeCursor(next) : null };
     },
     metrics: () => metrics.text(),
     health: ({ peer }) => health(peer.uid),

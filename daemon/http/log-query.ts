@@ -2,15 +2,15 @@
 
 import { IsolateError } from "../../protocol/errors.ts";
 import type { LogQuery } from "../../protocol/schema.ts";
-import type { Filter } from "../records/lease-log.ts";
+import type { Cursor, Filter } from "../records/lease-log.ts";
 import type { Accounts } from "../service/accounts.ts";
 
-/** Entries of one answer. */
-const most = 10_000;
+/** Entries of one answer: it is made without a pause. */
+const most = 250;
 
 /** Members read what is their own. Throws `not-root` where one asks for another's, and `unknown-user`. */
 export async function readLogQuery(query: LogQuery, caller: number, accounts: Accounts): Promise<Filter> {
-  const { user, template, end, since, until, limit } = query;
+  const { user, template, end, since, until, limit, cursor } = query;
   const uid = caller === 0 ? await userOf(user, accounts) : await ownUid(user, caller, accounts);
   return {
     ...(uid === undefined ? {} : { uid }),
@@ -19,7 +19,18 @@ export async function readLogQuery(query: LogQuery, caller: number, accounts: Ac
     ...(since === undefined ? {} : { since: Date.parse(since) }),
     ...(until === undefined ? {} : { until: Date.parse(until) }),
     limit: Math.min(most, Number(limit)),
+    ...(cursor === undefined ? {} : { after: readCursor(cursor) }),
   };
+}
+
+export function writeCursor({ since, id }: Cursor): string {
+  return `${since}.${id}`;
+}
+
+/** Of a text that has the form which the schema asks for. */
+function readCursor(text: string): Cursor {
+  const [since = 0, id = 0] = text.split(".").map(Number);
+  return { since, id };
 }
 
 async function userOf(user: string | undefined, accounts: Accounts): Promise<number | undefined> {

@@ -58,7 +58,9 @@ export function lesseeOf(socket: Socket): Lessee {
 }
 
 export interface Policy {
-  /** Throws `not-member`, `subordinate-id` or `not-root`. */
+  /** Throws `not-member` or `subordinate-id`. */
+  mayConnect(peer: Peer): void;
+  /** Throws what `mayConnect` throws, and `not-root`. */
   mayCall(peer: Peer, route: Pick<Route, "access" | "verb">): void;
   /** Throws `not-root`: who chooses ids could choose another user's. */
   mayChooseIds(peer: Peer): void;
@@ -75,12 +77,16 @@ export interface PolicyOptions {
 }
 
 export function createPolicy({ group, templates, accounts, isSubordinate }: PolicyOptions): Policy {
+  function mayConnect(peer: Peer): void {
+    if (peer.uid === 0) return;
+    if (isSubordinate(peer)) throw new IsolateError("subordinate-id", { uid: peer.uid, gid: peer.gid });
+    if (!peer.groups.has(group.gid)) throw new IsolateError("not-member", { group: group.name, uid: peer.uid });
+  }
   return {
+    mayConnect,
     mayCall(peer, { access, verb }) {
-      if (peer.uid === 0) return;
-      if (isSubordinate(peer)) throw new IsolateError("subordinate-id", { uid: peer.uid, gid: peer.gid });
-      if (!peer.groups.has(group.gid)) throw new IsolateError("not-member", { group: group.name, uid: peer.uid });
-      if (access === "root") throw new IsolateError("not-root", { what: verb });
+      mayConnect(peer);
+      if (access === "root" && peer.uid !== 0) throw new IsolateError("not-root", { what: verb });
     },
     mayChooseIds(peer) {
       if (peer.uid !== 0) throw new IsolateError("not-root", { what: "choose ids (-u, -g)" });
@@ -88,11 +94,10 @@ export function createPolicy({ group, templates, accounts, isSubordinate }: Poli
     async mayLease(peer, template) {
       const entry = templates().find((one) => one.name === template);
       if (peer.uid === 0 || !entry || (!entry.users && !entry.groups)) return;
-      for (const user of entry.users ?? []) if ((await accounts.uid(user)) === peer.uid) return;
-      for (const name of entry.groups ?? []) {
-        const gid = await accounts.gid(name);
-        if (gid !== undefined && peer.groups.has(gid)) return;
-      }
+      const uids = await Promise.all((entry.users ?? []).map((user) => accounts.uid(user)));
+      if (uids.includes(peer.uid)) return;
+      const gids = await Promise.all((entry.groups ?? []).map((name) => accounts.gid(name)));
+      if (gids.some((gid) => gid !== undefined && peer.groups.has(gid))) return;
       throw new IsolateError("not-allowed", { template, uid: peer.uid });
     },
   };

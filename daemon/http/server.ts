@@ -1,12 +1,15 @@
 /** The route table as a fastify server on the Unix socket. */
 import { chmodSync, chownSync, rmSync } from "node:fs";
-import type { Server } from "node:http";
+import { createServer as createHttpServer, type Server } from "node:http";
 import type { Socket } from "node:net";
+import { Readable } from "node:stream";
 import Fastify, { type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import { type Route, type RouteName, routes } from "../../protocol/routes.ts";
+import { type Gate, hasBody } from "./gate.ts";
 import type { Handlers } from "./handlers.ts";
+import { refuse } from "./linger.ts";
 import { type Policy, peerOf } from "./peers.ts";
 import type { Validate } from "./validate.ts";
 
@@ -14,10 +17,11 @@ export interface ServerOptions {
   readonly handlers: Handlers;
   readonly policy: Policy;
   readonly validate: Validate;
+  readonly gate: Gate;
   readonly log: Logger;
 }
 
-export function createServer({ handlers, policy, validate, log }: ServerOptions): FastifyInstance {
+export function createServer({ handlers, policy, validate, gate, log }: ServerOptions): FastifyInstance {
   const app = Fastify({
     logger: false,
     bodyLimit: 64 * 1024,
@@ -25,9 +29,28 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
     // A daemon that stops says so itself, in the words of the one table.
     return503OnClosing: false,
     // Milliseconds for a request to say what it is. Its body may take long: a template is large.
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
+    serverFactory: (handle) =>
+      createHttpServer(
+        { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
+        (request, response) => gate.request(request, response, () => handle(request, response)),
+      ),
+    clientErrorHandler: (error, socket) => {
+      const wrong = `it is not HTTP that can be read (${error.code ?? error.message})`;
+      const tooLong = error.code === "HPE_HEADER_OVERFLOW" ? 431 : undefined;
+      refuse(socket as Socket, new IsolateError("bad-request", { wrong }), tooLong);
+    },
   });
-  app.addContentTypeParser("application/x-tar", (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser("application/x-tar", (_request, payload, done) => done(null, detached(payload)));
+  // After the routes' own refusals, which tell more.
+  app.addHook("preParsing", async (request) => {
+    if (hasBody(request.raw) && peerOf(request.raw.socket).uid !== 0) {
+      throw new IsolateError("bad-request", { wrong: `a ${request.method} of a member has no body` });
+    }
+  });
+  app.addHook("onSend", async (request, reply) => {
+    // The rest of the body is not read: see linger.ts.
+    if (!request.raw.complete) reply.header("connection", "close");
+  });
   app.setNotFoundHandler((request) => {
     throw new IsolateError("bad-request", { wrong: `there is no ${request.method} ${request.url.slice(0, 200)}` });
   });
@@ -65,29 +88,9 @@ export function createServer({ handlers, policy, validate, log }: ServerOptions)
   return app;
 }
 
-/** No user keeps others out by connections alone: what is above `perUser` is closed at once. Root is not counted. */
-export function limitConnections(server: Server, perUser: () => number): void {
-  const open = new Map<number, number>();
-  server.on("connection", (socket: Socket) => {
-    let uid: number;
-    try {
-      uid = peerOf(socket).uid;
-    } catch {
-      socket.destroy();
-      return;
-    }
-    const count = (open.get(uid) ?? 0) + 1;
-    if (uid !== 0 && count > perUser()) {
-      socket.destroy();
-      return;
-    }
-    open.set(uid, count);
-    socket.once("close", () => {
-      const rest = (open.get(uid) ?? 1) - 1;
-      if (rest > 0) open.set(uid, rest);
-      else open.delete(uid);
-    });
-  });
+/** A body whose reader may stop early: that alone must not end the connection, which is to carry the answer. */
+function detached(payload: Readable): Readable {
+  return Readable.from(payload.iterator({ destroyOnReturn: false }));
 }
 
 /**

@@ -14,9 +14,12 @@ import type { Edits } from "../leases/edits.ts";
 import { killOtherEnd } from "../leases/holder.ts";
 import type { Granted, Leases } from "../leases/leases.ts";
 import { closeDescriptor } from "../linux/call.ts";
+import type { ProcessSearch } from "../linux/process-search.ts";
 import type { Pools } from "../pools/pools.ts";
 import type { Metrics } from "../service/metrics.ts";
+import { refuse } from "./linger.ts";
 import { descriptorOf, lesseeOf, type Peer, type Policy, peerOf } from "./peers.ts";
+import type { Turns } from "./turns.ts";
 import type { Validate } from "./validate.ts";
 
 export interface LeaseSocketOptions {
@@ -26,12 +29,16 @@ export interface LeaseSocketOptions {
   readonly policy: Policy;
   readonly validate: Validate;
   readonly observe: Pick<Metrics, "granted" | "refused">;
+  readonly turns: Turns;
+  readonly processes: ProcessSearch;
   /** The ids that the daemon gives to users. */
   readonly givenIds: { readonly first: number; readonly end: number };
   readonly log: Logger;
 }
 
 const defaultWaitSeconds = 30;
+/** Characters of a command that are kept: it is for listings, and they must stay small. */
+const mostCommand = 400;
 
 /** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
 export function createLeaseSockets({
@@ -41,6 +48,8 @@ export function createLeaseSockets({
   policy,
   validate,
   observe,
+  turns,
+  processes,
   givenIds,
   log,
 }: LeaseSocketOptions) {
@@ -54,6 +63,8 @@ export function createLeaseSockets({
   ): Promise<() => void> {
     const begun = performance.now();
     const peer = peerOf(socket);
+    await turns.lease(peer.uid);
+    signal.throwIfAborted();
     policy.mayCall(peer, routes.lease);
     const url = targetOf(request);
     const route = [routes.lease, routes.edit].find(({ path }) => path === url.pathname);
@@ -67,23 +78,23 @@ export function createLeaseSockets({
     const template = parseTemplateName(query.template);
     await pools.known(template, peer.uid === 0);
     await policy.mayLease(peer, template);
+    const command = (query.command ?? "").slice(0, mostCommand);
     const lessee = lesseeOf(socket);
     const acquire = (): Promise<Granted> => {
-      if (route === routes.edit) return edits.begin(template, lessee, query.command ?? "");
+      if (route === routes.edit) return edits.begin(template, lessee, command);
       const wait = Number(query.wait ?? defaultWaitSeconds) * 1000;
       const onWait = (reason: string) =>
         socket.write(`HTTP/1.1 102 Processing\r\n${reasonHeader}: ${headerText(reason)}\r\n\r\n`);
       const cutOff = (uid: number): void => {
-        try {
-          const ended = killOtherEnd(descriptorOf(socket), uid);
-          log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease");
-        } catch (error) {
-          log.error({ err: error }, "cannot end what outlived the holder of a lease");
-        } finally {
-          giveUp();
-        }
+        const ending = async () => killOtherEnd(descriptorOf(socket), uid, processes);
+        ending()
+          .then(
+            (ended) => log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease"),
+            (error: unknown) => log.error({ err: error }, "cannot end what outlived the holder of a lease"),
+          )
+          .finally(giveUp);
       };
-      return leases.acquire({ template, lessee, ids, command: query.command ?? "", wait, signal, onWait, cutOff });
+      return leases.acquire({ template, lessee, ids, command, wait, signal, onWait, cutOff });
     };
     try {
       const { grant, release } = await acquire();
@@ -147,14 +158,9 @@ export function createLeaseSockets({
           const error = toIsolateError(thrown);
           observe.refused(error.code);
           if (error.code === "internal") log.error({ err: thrown }, "cannot serve a lease");
-          const body = JSON.stringify(error.body());
-          const length = Buffer.byteLength(body);
           ended = true;
-          socket.end(
-            `HTTP/1.1 ${error.status} Refused\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`,
-          );
-          // A peer that reads nothing must not keep the descriptor.
-          socket.setTimeout(5000, () => socket.destroy());
+          turns.refused(peerOf(socket).uid);
+          refuse(socket, error);
         },
       );
     },

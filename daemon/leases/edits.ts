@@ -81,7 +81,7 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
         const release = (): void => {
           editing.pidfd = undefined;
           void end(template, view);
-          endHolder(lessee.pidfd, holderGrace);
+          endHolder(lessee, lessee.pidfd, holderGrace);
         };
         return { grant, release };
       } catch (error) {

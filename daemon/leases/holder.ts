@@ -1,7 +1,8 @@
 /** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
-import { fstatSync, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import { closeDescriptor, hasErrno } from "../linux/call.ts";
 import { peerInode } from "../linux/peers.ts";
+import { linksOf, type ProcessSearch, uidsOf } from "../linux/process-search.ts";
 import { pidfdEnded, pidfdKill, pidfdOpen, pidfdsEnded } from "../linux/processes.ts";
 import type { Holder } from "../records/store.ts";
 
@@ -71,23 +72,32 @@ export function createHolderWatch(every: number): HolderWatch {
   };
 }
 
+/** Those that are to end, by pid and start time: one process may have had many leases. */
+const toEnd = new Set<string>();
+
 /**
  * Sees to it that the process ends, and closes the pidfd. It is given `grace` milliseconds, because an engine that is
  * about to end by itself must be left to report its command's exit code.
  */
-export function endHolder(pidfd: number, grace: number): void {
-  if (pidfdEnded(pidfd)) {
+export function endHolder({ pid, startTime }: Holder, pidfd: number, grace: number): void {
+  const key = `${pid} ${startTime}`;
+  if (toEnd.has(key) || pidfdEnded(pidfd)) {
     closeDescriptor(pidfd);
     return;
   }
+  toEnd.add(key);
+  const close = (): void => {
+    toEnd.delete(key);
+    closeDescriptor(pidfd);
+  };
   const stop = ending.add(pidfd, () => {
     clearTimeout(timer);
-    closeDescriptor(pidfd);
+    close();
   });
   const timer = setTimeout(() => {
     stop();
     pidfdKill(pidfd);
-    closeDescriptor(pidfd);
+    close();
   }, grace);
 }
 
@@ -96,17 +106,17 @@ export function endHolder(pidfd: number, grace: number): void {
  * engine that was killed while it started leaves a child that waits for it for ever, with the descriptor open. Only of
  * that user: anybody may have been sent the descriptor (unix(7), SCM_RIGHTS) without knowing. Gives how many.
  */
-export function killOtherEnd(socket: number, uid: number): number {
+export async function killOtherEnd(socket: number, uid: number, { search }: ProcessSearch): Promise<number> {
   const link = otherEnd(socket);
   let ended = 0;
-  for (const name of link === undefined ? [] : readdirSync("/proc")) {
-    if (!/^[0-9]+$/.test(name) || !holds(name, uid, link)) continue;
-    const pidfd = openOtherEnd(socket, Number(name), uid);
-    if (pidfd === undefined) continue;
+  if (link === undefined) return ended;
+  await search(uid, ({ pid, links }) => {
+    const pidfd = links.includes(link) ? openIfHolding(link, pid, uid) : undefined;
+    if (pidfd === undefined) return;
     pidfdKill(pidfd);
     closeDescriptor(pidfd);
     ended++;
-  }
+  });
   return ended;
 }
 
@@ -115,32 +125,41 @@ export interface NamedProcess extends Holder {
   readonly name: string;
 }
 
-/** As many as somebody would read of; each is looked at again and again. */
+/** As many as somebody would read of. */
 const mostUsers = 20;
 
 /**
- * Processes of a user whose working directory, root or open files are below a path of the host's, twenty at most. Only
- * what their links say is compared: following one could wait for ever, on a file system of the user's own.
+ * Processes of a user whose working directory, root or open files are below a path of the host's, twenty at most. They
+ * are added to `found` one by one, for those who do not wait for the end.
  */
-export function usersOf(path: string, uid: number): NamedProcess[] {
-  let found = 0;
-  return readdirSync("/proc").flatMap((pid) => {
-    try {
-      if (found >= mostUsers || !/^[0-9]+$/.test(pid) || statSync(`/proc/${pid}`).uid !== uid) return [];
-      const links = ["cwd", "root", ...firstDescriptors(pid).map((fd) => `fd/${fd}`)];
-      const within = links.some((link) => `${readlinkSync(`/proc/${pid}/${link}`)}/`.startsWith(`${path}/`));
-      const holder = within ? holderOf(Number(pid)) : undefined;
-      if (holder) found++;
-      return holder ? { ...holder, name: readFileSync(`/proc/${pid}/comm`, "utf8").trim() } : [];
-    } catch {
-      return []; // it has ended meanwhile
-    }
+export async function usersOf(
+  path: string,
+  uid: number,
+  found: NamedProcess[],
+  { search }: ProcessSearch,
+): Promise<void> {
+  await search(uid, ({ pid, links }) => {
+    if (found.length >= mostUsers || !links.some((link) => `${link}/`.startsWith(`${path}/`))) return;
+    const holder = holderOf(pid);
+    if (holder) found.push({ ...holder, name: nameOf(pid) });
   });
+}
+
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "?"; // it has ended meanwhile
+  }
 }
 
 /** A pidfd of the process if it is that user's and holds the other end of our socket. */
 export function openOtherEnd(socket: number, pid: number, uid: number): number | undefined {
   const link = otherEnd(socket);
+  return link === undefined ? undefined : openIfHolding(link, pid, uid);
+}
+
+function openIfHolding(link: string, pid: number, uid: number): number | undefined {
   let pidfd: number;
   try {
     pidfd = pidfdOpen(pid);
@@ -149,7 +168,7 @@ export function openOtherEnd(socket: number, pid: number, uid: number): number |
     throw error;
   }
   // Looked at after the open: from there on the pid cannot be given to another without the signal failing.
-  if (holds(String(pid), uid, link)) return pidfd;
+  if (uidsOf(pid)?.every((id) => id === uid) && linksOf(pid).includes(link)) return pidfd;
   closeDescriptor(pidfd);
   return undefined;
 }
@@ -157,31 +176,4 @@ export function openOtherEnd(socket: number, pid: number, uid: number): number |
 function otherEnd(socket: number): string | undefined {
   const peer = peerInode(fstatSync(socket).ino);
   return peer === undefined ? undefined : `socket:[${peer}]`;
-}
-
-/** Of each process only so many descriptors are looked at: an engine has few, and nobody shall keep us busy. */
-const descriptorsSeen = 64;
-
-/** A directory is read in pieces of that size, so that a process with half a million of them costs no more. */
-function firstDescriptors(pid: string): string[] {
-  const directory = opendirSync(`/proc/${pid}/fd`, { bufferSize: descriptorsSeen });
-  try {
-    const entries = Array.from({ length: descriptorsSeen }, () => directory.readSync());
-    return entries.flatMap((entry) => entry?.name ?? []);
-  } finally {
-    directory.closeSync();
-  }
-}
-
-function holds(pid: string, uid: number, link: string | undefined): boolean {
-  try {
-    const ids = /^Uid:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]?.split("\t");
-    if (link === undefined || !ids?.every((id) => Number(id) === uid)) return false;
-    for (const fd of firstDescriptors(pid)) {
-      if (readlinkSync(`/proc/${pid}/fd/${fd}`) === link) return true;
-    }
-    return false;
-  } catch {
-    return false; // it has ended, or closed that descriptor meanwhile
-  }
 }

@@ -110,7 +110,7 @@ export function createLeases(options: LeasesOptions) {
   }
 
   /** `holder` is undefined when there is nobody left to end. */
-  function release(id: CloneId, pidfd: number | undefined): void {
+  function release(id: CloneId, holder: Lessee | undefined): void {
     const lease = held.get(id);
     held.delete(id);
     if (lease) {
@@ -118,7 +118,7 @@ export function createLeases(options: LeasesOptions) {
       observe.ended(lease.end, (clock() - (store.clone(id)?.lease?.since ?? clock())) / 1000);
     }
     if (store.clone(id)?.state === "leased") keeper.release(id);
-    if (pidfd !== undefined) endHolder(pidfd, holderGrace);
+    if (holder) endHolder(holder, holder.pidfd, holderGrace);
   }
 
   function hold(clone: CloneRecord, pidfd: number | undefined): Held {
@@ -178,6 +178,7 @@ export function createLeases(options: LeasesOptions) {
     const to = { userns: namespace.fd, uid: namespace.uid, gid: namespace.gid };
     const asked = performance.now();
     const taken = keeper.take(template, {
+      account: lessee.uid,
       to,
       lasting: !request.ids,
       wait,
@@ -213,7 +214,7 @@ export function createLeases(options: LeasesOptions) {
         grant: { lease, template, snapshot, view, userns, uid, gid, onDemand: onDemand() },
         release: () => {
           stopWatching();
-          release(clone.id, lessee.pidfd);
+          release(clone.id, lessee);
         },
       };
     } catch (error) {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../../protocol/errors.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
+import type { ProcessSearch } from "../linux/process-search.ts";
 import type { CloneRecord } from "../records/store.ts";
 import type { Edits } from "./edits.ts";
 import { holderOf, type NamedProcess, usersOf } from "./holder.ts";
@@ -28,26 +29,33 @@ export interface SandboxesOptions {
   readonly edits: Pick<Edits, "list" | "kill">;
   /** The clone's row, until it is gone. */
   readonly clone: (id: CloneId) => CloneRecord | undefined;
+  readonly processes: ProcessSearch;
 }
 
 /** Milliseconds from the holder's end to a clone that is gone; a command that ignores SIGTERM takes two seconds. */
 const patience = 10_000;
 const lookEvery = 20;
+/** Milliseconds that a sandbox is left alive while the processes of the host that use its clone are looked for. */
+const searchPatience = 2000;
 
 export type Sandboxes = ReturnType<typeof createSandboxes>;
 
-export function createSandboxes({ leases, edits, clone }: SandboxesOptions) {
+export function createSandboxes({ leases, edits, clone, processes }: SandboxesOptions) {
+  const ending = new Map<string, Promise<string>>();
+
   /** The user's own; root's are all. */
   function visibleTo(uid: number): Sandbox[] {
-    const runs = leases.list().map(({ id, template, snapshot, lease }): Sandbox => {
-      const { uid: owner = 0, pid = 0, command = "", since = 0 } = lease ?? {};
-      const name = splitSnapshotName(snapshot).snapshot;
-      return { lease: id, kind: "run", clone: id, template, snapshot: name, uid: owner, pid, command, since };
-    });
-    const editing = edits
-      .list()
-      .map((edit): Sandbox => ({ ...edit, lease: edit.template, kind: "edit", clone: null, snapshot: null }));
-    return [...runs, ...editing].filter((sandbox) => uid === 0 || sandbox.uid === uid);
+    const mayShow = (owner: number | undefined): boolean => uid === 0 || owner === uid;
+    const runs = leases.list().filter(({ lease }) => mayShow(lease?.uid));
+    const editing = edits.list().filter((edit) => mayShow(edit.uid));
+    return [
+      ...runs.map(({ id, template, snapshot, lease }): Sandbox => {
+        const { uid: owner = 0, pid = 0, command = "", since = 0 } = lease ?? {};
+        const name = splitSnapshotName(snapshot).snapshot;
+        return { lease: id, kind: "run", clone: id, template, snapshot: name, uid: owner, pid, command, since };
+      }),
+      ...editing.map((edit): Sandbox => ({ ...edit, lease: edit.template, kind: "edit", clone: null, snapshot: null })),
+    ];
   }
 
   /** Others' are as if they were not there. Throws `unknown-lease` and `ambiguous-lease`. */
@@ -61,41 +69,59 @@ export function createSandboxes({ leases, edits, clone }: SandboxesOptions) {
     return found;
   }
 
-  /** Undefined when nothing of it is left. */
-  function whatIsLeft({ clone: id, template, since }: Sandbox, users: readonly NamedProcess[]): string | undefined {
-    if (id === null) {
-      const same = edits.list().some((edit) => edit.template === template && edit.since === since);
-      return same ? "a process still uses it" : undefined;
-    }
-    const record = clone(id);
-    if (!record) return undefined;
+  function isGone({ clone: id, template, since }: Sandbox): boolean {
+    if (id !== null) return clone(id) === undefined;
+    return !edits.list().some((edit) => edit.template === template && edit.since === since);
+  }
+
+  function whatIsLeft({ clone: id }: Sandbox, users: readonly NamedProcess[]): string {
+    const record = id === null ? undefined : clone(id);
+    if (!record) return "a process still uses it";
     const left = users.filter(({ pid, startTime }) => holderOf(pid)?.startTime === startTime);
     if (left.length > 0)
       return `${left.map(({ pid, name }) => `process ${pid} (${name})`).join(" and ")} still uses it`;
     return record.state === "leased" ? "its connection is still held" : (record.error ?? "it is still being destroyed");
   }
 
+  async function end(sandbox: Sandbox, by: number): Promise<string> {
+    const { lease, clone: id, template, since, uid } = sandbox;
+    const view = id === null ? undefined : clone(id)?.lease?.view;
+    const users: NamedProcess[] = [];
+    if (view !== undefined) {
+      // Looked for now: once it is unmounted nothing leads to a process of the host's that went into the view.
+      const patience = new AbortController();
+      const search = usersOf(view, uid, users, processes).finally(() => patience.abort());
+      // Their names are for the message alone: without them the sandbox is ended all the same.
+      await Promise.race([search, sleep(searchPatience, undefined, { signal: patience.signal })]).catch(
+        () => undefined,
+      );
+    }
+    let killed = false;
+    for (const until = performance.now() + patience; performance.now() <= until; ) {
+      if (isGone(sandbox)) return lease;
+      // Not while it is still being granted.
+      if (!killed) killed = id === null ? edits.kill(template, since, by) : leases.kill(id, by);
+      await sleep(lookEvery);
+    }
+    throw new IsolateError("lease-held", { lease, cause: whatIsLeft(sandbox, users) });
+  }
+
   return {
     visibleTo,
 
     /**
-     * Ends the sandbox whose lease begins with that, and resolves with the lease's name when its clone is gone. Throws
-     * `unknown-lease`, `ambiguous-lease`, and `lease-held` where the clone cannot be freed within some seconds.
+     * Ends the sandbox whose lease begins with that, and resolves with the lease's name when its clone is gone. Who asks
+     * for the same meanwhile shares it. Throws `unknown-lease`, `ambiguous-lease`, and `lease-held` where the clone cannot
+     * be freed within some seconds.
      */
-    async kill(name: string, uid: number): Promise<string> {
+    kill(name: string, uid: number): Promise<string> {
       const sandbox = find(name, uid);
-      const { lease, clone: id, template, since } = sandbox;
-      const view = id === null ? undefined : clone(id)?.lease?.view;
-      // Looked for now: once it is unmounted nothing leads to a process of the host's that went into the view.
-      const users = view === undefined ? [] : usersOf(view, sandbox.uid);
-      const end = (): boolean => (id === null ? edits.kill(template, since, uid) : leases.kill(id, uid));
-      let killed = false;
-      for (const until = performance.now() + patience; performance.now() <= until; ) {
-        if (whatIsLeft(sandbox, users) === undefined) return lease;
-        if (!killed) killed = end(); // not while it is still being granted
-        await sleep(lookEvery);
-      }
-      throw new IsolateError("lease-held", { lease, cause: whatIsLeft(sandbox, users) ?? "it took long" });
+      const key = `${sandbox.lease} ${sandbox.since}`;
+      const underWay = ending.get(key);
+      if (underWay) return underWay;
+      const work = end(sandbox, uid).finally(() => ending.delete(key));
+      ending.set(key, work);
+      return work;
     },
   };
 }

@@ -96,3 +96,18 @@ export function listeningPath(fd: number): string | undefined {
   const path = address.toString("utf8", pathOffset, length.readUInt32LE()).replace(/\0.*$/s, "");
   return address.readUInt16LE() === AF_UNIX && path !== "" ? path : undefined;
 }
+
+const acceptCall = func("accept4", "int", ["int", "void *", "void *", "int"]);
+
+/** The next connection that waits at a listening socket which does not block; undefined where there is none. */
+export function acceptAtOnce(fd: number): number | undefined {
+  const nonBlockingAndCloexec = 0o4000 | 0o2000000;
+  const accepted = acceptCall(fd, null, null, nonBlockingAndCloexec);
+  return accepted < 0 ? undefined : accepted;
+}
+
+/** Writes to a socket what its buffer takes now. What cannot be written is nobody's loss. */
+export function sendAtOnce(fd: number, bytes: Buffer): void {
+  const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
+  sendCall(fd, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL);
+}

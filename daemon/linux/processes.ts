@@ -30,6 +30,19 @@ function pollAtOnce(entries: Buffer, count: number): number {
   }
 }
 
+const POLLERR = 8;
+const POLLHUP = 16;
+const POLLRDHUP = 0x2000;
+
+/** Whether the peer of a connected Unix socket has closed it, or has said that it will send no more. Reads nothing. */
+export function peerHasLeft(fd: number): boolean {
+  const entry = Buffer.alloc(8);
+  entry.writeInt32LE(fd, 0);
+  entry.writeInt16LE(POLLRDHUP, 4);
+  pollAtOnce(entry, 1);
+  return (entry.readInt16LE(6) & (POLLERR | POLLHUP | POLLRDHUP)) !== 0;
+}
+
 /** Which of the processes have ended; a zombie has (pidfd_open(2), "poll"). One call for all of them. */
 export function pidfdsEnded(pidfds: readonly number[]): number[] {
   const entries = Buffer.alloc(8 * pidfds.length);

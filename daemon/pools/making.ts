@@ -1,4 +1,5 @@
 /** Makes clones, a bounded number at a time in all pools together: writes the intent, and then acts. */
+import { setImmediate } from "node:timers/promises";
 import { toIsolateError } from "../../protocol/errors.ts";
 import { makeCloneId } from "../../protocol/names.ts";
 import type { Store } from "../records/store.ts";
@@ -29,6 +30,16 @@ export function createMaking(options: MakingOptions) {
   /** Pools that would make more clones than may be made at the same time. */
   const starved = new Set<PoolState>();
   let underWay = 0;
+  let rounds = Promise.resolve();
+
+  /**
+   * One clone in each round of the event loop. Where a storage makes one without a pause, and somebody waits for each, all
+   * would be made and granted before anything else is done.
+   */
+  function nextRound(): Promise<void> {
+    rounds = rounds.then(() => setImmediate());
+    return rounds;
+  }
 
   /** A clone of this pool is made, or has failed: others may make one now. Pools with waiters come first. */
   function tendAfterMaking(pool: PoolState): void {
@@ -51,7 +62,10 @@ export function createMaking(options: MakingOptions) {
     }
     pool.creating++;
     underWay++;
-    const make = async () => storage.of(template).clone(snapshot, id);
+    const make = async () => {
+      await nextRound();
+      return storage.of(template).clone(snapshot, id);
+    };
     background.run(
       make()
         .then(

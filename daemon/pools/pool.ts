@@ -18,6 +18,8 @@ export interface PoolSettings {
 export type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
 
 export interface TakeRequest {
+  /** Uid of who asks: those who wait take turns by it. */
+  readonly account: number;
   /** Whose ids the view will have. */
   readonly to: IdMap;
   /** The same caller will use the same map next time, so it is worth preparing a mount. */
@@ -55,6 +57,8 @@ export interface PoolState {
   lookAgain: boolean;
   /** In the order in which they came. */
   readonly waiters: Set<Waiter>;
+  /** When each account that waits was last served, as a count of all that were. */
+  readonly served: Map<number, number>;
   /** Called whenever something has happened to the pool. */
   readonly watchers: Set<() => void>;
 }
@@ -74,6 +78,7 @@ export function newPool(settings: PoolSettings): PoolState {
     looking: null,
     lookAgain: false,
     waiters: new Set(),
+    served: new Map(),
     watchers: new Set(),
   };
 }

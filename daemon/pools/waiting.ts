@@ -1,4 +1,4 @@
-/** Gives clones to those who ask, first come, first served, and lets them wait while there is none. */
+/** Gives clones to those who ask, account by account in turn, and lets them wait while there is none. */
 import { IsolateError } from "../../protocol/errors.ts";
 import type { CloneRecord, Store } from "../records/store.ts";
 import type { PoolState, TakeRequest, Waiter } from "./pool.ts";
@@ -15,12 +15,16 @@ export interface WaitingOptions {
 const refillDelay = 10;
 
 export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) {
+  let turns = 0;
+
   /** Grants ready clones to waiters as far as both go. */
   function serve(pool: PoolState): void {
-    for (const waiter of pool.waiters) {
+    for (let waiter = nextWaiter(pool); waiter; waiter = nextWaiter(pool)) {
       const clone = preparer.choose(fresh(pool), waiter.request.to);
       if (!clone) return;
       pool.waiters.delete(waiter);
+      if (pool.waiters.size === 0) pool.served.clear();
+      else pool.served.set(waiter.request.account, ++turns);
       try {
         waiter.grant(store.apply(clone.id, "lease", { lease: waiter.request.lease(clone.id) }));
         if (waiter.request.lasting) preparer.leased(pool.settings.template, waiter.request.to);
@@ -76,6 +80,14 @@ export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) 
   }
 
   return { serve, take };
+}
+
+/** Of the account that was served longest ago, so that nobody waits for all that another asks for; then the first come. */
+function nextWaiter({ waiters, served }: PoolState): Waiter | undefined {
+  let next: Waiter | undefined;
+  const turn = ({ request }: Waiter): number => served.get(request.account) ?? 0;
+  for (const waiter of waiters) if (!next || turn(waiter) < turn(next)) next = waiter;
+  return next;
 }
 
 function whyWait(pool: PoolState): string {

@@ -38,6 +38,23 @@ export interface Filter {
   readonly since?: number;
   readonly until?: number;
   readonly limit: number;
+  /** Where an earlier answer ended: what follows is older. */
+  readonly after?: Cursor;
+}
+
+/** An entry's place in the log. */
+export interface Cursor {
+  readonly since: number;
+  readonly id: number;
+}
+
+export interface Page {
+  /** The newest first. */
+  readonly entries: readonly Entry[];
+  /** How many are not among the entries because the disk has not taken them. */
+  readonly unsaved: number;
+  /** Where to go on; undefined at the end. There may be more even where a page has fewer entries than its limit, or none. */
+  readonly next: Cursor | undefined;
 }
 
 export interface LeaseLog {
@@ -46,8 +63,8 @@ export interface LeaseLog {
   ended(lease: string, end: LeaseEnd, by: number | null): void;
   /** All that run have begun: whatever else has no end was lost with an earlier daemon. */
   settle(): void;
-  /** The newest first, and how many are not among them because the disk has not taken them. */
-  read(filter: Filter): { readonly entries: readonly Entry[]; readonly unsaved: number };
+  /** Looks at a bounded part of the log, however much there is and however little of it fits. */
+  read(filter: Filter): Page;
   unsaved(): number;
   close(): void;
 }
@@ -87,6 +104,11 @@ const pruneEvery = 3_600_000;
 /** Rows that are removed at once: nobody shall wait for it. */
 const pruneStep = 500;
 const day = 86_400_000;
+/** Entries that are written in one transaction: leases wait for it. */
+const writeStep = 1000;
+/** Entries that one page looks at, and how many characters of commands it holds: leases wait for it. */
+const pageRows = 2000;
+const pageCharacters = 64 * 1024;
 
 /** Throws `cannot-start` for a file of a newer version; whatever else is wrong with it only keeps entries waiting. */
 export function openLeaseLog({ file, days, entries: most, commands, clock, log }: LeaseLogOptions): LeaseLog {
@@ -117,6 +139,7 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
     clearTimeout(timer);
     timer = undefined;
     if (unsaved.size === 0 && !lossesUnsettled) return;
+    const some = [...unsaved].slice(0, writeStep);
     const written = attempt((open) => {
       open.transaction(() => {
         const put = open.prepare(
@@ -124,13 +147,16 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
            VALUES (@lease, @kind, @template, @snapshot, @uid, @command, @since, @until, @end, @by)
            ON CONFLICT (lease, since) DO UPDATE SET until = excluded.until, how = excluded.how, by_uid = excluded.by_uid`,
         );
-        for (const entry of unsaved.values()) put.run(entry);
-        if (lossesUnsettled) settleLosses(open, running, clock());
+        for (const [, entry] of some) put.run(entry);
+        if (lossesUnsettled && some.length === unsaved.size) {
+          settleLosses(open, running, clock());
+          lossesUnsettled = false;
+        }
       })();
     });
     if (written) {
-      unsaved.clear();
-      lossesUnsettled = false;
+      for (const [key, entry] of some) if (unsaved.get(key) === entry) unsaved.delete(key);
+      if (unsaved.size > 0 || lossesUnsettled) schedule(writeDelay);
     } else {
       for (const key of [...unsaved.keys()].slice(0, Math.max(0, unsaved.size - mostUnsaved))) unsaved.delete(key);
       schedule(retryDelay);
@@ -177,15 +203,15 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
     },
     read(filter) {
       flush();
-      let entries: Entry[] = [];
+      let page: Omit<Page, "unsaved"> = { entries: [], next: undefined };
       attempt((open) => {
-        entries = select(open, filter);
+        page = select(open, filter);
       });
-      return { entries, unsaved: unsaved.size };
+      return { ...page, unsaved: unsaved.size };
     },
     unsaved: () => unsaved.size,
     close() {
-      flush();
+      for (let left = unsaved.size + 1; left > 0 && (unsaved.size > 0 || lossesUnsettled); left -= writeStep) flush();
       clearTimeout(timer);
       clearTimeout(pruning);
       db?.close();
@@ -236,21 +262,54 @@ function pruneOnce(db: Database.Database, before: number, most: number): number 
   return Math.max(remove("", excess), remove("AND since < ?", before, pruneStep));
 }
 
-function select(db: Database.Database, { uid, template, end, since, until, limit }: Filter): Entry[] {
-  const conditions: [sql: string, value: string | number | undefined][] = [
+function select(
+  db: Database.Database,
+  { uid, template, end, since, until, limit, after }: Filter,
+): Omit<Page, "unsaved"> {
+  const [rows, rowValues] = where([
     ["uid = ?", uid],
-    ["template = ?", template],
-    ["how = ?", end === "running" ? undefined : end],
     ["since >= ?", since],
     ["since < ?", until],
-  ];
-  const given = conditions.filter(([, value]) => value !== undefined);
-  const all = [...given.map(([sql]) => sql), ...(end === "running" ? ["how IS NULL"] : [])];
-  const where = all.length === 0 ? "" : `WHERE ${all.join(" AND ")}`;
-  return db
+    ["since <= ?", after?.since],
+    ["(since, id) < (?, ?)", after?.since, after?.id],
+  ]);
+  const [fitting, values] = where([
+    ["template = ?", template],
+    ["how = ?", end === "running" ? undefined : end],
+    ["how IS NULL", ...(end === "running" ? [] : [undefined])],
+  ]);
+  // What an index finds is bounded first: where nothing fits, a page must not look through the whole log.
+  const part = `entries ${rows} ORDER BY since DESC, id DESC LIMIT ${pageRows}`;
+  const found = db
     .prepare(
-      `SELECT lease, kind, template, snapshot, uid, command, since, until, how AS "end", by_uid AS "by"
-       FROM entries ${where} ORDER BY since DESC, id DESC LIMIT ?`,
+      `SELECT id, lease, kind, template, snapshot, uid, command, since, until, how AS "end", by_uid AS "by"
+       FROM (SELECT * FROM ${part}) ${fitting} ORDER BY since DESC, id DESC LIMIT ?`,
     )
-    .all(...given.map(([, value]) => value), limit) as Entry[];
+    .all(...rowValues, ...values, limit) as (Entry & { id: number })[];
+  const shown = found.slice(0, fittingIn(found, pageCharacters));
+  const [entries, last] = [shown.map(({ id, ...entry }) => entry), shown.at(-1)];
+  if (last && (shown.length < found.length || shown.length === limit)) {
+    return { entries, next: { since: last.since, id: last.id } };
+  }
+  const next = db
+    .prepare(`SELECT since, id FROM ${part.replace(/[0-9]+$/, "1")} OFFSET ?`)
+    .get(...rowValues, pageRows - 1);
+  return { entries, next: next as Cursor | undefined };
+}
+
+/** The text and the values of those conditions that have all of their values. */
+function where(conditions: readonly (readonly [sql: string, ...values: unknown[]])[]): [string, unknown[]] {
+  const given = conditions.filter(([, ...values]) => values.every((value) => value !== undefined));
+  const text = given.map(([sql]) => sql).join(" AND ");
+  return [text === "" ? "" : `WHERE ${text}`, given.flatMap(([, ...values]) => values)];
+}
+
+/** How many of the entries, one at least, have so many characters of commands together. */
+function fittingIn(entries: readonly Entry[], characters: number): number {
+  let sum = 0;
+  const end = entries.findIndex(({ command }, index) => {
+    sum += command.length;
+    return index > 0 && sum > characters;
+  });
+  return end < 0 ? entries.length : end;
 }

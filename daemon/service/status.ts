@@ -6,8 +6,9 @@ export type PoolStatus = Pick<Pool, "template" | "size" | "ready" | "leased" | "
 /** `problem`: why the configuration could not be loaded again. */
 export function describeStatus(pools: readonly PoolStatus[], problem: string | undefined): string {
   const short = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
-  const isShared = (name: string): boolean =>
-    pools.filter(({ template }) => short(template) === short(name)).length > 1;
+  const counts = new Map<string, number>();
+  for (const { template } of pools) counts.set(short(template), (counts.get(short(template)) ?? 0) + 1);
+  const isShared = (name: string): boolean => (counts.get(short(name)) ?? 0) > 1;
   const each = pools.map(({ template, ready, size, leased, failed }) => {
     const parts = [`${ready}/${size} ready ${isShared(template) ? template : short(template)}`];
     if (leased > 0) parts.push(`${leased} leased`);

@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly runtimeParent?: string;
   /** Of the daemon, beside what every program here gets. */
   readonly daemonEnvironment?: Readonly<Record<string, string>>;
+  /** Open files that the daemon may have; as here if not given. */
+  readonly daemonDescriptors?: number;
   /** false: no template is made. */
   readonly template?: boolean;
   /** The state directory is a file system of its own, of this size. (ZFS's templates are not in there.) */
@@ -93,10 +95,11 @@ export async function createWorld(options: WorldOptions = {}) {
       start([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } }),
 
     async startDaemon(): Promise<void> {
+      const limited = options.daemonDescriptors === undefined ? "" : `ulimit -n ${options.daemonDescriptors}; `;
       const command = [
         "sh",
         "-c",
-        'exec "$0" --config "$1" >>"$2" 2>&1',
+        `${limited}exec "$0" --config "$1" >>"$2" 2>&1`,
         program("isolated"),
         at("isolated.toml"),
         logFile,

@@ -1,5 +1,5 @@
 /** `isolate log`. */
-import type { LogEntry, LogQuery } from "../../../protocol/schema.ts";
+import type { Log, LogEntry, LogQuery } from "../../../protocol/schema.ts";
 import { usage } from "../../run/options/arguments.ts";
 import type { CommandRequest } from "../../run/options/options.ts";
 import type { Print } from "../../run/report/print.ts";
@@ -8,12 +8,11 @@ import { duration, localTime, readMoment } from "../quantities.ts";
 
 const ends: readonly string[] = ["running", "ended", "killed", "cut-off", "lost"];
 const usualLimit = "50";
-/** As many as the daemon gives. */
 const mostEntries = 10_000;
 
 export async function log({ json, values }: CommandRequest, api: Api, print: Print): Promise<void> {
   const now = Date.now();
-  const { entries, unsaved } = await api.call("log", { query: readQuery(values, now) });
+  const { entries, unsaved } = await readAll(readQuery(values, now), api);
   if (unsaved > 0) {
     const several = unsaved === 1 ? "entry is" : "entries are";
     print.warn(
@@ -35,6 +34,19 @@ export async function log({ json, values }: CommandRequest, api: Api, print: Pri
       entry.command,
     ]),
   );
+}
+
+/** The daemon answers in parts. */
+async function readAll(query: LogQuery, api: Api): Promise<Pick<Log, "entries" | "unsaved">> {
+  const entries: LogEntry[] = [];
+  const wanted = Number(query.limit);
+  let part: Log = { entries, unsaved: 0, next: null };
+  do {
+    const cursor = part.next === null ? {} : { cursor: part.next };
+    part = await api.call("log", { query: { ...query, ...cursor, limit: String(wanted - entries.length) } });
+    entries.push(...part.entries);
+  } while (part.next !== null && entries.length < wanted);
+  return { entries, unsaved: part.unsaved };
 }
 
 /** Throws `usage`. */

@@ -8,6 +8,7 @@ const numbers = {
   ...fileNumbers,
   socket: { x64: 41, arm64: 198 },
   connect: { x64: 42, arm64: 203 },
+  sendto: { x64: 44, arm64: 206 },
   socketpair: { x64: 53, arm64: 199 },
   write: { x64: 1, arm64: 64 },
   lseek: { x64: 8, arm64: 62 },
@@ -31,6 +32,7 @@ const numbers = {
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const MSG_NOSIGNAL = 0x4000;
 const TCGETS = 0x5401;
 const POLLIN = 1;
 const POLLOUT = 4;
@@ -54,10 +56,12 @@ export function createLibc(call: SystemCall, architecture: string) {
   }
 
   /** `refused` is told of a negative error number, and says whether to try again. */
-  function send(fd: number, bytes: Uint8Array, refused: (error: number) => boolean): void {
+  function send(fd: number, bytes: Uint8Array, refused: (error: number) => boolean, toSocket = false): void {
     for (let sent = 0; sent < bytes.length; ) {
       const rest = bytes.subarray(sent);
-      const result = attempt("write", fd, rest, rest.length);
+      const result = toSocket
+        ? attempt("sendto", fd, rest, rest.length, MSG_NOSIGNAL, null)
+        : attempt("write", fd, rest, rest.length);
       if (result >= 0) sent += result;
       else if (!refused(result)) return;
     }
@@ -79,6 +83,14 @@ export function createLibc(call: SystemCall, architecture: string) {
   return {
     ...createFiles(kernel),
     writeAll,
+
+    /** To a connection: one that the other side has closed is an error, and no SIGPIPE. */
+    sendAll(fd: number, text: string): void {
+      const thrown = (error: number): never => {
+        throw failure("sendto", error);
+      };
+      send(fd, encodeBytes(text), thrown, true);
+    },
 
     /** For people and pipes: waits for a slow reader, and ends quietly when there is none. */
     say(fd: number, text: string): void {

@@ -1,9 +1,15 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import Database from "better-sqlite3";
-import { type Began, type LeaseLog, type LeaseLogOptions, openLeaseLog } from "../../../../daemon/records/lease-log.ts";
+import {
+  type Began,
+  type Cursor,
+  type LeaseLog,
+  type LeaseLogOptions,
+  openLeaseLog,
+} from "../../../../daemon/records/lease-log.ts";
 
 let directory: string;
 let now: number;
@@ -171,4 +177,44 @@ test("a file of a newer version is refused and left as it is", () => {
   const after = new Database(file);
   expect(after.pragma("user_version", { simple: true })).toBe(99);
   after.close();
+});
+
+describe("a page", () => {
+  const readAll = (leaseLog: LeaseLog, filter: { template?: string }, limit: number) => {
+    const pages: string[][] = [];
+    let after: Cursor | undefined;
+    do {
+      const page = leaseLog.read({ ...filter, limit, ...(after ? { after } : {}) });
+      pages.push(page.entries.map((one) => one.lease));
+      after = page.next;
+    } while (after);
+    return pages;
+  };
+
+  test("goes on where the one before ended, also among those of one moment", () => {
+    const leaseLog = open();
+    for (let count = 0; count < 25; count++) leaseLog.began(lease(`l${count}`, { since: now + (count >> 3) }));
+    const pages = readAll(leaseLog, {}, 10);
+    expect(pages.flat()).toEqual(Array.from({ length: 25 }, (_, count) => `l${24 - count}`));
+    expect(Math.max(...pages.map(({ length }) => length))).toBe(10);
+  });
+
+  test("looks at a bounded part of the log, however little of it fits, and all is found in the end", () => {
+    const leaseLog = open({ entries: 100_000 });
+    for (let count = 0; count < 4500; count++)
+      leaseLog.began(lease(`l${count}`, { since: now + count, template: count === 0 ? "rare" : "usual" }));
+    for (let step = 0; leaseLog.unsaved() > 0 && step < 10; step++) leaseLog.read({ limit: 1 });
+    expect(leaseLog.unsaved()).toBe(0);
+    expect(readAll(leaseLog, { template: "rare" }, 10)).toEqual([[], [], ["l0"]]);
+    expect(readAll(leaseLog, { template: "none" }, 10).flat()).toEqual([]);
+  });
+
+  test("holds few of those whose commands are long, one at least", () => {
+    const leaseLog = open();
+    for (let count = 0; count < 20; count++)
+      leaseLog.began(lease(`l${count}`, { since: now + count, command: "x".repeat(40_000) }));
+    const pages = readAll(leaseLog, {}, 20);
+    expect(Math.max(...pages.map(({ length }) => length))).toBe(1);
+    expect(pages.flat()).toHaveLength(20);
+  });
 });

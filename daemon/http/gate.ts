@@ -1,0 +1,129 @@
+/**
+ * One request of a connection at a time. Node executes all requests that arrive together, however many they are and whether
+ * or not anybody reads the answers. Here what follows a request stays unread until the answer has been sent, a request of a
+ * peer who has left is not executed, and of a member's request there is no body to read: all routes with one are root's.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { peerHasLeft } from "../linux/processes.ts";
+import { IsolateError } from "../../protocol/errors.ts";
+import { closeAfterAnswer, refuse } from "./linger.ts";
+import { descriptorOf, peerOf } from "./peers.ts";
+import type { Turns } from "./turns.ts";
+
+export interface Gate {
+  /** For a new connection to an HTTP server, whose own listeners it has already. */
+  connected(socket: Socket): void;
+  /** For the server's `request` event: calls `handle` in its turn, or never. */
+  request(request: IncomingMessage, response: ServerResponse, handle: () => void): void;
+  /** For the server's `upgrade` event: what has arrived after the request. The connection is no longer the gate's. */
+  upgraded(socket: Socket): Buffer;
+}
+
+interface Line {
+  /** Lines since the last request. */
+  count: number;
+  /** `head`: until a request has come. `body`: its body is read. `answer`: nothing is read. */
+  phase: "head" | "body" | "answer";
+  /** What has arrived and nobody has looked at. */
+  held: Buffer;
+  feed(): void;
+  /** Takes the gate's listener away. */
+  leave(): void;
+}
+
+/** Milliseconds for a peer to read its answer. */
+const answerPatience = 10_000;
+/** Lines of a request's head, far more than any has: each is parsed by itself. */
+const mostLines = 256;
+const lineFeed = 10;
+const nothing = Buffer.alloc(0);
+
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0;
+
+export function createGate(turns: Turns): Gate {
+  const lines = new WeakMap<Socket, Line>();
+
+  return {
+    connected(socket) {
+      const parsers = socket.listeners("data") as ((chunk: Buffer) => void)[];
+      const parse = (chunk: Buffer): void => {
+        for (const parser of parsers) parser.call(socket, chunk);
+      };
+      const line: Line = {
+        count: 0,
+        phase: "head",
+        held: nothing,
+        // By lines, since of two requests in one piece Node would execute both.
+        feed() {
+          while (line.phase === "head" && line.held.length > 0 && !socket.destroyed) {
+            if (++line.count > mostLines) {
+              refuse(socket, new IsolateError("bad-request", { wrong: `its head has more than ${mostLines} lines` }));
+              return;
+            }
+            const end = line.held.indexOf(lineFeed) + 1 || line.held.length;
+            const piece = line.held.subarray(0, end);
+            line.held = line.held.subarray(end);
+            parse(piece);
+          }
+          if (line.phase === "body") {
+            const rest = line.held;
+            line.held = nothing;
+            if (rest.length > 0) parse(rest);
+          }
+          if (line.phase === "answer" && lines.get(socket) === line) socket.pause();
+        },
+        leave: () => socket.removeListener("data", onData),
+      };
+      const onData = (chunk: Buffer): void => {
+        line.held = line.held.length === 0 ? chunk : Buffer.concat([line.held, chunk]);
+        line.feed();
+      };
+      lines.set(socket, line);
+      socket.on("data", onData);
+      for (const parser of parsers) socket.removeListener("data", parser);
+      // How node:http ends a connection after its last answer.
+      socket.destroySoon = () => closeAfterAnswer(socket);
+    },
+
+    request(request, response, handle) {
+      const { socket } = request;
+      const line = lines.get(socket);
+      const { uid } = peerOf(socket);
+      if (line) {
+        line.count = 0;
+        line.phase = uid === 0 && hasBody(request) ? "body" : "answer";
+      }
+      turns.answer(uid, (answered) => {
+        if (socket.destroyed || peerHasLeft(descriptorOf(socket))) {
+          socket.destroy();
+          answered();
+          return;
+        }
+        let timer: NodeJS.Timeout | undefined;
+        response.once("prefinish", () => {
+          timer = setTimeout(() => socket.destroy(), answerPatience);
+        });
+        response.once("close", () => {
+          clearTimeout(timer);
+          answered();
+          if (!line || socket.destroyed || !socket.writable) return;
+          line.phase = "head";
+          line.feed();
+          if (line.phase === "head") socket.resume();
+        });
+        handle();
+      });
+    },
+
+    upgraded(socket) {
+      const line = lines.get(socket);
+      if (!line) return nothing;
+      line.phase = "answer";
+      line.leave();
+      lines.delete(socket);
+      return line.held;
+    },
+  };
+}

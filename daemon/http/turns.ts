@@ -1,0 +1,112 @@
+/**
+ * Whose request is executed next. Requests of one account wait for each other, one is begun in each round of the event
+ * loop, and only so many in a second; so whatever one account sends, others come between. Root never waits.
+ */
+
+export interface Turns {
+  /** Calls `begin` when a request of that account may be executed, by the same call where it may be now. */
+  answer(uid: number, begin: (answered: () => void) => void): void;
+  /** Resolves when a lease may be looked for: those that are granted cost nothing, and are bounded by the limit of leases. */
+  lease(uid: number): Promise<void>;
+  /** A lease was refused: that costs as much as any other request. */
+  refused(uid: number): void;
+}
+
+export interface TurnsOptions {
+  /** Requests of an account that are executed, or whose answers are not yet read. */
+  readonly atATime: number;
+  /** Requests of an account in a second, and how many may come together after a rest. */
+  readonly perSecond: number;
+  readonly together: number;
+  /** Milliseconds, monotonic. */
+  readonly clock: () => number;
+}
+
+interface Waiting {
+  readonly kind: "answer" | "lease";
+  readonly begin: () => void;
+}
+
+interface Account {
+  /** Requests that may be begun; below nothing after leases that were refused. */
+  left: number;
+  /** When that was so. */
+  at: number;
+  running: number;
+  /** One was begun in this round of the event loop. */
+  begun: boolean;
+  timer: NodeJS.Timeout | undefined;
+  readonly queue: Waiting[];
+}
+
+export function createTurns({ atATime, perSecond, together, clock }: TurnsOptions): Turns {
+  const accounts = new Map<number, Account>();
+
+  function of(uid: number): Account {
+    const known = accounts.get(uid);
+    if (known) {
+      const now = clock();
+      known.left = Math.min(together, known.left + ((now - known.at) * perSecond) / 1000);
+      known.at = now;
+      return known;
+    }
+    const made: Account = { left: together, at: clock(), running: 0, begun: false, timer: undefined, queue: [] };
+    accounts.set(uid, made);
+    return made;
+  }
+
+  function goOn(uid: number): void {
+    const account = of(uid);
+    const [first] = account.queue;
+    if (!first) {
+      if (account.running === 0 && account.left >= together && !account.begun) accounts.delete(uid);
+      return;
+    }
+    if (account.begun || account.timer || (first.kind === "answer" && account.running >= atATime)) return;
+    if (account.left < 1) {
+      account.timer = setTimeout(
+        () => {
+          account.timer = undefined;
+          goOn(uid);
+        },
+        ((1 - account.left) * 1000) / perSecond,
+      ).unref();
+      return;
+    }
+    account.queue.shift();
+    account.begun = true;
+    setImmediate(() => {
+      account.begun = false;
+      goOn(uid);
+    });
+    if (first.kind === "answer") {
+      account.left--;
+      account.running++;
+    }
+    first.begin();
+  }
+
+  function wait(uid: number, waiting: Waiting): void {
+    of(uid).queue.push(waiting);
+    goOn(uid);
+  }
+
+  return {
+    answer(uid, begin) {
+      if (uid === 0) return begin(() => undefined);
+      wait(uid, {
+        kind: "answer",
+        begin: () =>
+          begin(() => {
+            of(uid).running--;
+            goOn(uid);
+          }),
+      });
+    },
+    lease: (uid) =>
+      uid === 0 ? Promise.resolve() : new Promise((resolve) => wait(uid, { kind: "lease", begin: resolve })),
+    refused(uid) {
+      if (uid !== 0) of(uid).left--;
+    },
+  };
+}
