@@ -13,6 +13,7 @@ import { projectRoot } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 import { type Figure, type Findings, markdown, median } from "./figures.ts";
 import { growth, memory } from "./growth.ts";
+import { hostile } from "./hostile.ts";
 import { idle } from "./idle.ts";
 import { listings } from "./listings.ts";
 import { cleanAfterPeers, comparePeers } from "./peers.ts";
@@ -27,6 +28,7 @@ const { values: wanted } = parseArgs({
     short: { type: "boolean", default: false },
     sustained: { type: "boolean", default: false },
     growth: { type: "boolean", default: false },
+    hostile: { type: "boolean", default: false },
     all: { type: "boolean", default: false },
     json: { type: "string", default: join(projectRoot, "dist/bench.json") },
   },
@@ -52,12 +54,13 @@ async function main(): Promise<void> {
   await must(["mkdir", plain]);
   await must(["tar", "-C", plain, "-xf", await debianTar()]);
   await must(["chown", "-R", `${alice.uid}:${alice.gid}`, plain]);
-  if (wanted.all || !(wanted.sustained || wanted.growth)) parts.push(await usual(place, plain));
+  if (wanted.all || !(wanted.sustained || wanted.growth || wanted.hostile)) parts.push(await usual(place, plain));
   if (wanted.all || wanted.sustained) add(await sustained({ place, runs: 2000, each: 640 }, say));
   if (wanted.all || wanted.growth) {
     const sizes = [10, 100, 1000, 5000];
     add(await growth({ place, directory: plain, sizes, rounds: 300, leases: 10_000, say }));
   }
+  if (wanted.all || wanted.hostile) add(await hostile({ place, rounds: 200, say }));
   const all = { figures: parts.flatMap(({ figures }) => figures), absent: parts.flatMap(({ absent }) => absent) };
   const here = `${machine()}; load at the start ${load.toFixed(1)}`;
   writeFileSync(wanted.json, `${JSON.stringify({ machine: here, ...all }, null, 2)}\n`);

@@ -43,12 +43,13 @@ function childrenOf(pid: number): number[] {
 
 export const nameOf = (pid: number): string => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 
-/** Milliseconds from each lease's request to its answer, as logged since the log was that long. */
-export function leaseTimes(world: World, since = 0): number[] {
-  return [
-    ...world
-      .log()
-      .slice(since)
-      .matchAll(/"ms":([0-9.]+),"msg":"leased"/g),
-  ].map(([, ms]) => Number(ms));
+/** Milliseconds from each lease's request to its answer, as logged since the log was that long; of that user alone, if given. */
+export function leaseTimes(world: World, since = 0, uid?: number): number[] {
+  return world
+    .log()
+    .slice(since)
+    .split("\n")
+    .filter((line) => uid === undefined || line.includes(`"uid":${uid},`))
+    .flatMap((line) => /"ms":([0-9.]+),"msg":"leased"/.exec(line)?.[1] ?? [])
+    .map(Number);
 }

@@ -1,0 +1,130 @@
+/**
+ * One member does the worst that `support/attacks.ts` knows, and others work: what a run of theirs takes, whether root is
+ * served, and what becomes of the daemon's memory.
+ */
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { attacks, startAttack } from "../support/attacks.ts";
+import { root } from "../support/process.ts";
+import { bob, createWorld, group, type World } from "../support/world.ts";
+import { type Figure, median, quantile } from "./figures.ts";
+import { type Place, worldIn } from "./place.ts";
+import { ourRun } from "./starts.ts";
+import { timeRuns } from "./timing.ts";
+import { leaseTimes, memoryOf } from "./watch.ts";
+
+export interface HostileOptions {
+  readonly place: Place;
+  readonly rounds: number;
+  readonly say: (line: string) => void;
+}
+
+/** Of the attacker, in the log. */
+const entries = 10_000;
+const rootAsks = 10;
+const goals = { ratio: 3, megabytes: 50, lease: 100 };
+
+interface Measured {
+  readonly runs: readonly number[];
+  /** Server side. */
+  readonly leases: readonly number[];
+}
+
+export async function hostile({ place, rounds, say }: HostileOptions): Promise<Figure[]> {
+  const world = await createWorld({ size: 20, ...worldIn(place) });
+  const target = { socket: world.socket, template: world.template, group };
+  try {
+    fillLog(join(world.state, "leases.db"), bob.uid);
+    say(`${rounds} runs while nobody does anything else`);
+    const idle = await measure(world, rounds);
+    const before = memoryOf(world.daemonPid()).resident;
+    let most = before;
+    const figures: Figure[] = [];
+    for (const attack of attacks) {
+      say(`${rounds} runs beside: ${attack.name}`);
+      const running = await startAttack(attack, target, bob);
+      const served: number[] = [];
+      const watch = setInterval(() => {
+        most = Math.max(most, memoryOf(world.daemonPid()).resident);
+      }, 100);
+      let beside: Measured;
+      try {
+        beside = await measure(world, rounds);
+        for (let count = 0; count < rootAsks; count++) {
+          const { code } = await world.isolate(["pool"], { as: root });
+          if (code === 0) served.push(count);
+        }
+      } finally {
+        clearInterval(watch);
+        await running.end();
+      }
+      figures.push(...figuresOf(attack.name, idle, beside, served.length));
+      await world.settled();
+    }
+    const growth = {
+      what: `the most that the daemon's memory grew (from ${before.toFixed(1)} MB)`,
+      value: most - before,
+      unit: "MB" as const,
+      goal: { atMost: goals.megabytes },
+      command: "cat /proc/PID/smaps_rollup, ten times a second",
+    };
+    return [
+      { what: "a run, p50, idle", value: median(idle.runs), unit: "ms", command: "isolate -z T true" },
+      { what: "a run, p99, idle", value: quantile(idle.runs, 0.99), unit: "ms", command: "isolate -z T true" },
+      ...figures,
+      growth,
+    ];
+  } finally {
+    await world.close();
+  }
+}
+
+function figuresOf(name: string, idle: Measured, { runs, leases }: Measured, served: number): Figure[] {
+  const p99 = quantile(runs, 0.99);
+  const command = "isolate -z T true, by another member";
+  return [
+    {
+      what: `${name}: a run, p99 of ${runs.length}, against the idle figure (${p99.toFixed(1)} ms)`,
+      value: p99 / quantile(idle.runs, 0.99),
+      unit: "times",
+      goal: { atMost: goals.ratio },
+      command,
+    },
+    {
+      what: "of that the lease, server side, the longest",
+      value: Math.max(...leases),
+      unit: "ms",
+      goal: { atMost: goals.lease },
+      command,
+    },
+    {
+      what: `root served, of ${rootAsks}`,
+      value: served,
+      unit: "",
+      goal: { atLeast: rootAsks },
+      command: "isolate pool",
+    },
+  ];
+}
+
+async function measure(world: World, rounds: number): Promise<Measured> {
+  const [runs = []] = await timeRuns([ourRun(world)], rounds);
+  return { runs, leases: leaseTimes(world, 0, ourRun(world).as?.uid).slice(-rounds) };
+}
+
+/** As so many short leases would. */
+function fillLog(file: string, uid: number): void {
+  const database = new Database(file);
+  try {
+    const put = database.prepare(
+      `INSERT INTO entries (lease, kind, template, snapshot, uid, command, since, until, how)
+       VALUES (?, 'run', 'debian', 'debian@1', ?, 'true', ?, ?, 'ended')`,
+    );
+    const now = Date.now();
+    database.transaction(() => {
+      for (let count = 0; count < entries; count++) put.run(`old_${count}`, uid, now - count, now - count);
+    })();
+  } finally {
+    database.close();
+  }
+}
