@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { Socket } from "node:net";
+import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import { closeDescriptor } from "../linux/call.ts";
 import { acceptAtOnce, peerCredentials, sendAtOnce } from "../linux/peers.ts";
-import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import { refusal, refuse } from "./linger.ts";
 import { type Policy, peerOf } from "./peers.ts";
 import type { IsSubordinate } from "./subordinate.ts";

@@ -5,8 +5,8 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { peerHasLeft } from "../linux/processes.ts";
 import { IsolateError } from "../../protocol/errors.ts";
+import { peerHasLeft } from "../linux/processes.ts";
 import { closeAfterAnswer, refuse } from "./linger.ts";
 import { descriptorOf, peerOf } from "./peers.ts";
 import type { Turns } from "./turns.ts";

@@ -50,10 +50,16 @@ const descriptorsSeen = 64;
 export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOptions): ProcessSearch {
   /** By user, those whose turn comes next first. */
   const walks = new Map<number, Walk>();
-  let timer: NodeJS.Timeout | undefined;
+  let planned = false;
+
+  function planWork(delay: number): void {
+    if (planned) return;
+    planned = true;
+    setTimeout(work, delay);
+  }
 
   function work(): void {
-    timer = undefined;
+    planned = false;
     const end = performance.now() + slice;
     while (walks.size > 0 && performance.now() < end) {
       const [walk] = walks.values();
@@ -61,7 +67,7 @@ export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOption
       walks.delete(walk.uid);
       if (step(walk)) walks.set(walk.uid, walk);
     }
-    if (walks.size > 0) timer = setTimeout(work, rest);
+    if (walks.size > 0) planWork(rest);
   }
 
   /** One process further. False when nobody waits for the walk any more. */
@@ -101,7 +107,7 @@ export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOption
         const walk = walks.get(uid);
         if (walk) walk.next.push(wish);
         else walks.set(uid, { uid, wishes: [wish], next: [], directory: undefined });
-        timer ??= setTimeout(work);
+        planWork(0);
       }),
   };
 }
