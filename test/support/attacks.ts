@@ -227,9 +227,12 @@ export interface RunningAttack {
   end(): Promise<void>;
 }
 
-/** Resolves when it is in full swing. */
+/**
+ * Resolves when it is in full swing. At the lowest priority: how much of the processors its own processes take from others is
+ * the host's matter, and not what it is about.
+ */
 export async function startAttack({ name, lines, asRoot }: Attack, target: Target, as: User): Promise<RunningAttack> {
-  const command = ["python3", "-c", [...prelude(target), ...lines].join("\n")];
+  const command = ["nice", "-n", "19", "python3", "-c", [...prelude(target), ...lines].join("\n")];
   const child = start(command, asRoot ? {} : { as });
   let said = "";
   child.stderr?.on("data", (data: Buffer) => {
