@@ -4,6 +4,7 @@ import type { Health as Facts } from "../../protocol/schema.ts";
 import type { IdsHealth } from "../idmap/ids-health.ts";
 import type { Keeper } from "../pools/keeper.ts";
 import type { Store } from "../records/store.ts";
+import { shared } from "../service/shared.ts";
 import type { Storage } from "../storage/storage.ts";
 
 export interface HealthOptions {
@@ -23,13 +24,16 @@ export type Health = (uid: number) => Promise<Facts>;
 
 export function createHealth(options: HealthOptions): Health {
   const { storage, keeper, store, stateDirectory, limit, version, idsInUse } = options;
-  return async (uid) => {
+  const space = shared(async () => {
     const templates = keeper.templates();
     const spaces = storage
       .drivers()
       .map((driver) => driver.space(templates.filter((template) => storage.nameFor(template) === driver.name)));
     const { bavail, blocks, bsize } = await statfs(stateDirectory);
     const own = { place: "the state directory", free: bavail * bsize, total: blocks * bsize };
+    return [own, ...(await Promise.all(spaces)).flat()];
+  });
+  return async (uid) => {
     return {
       version,
       storage: storage.checks().map(({ driver, failure }) => ({
@@ -37,7 +41,7 @@ export function createHealth(options: HealthOptions): Health {
         wrong: failure?.message ?? null,
         fix: failure?.hint ?? null,
       })),
-      space: [own, ...(await Promise.all(spaces)).flat()],
+      space: await space(),
       limits: { leasesPerUser: limit(), held: store.heldBy(uid) },
       ids: await idsInUse(uid),
     };

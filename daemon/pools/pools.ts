@@ -6,6 +6,7 @@ import { nearNames, parseTemplateName, type TemplateName } from "../../protocol/
 import type { Pool, PoolRequest, Template } from "../../protocol/schema.ts";
 import type { Config } from "../config.ts";
 import type { Store } from "../records/store.ts";
+import { shared } from "../service/shared.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Keeper } from "./keeper.ts";
 import type { PoolSettings, PoolStatus } from "./pool.ts";
@@ -143,7 +144,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       return withBytes(await keeper.setPool(kept, fresh), await usage.read());
     },
 
-    async templates(): Promise<Template[]> {
+    templates: shared(async (): Promise<Template[]> => {
       const names = keeper.templates();
       const lists = storage.drivers().map((driver) => {
         const own = names.filter((name) => storage.nameFor(name) === driver.name);
@@ -157,7 +158,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
         created: created === null ? null : new Date(created).toISOString(),
         bytes: bytes ?? figures.ofTemplate(template) ?? null,
       }));
-    },
+    }),
 
     async createTemplate(name: string, tar: Readable): Promise<string> {
       const template = parseTemplateName(name);

@@ -1,0 +1,34 @@
+/** How often work is done that many ask for. */
+import { setImmediate } from "node:timers/promises";
+import { expect, test } from "@jest/globals";
+import { shared } from "../../../../daemon/service/shared.ts";
+
+test("those who ask while it runs share one run more, and none before they asked", async () => {
+  let runs = 0;
+  const ask = shared(async () => {
+    const number = ++runs;
+    await setImmediate();
+    return number;
+  });
+  const first = ask();
+  const others = Array.from({ length: 100 }, ask);
+  expect(await first).toBe(1);
+  const later = ask();
+  expect(new Set(await Promise.all(others))).toEqual(new Set([2]));
+  expect(await later).toBeGreaterThan(1);
+  await setImmediate();
+  expect(runs).toBeLessThanOrEqual(3);
+  expect(await ask()).toBe(runs);
+});
+
+test("a run that fails is the failure of those who share it alone", async () => {
+  let runs = 0;
+  const ask = shared(async () => {
+    await setImmediate();
+    if (++runs === 1) throw new Error("once");
+    return runs;
+  });
+  const [one, other] = await Promise.allSettled([ask(), ask()]);
+  expect(one).toMatchObject({ status: "rejected" });
+  expect(other).toEqual({ status: "fulfilled", value: 2 });
+});
