@@ -42,10 +42,10 @@ async function readAll(query: LogQuery, api: Api): Promise<Pick<Log, "entries" |
   const wanted = Number(query.limit);
   let part: Log = { entries, unsaved: 0, next: null };
   do {
-    const cursor = part.next === null ? {} : { cursor: part.next };
+    const cursor = part.next ? { cursor: part.next } : {};
     part = await api.call("log", { query: { ...query, ...cursor, limit: String(wanted - entries.length) } });
     entries.push(...part.entries);
-  } while (part.next !== null && entries.length < wanted);
+  } while (part.next && entries.length < wanted);
   return { entries, unsaved: part.unsaved };
 }
 
