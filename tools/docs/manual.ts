@@ -1,23 +1,28 @@
 /** The manual pages, out of the definitions that the programs read themselves. Pure. */
 import type { Command } from "commander";
-import { notes, sections, summary, usageLines } from "../../client/full/help.ts";
+import type { Block, Page } from "../../client/full/help/page.ts";
 import { type ConfigKey, configKeys, describeValues } from "./config-keys.ts";
 import { entry, heading, literal, page, paragraph, type Release } from "./roff.ts";
 
-export function isolatePage(release: Release): string {
+/** One of isolate's own pages: the same that `isolate help` shows. */
+export function clientPage({ name, section, about, usage, sections, seeAlso }: Page, release: Release): string {
   const body = [
-    heading("Synopsis"),
-    literal(usageLines.replace(/^usage: /, "").replace(/^ +/gm, "")),
-    heading("Description"),
-    paragraph(
-      "A complete root file system for each command, writable as root and thrown away when the command ends. A daemon, " +
-        "isolated(8), keeps clones of templates ready; members of its group lease them.",
-    ),
-    ...sections().flatMap(({ title, rows }) => [heading(title), ...rows.map(([term, about]) => entry(term, about))]),
-    ...notes.flatMap(({ title, text }) => [heading(title), paragraph(text)]),
+    ...(usage.length > 0 ? [heading("Synopsis"), literal(usage.join("\n"))] : []),
+    ...sections.flatMap(({ title, blocks }) => [heading(title), ...blocks.flatMap(blockLines)]),
   ];
-  const seeAlso = ["isolated(8)", "isolated.toml(5)", "bwrap(1)"];
-  return page({ name: "isolate", section: 1, about: summary, body, seeAlso }, release);
+  return page({ name, section, about, body, seeAlso }, release);
+}
+
+/** A paragraph after another block needs to be told apart from it. */
+function blockLines(block: Block, index: number): string[] {
+  switch (block.kind) {
+    case "rows":
+      return block.rows.map(([term, about]) => entry(term, about));
+    case "literal":
+      return [literal(block.text)];
+    case "text":
+      return [...(index === 0 ? [] : [".PP"]), paragraph(block.text)];
+  }
 }
 
 export function isolatedPage(command: Command, release: Release): string {

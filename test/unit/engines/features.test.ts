@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { help } from "../../../client/full/help.ts";
+import { helpOn } from "../../../client/full/help/topics.ts";
 import { spelling } from "../../../client/run/options/arguments.ts";
 import { options } from "../../../client/run/options/definitions.ts";
 import {
@@ -46,8 +46,8 @@ test("names are exact", () => {
   ]);
 });
 
-test("--help prints the table", () => {
-  const lines = help().split("\n");
+test("'isolate help engines' prints the table", () => {
+  const lines = helpOn(["engines"], 200).split("\n");
   for (const name of Object.keys(features) as FeatureName[]) {
     const able = engineNames.filter((engine) => engines[engine].can.includes(name)).join(", ");
     const line = lines.find((one) => one.startsWith(`  ${features[name].title} `));
