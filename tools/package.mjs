@@ -159,6 +159,7 @@ function putDocuments(put) {
   put.file(`${doc}/copyright`, notices({ inFull: false }));
   put.file(`${doc}/README.md`, readFileSync(at("README.md")));
   put.file(`${doc}/SECURITY.md`, readFileSync(at("SECURITY.md")));
+  for (const name of readdirSync(at("docs"))) put.copy(`${doc}/docs/${name}`, at("docs", name));
   put.gzip(`${doc}/NEWS.md`, readFileSync(at("CHANGELOG.md")));
   const date = built.toUTCString().replace("GMT", "+0000");
   const entry = `isolate (${version}) unstable; urgency=medium\n\n  * See NEWS.md.gz.\n\n -- ${maintainer}  ${date}\n`;

@@ -36,5 +36,6 @@ export const logs: readonly Example[] = [
 ];
 
 export const hooks: readonly Example[] = [
-  [`POST_SPAWN_HOOK='du -sx "$ROOTFS" >>sizes' isolate -z debian make`, "measure what is left"],
+  ["PRE_SPAWN_HOOK='cp id.pub \"$ROOTFS/root/\"' isolate -z debian sh", "put a file into the root filesystem"],
+  ["POST_SPAWN_HOOK='date >>ends' isolate -z debian make", "note when each run ended"],
 ];
