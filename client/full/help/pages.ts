@@ -4,7 +4,7 @@ import { type VerbDefinition, verbs } from "../../run/options/verbs.ts";
 import * as examples from "./examples.ts";
 import { type Block, literal, type Page, rows, type Section, text } from "./page.ts";
 import * as prose from "./prose.ts";
-import { featureRows, engineRows, optionRows, verbRows, verbUsage } from "./rows.ts";
+import { engineRows, featureRows, optionRows, verbRows, verbUsage } from "./rows.ts";
 
 export const summary = "run any command in a complete, writable, disposable Linux filesystem";
 
