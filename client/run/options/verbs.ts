@@ -109,7 +109,7 @@ export const verbs = [
     words: ["template", "edit"],
     operands: ["TEMPLATE", "[COMMAND...]"],
     options: insideOptions,
-    about: "change a template by a command, or in a shell (root only)",
+    about: "change a template with a command or in a shell (root only)",
     detail: "New sandboxes see the change only after 'isolate template snapshot TEMPLATE'.",
     endsInCommand: true,
   },
@@ -117,7 +117,7 @@ export const verbs = [
     words: ["template", "snapshot"],
     operands: ["TEMPLATE"],
     options: [],
-    about: "make its present state what new sandboxes get (root only)",
+    about: "give its present state to new sandboxes (root only)",
   },
   {
     words: ["template", "rm"],
