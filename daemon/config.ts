@@ -21,27 +21,26 @@ const TemplateConfig = Type.Object(
     size: Type.Optional(
       Type.Integer({
         ...poolSize,
-        description: "Clones to keep ready. A size that 'isolate -r' has set since holds until this one changes.",
+        description: "Clones to keep ready. A size set by 'isolate -r' holds until this one changes.",
         examples: [5],
       }),
     ),
     users: Type.Optional(
       Type.Array(nameOrId, {
-        description:
-          "Who may lease from it, by names or ids, besides the groups. With neither users nor groups every member may.",
+        description: "Users who may use it, by name or ID. Without users and groups, every member may.",
         examples: [["ann", 1001]],
       }),
     ),
     groups: Type.Optional(
       Type.Array(nameOrId, {
-        description: "Members of these groups may, too, if they are members of the group of all as well.",
+        description: "Groups whose members may use it. They must be members of the main group, too.",
         examples: [["builders"]],
       }),
     ),
     snapshots: Type.Optional(
       Type.String({
         minLength: 1,
-        description: "A glob of * and ? that the names of usable snapshots fit. By default all are.",
+        description: "Use only snapshots whose names match this glob of * and ?. By default all are used.",
         examples: ["release-*"],
       }),
     ),
@@ -52,48 +51,51 @@ const TemplateConfig = Type.Object(
 /** The descriptions are what isolated.toml(5) and the packaged isolated.toml say. */
 export const Config = Type.Object(
   {
-    group: Type.Union(nameOrId.anyOf, { default: "isolate", description: "Its members may lease; a name or a gid." }),
+    group: Type.Union(nameOrId.anyOf, {
+      default: "isolate",
+      description: "The group whose members may run sandboxes; a name or a GID.",
+    }),
     socket: path(
       "/run/isolate/isolated.sock",
-      "Where the daemon listens. Under systemd isolated.socket decides that instead.",
+      "Where the daemon listens. Under systemd, isolated.socket decides this.",
     ),
     state_dir: path("/var/lib/isolate", "The database and the overlay store."),
     runtime_dir: path("/run/isolate", "Views, user namespaces and signal files."),
     log_level: Type.Union(
       (["trace", "debug", "info", "warn", "error", "fatal"] as const).map((level) => Type.Literal(level)),
-      { default: "info", description: "The least urgent messages that are logged." },
+      { default: "info", description: "Log messages of this level and more urgent ones." },
     ),
     on_demand: Type.Boolean({
       default: false,
       description:
-        "For hosts that start the daemon only when it is needed: what stays of a run connects once when its sandbox has " +
-        "ended, so that the socket starts the daemon, which reclaims the clone and fills the pool.",
+        "For hosts that start the daemon only when it is needed: the end of each sandbox starts the daemon, which removes " +
+        "the used clone and fills the pool.",
     }),
     limits: Type.Object(
       {
         leases_per_user: Type.Integer({
           minimum: 1,
           default: 64,
-          description: "How many clones of one user there may be until they are gone.",
+          description: "How many clones one user may have, until they are removed.",
         }),
       },
-      { ...strict, default: {}, description: "What one user may use up." },
+      { ...strict, default: {}, description: "Limits of each user." },
     ),
     pool: Type.Object(
       {
         size: Type.Integer({
           ...poolSize,
           default: 5,
-          description: "Clones to keep ready of each template that names no size.",
+          description: "Clones to keep ready of each template without a size of its own.",
         }),
         refill_concurrency: Type.Integer({
           minimum: 1,
           maximum: 64,
           default: 4,
-          description: "Clones that are made at once, in all pools together.",
+          description: "How many clones are made at the same time, in all pools together.",
         }),
       },
-      { ...strict, default: {}, description: "What all pools have in common." },
+      { ...strict, default: {}, description: "Settings of all pools." },
     ),
     lease_log: Type.Object(
       {
@@ -101,20 +103,20 @@ export const Config = Type.Object(
           minimum: 1,
           maximum: 36500,
           default: 90,
-          description: "Entries older than this are removed.",
+          description: "Remove entries that are older.",
         }),
         entries: Type.Integer({
           minimum: 0,
           maximum: 10_000_000,
           default: 100_000,
-          description: "More than these are removed, the oldest first; with 0 nothing is recorded.",
+          description: "Keep so many entries and remove the oldest. 0 records nothing.",
         }),
         commands: Type.Union(
           (["none", "program", "full"] as const).map((one) => Type.Literal(one)),
-          { default: "program", description: "What of a command is recorded. Arguments may hold secrets." },
+          { default: "program", description: "Which part of a command line is recorded. Arguments may hold secrets." },
         ),
       },
-      { ...strict, default: {}, description: "The log of ended leases, for 'isolate log'." },
+      { ...strict, default: {}, description: "The log that 'isolate log' shows." },
     ),
     ids: Type.Object(
       {
@@ -125,25 +127,25 @@ export const Config = Type.Object(
           maximum: 0x7ffd0000,
           default: givenIds.first,
           description:
-            "The first of the ids that the daemon gives to users without a range of their own, 65536 to each. The daemon gives " +
-            "no ids that accounts have, or that useradd (login.defs(5)) or systemd may give to others.",
+            "The first of the IDs that the daemon gives to users without a range in subuid(5), 65536 to each. It never gives " +
+            "IDs that accounts have, or that useradd (login.defs(5)) or systemd may give to others.",
         }),
       },
-      { ...strict, default: {}, description: "The host's ids that stand for those of a sandbox." },
+      { ...strict, default: {}, description: "Host IDs that sandboxes use." },
     ),
     zfs: Type.Object(
       {
         refquota: Type.String({
           pattern: "^(none|[0-9]+[KMGTP]?)$",
           default: "none",
-          description: "The refquota of each clone, zfsprops(7).",
+          description: "The refquota of each clone, see zfsprops(7).",
         }),
       },
       { ...strict, default: {}, description: "Templates that are ZFS datasets." },
     ),
     template: Type.Array(TemplateConfig, {
       default: [],
-      description: "One for each template that is to have other than the common settings, or that is a dataset.",
+      description: "One table for each template with settings of its own, and for each ZFS dataset.",
     }),
   },
   strict,

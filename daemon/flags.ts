@@ -18,11 +18,11 @@ export interface Flags {
 
 export function defineFlags(): Command {
   return new Command("isolated")
-    .description("keeps fresh clones of roots and leases them to a group's members")
-    .option("--config <file>", `configuration, by default ${defaultConfigFile}`)
-    .option("--socket <path>", "socket to listen at")
-    .option("--state-dir <directory>", "database and overlay store")
-    .option("--runtime-dir <directory>", "views and user namespaces")
+    .description("keeps fresh clones of templates and leases them to members of a group")
+    .option("--config <file>", `configuration file (default: ${defaultConfigFile})`)
+    .option("--socket <path>", "listen at this socket")
+    .option("--state-dir <directory>", "keep the database and the overlay store here")
+    .option("--runtime-dir <directory>", "keep mounted clones and user namespaces here")
     .version(version)
     .allowExcessArguments(false);
 }

@@ -1,4 +1,4 @@
-/** What each engine can honour. `--help` prints this table, and an option that an engine cannot honour is refused. */
+/** What each engine can honour. `isolate help engines` prints this table, and an option that an engine cannot honour is refused. */
 
 export const engineNames = ["bwrap", "lxc", "chroot"] as const;
 export type EngineName = (typeof engineNames)[number];

@@ -297,6 +297,7 @@ const table = {
 
 type Table = typeof table;
 export type ErrorCode = keyof Table;
+export const errorCodes = Object.keys(table) as ErrorCode[];
 export type ErrorDetails<Code extends ErrorCode> = Table[Code] extends Entry<infer Details> ? Details : never;
 
 /** What crosses the socket, and what the client prints. */

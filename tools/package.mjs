@@ -29,11 +29,11 @@ import { cache } from "./sources.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => join(root, ...parts);
-const { version, description, author } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+const { version, description, author, man } = JSON.parse(readFileSync(at("package.json"), "utf8"));
 const maintainer = `${author} <isolate@example.org>`;
 const built = new Date(process.env.SOURCE_DATE_EPOCH ? Number(process.env.SOURCE_DATE_EPOCH) * 1000 : Date.now());
 
-const pages = ["isolate.1", "isolated.8", "isolated.toml.5"];
+const pages = man.map((path) => basename(path));
 
 async function main() {
   const here = output("dpkg", ["--print-architecture"]);
@@ -159,6 +159,7 @@ function putDocuments(put) {
   put.file(`${doc}/copyright`, notices({ inFull: false }));
   put.file(`${doc}/README.md`, readFileSync(at("README.md")));
   put.file(`${doc}/SECURITY.md`, readFileSync(at("SECURITY.md")));
+  for (const name of readdirSync(at("docs"))) put.copy(`${doc}/docs/${name}`, at("docs", name));
   put.gzip(`${doc}/NEWS.md`, readFileSync(at("CHANGELOG.md")));
   const date = built.toUTCString().replace("GMT", "+0000");
   const entry = `isolate (${version}) unstable; urgency=medium\n\n  * See NEWS.md.gz.\n\n -- ${maintainer}  ${date}\n`;

@@ -29,6 +29,7 @@ export const packages = {
   /** For `npm test` and `npm run bench`. */
   test: [
     "attr",
+    "curl",
     "e2fsprogs",
     "fish",
     "hyperfine",

@@ -16,8 +16,11 @@ import { createApi } from "./api.ts";
 import { runCommand, runRefill } from "./commands/table.ts";
 import * as extras from "./extras.ts";
 import { loadSystemCall } from "./ffi.ts";
-import { help, usageLines } from "./help.ts";
+import { helpOn } from "./help/topics.ts";
 import { keep } from "./lxc/attendant.ts";
+
+/** Columns of what is no terminal. */
+const plainWidth = 80;
 
 const systemCall = await loadSystemCall();
 const libc = createLibc(systemCall, process.arch);
@@ -56,9 +59,9 @@ async function main(words: readonly string[]): Promise<void> {
       case "version":
         return print.out(`isolate ${version}\n`);
       case "help":
-        return print.out(help());
+        return print.out(helpOn(intent.topic, libc.columns(1) ?? plainWidth));
       case "nothing":
-        libc.say(2, `${usageLines}\nsee 'isolate --help'\n`);
+        libc.say(2, helpOn([], libc.columns(2) ?? plainWidth));
         process.exitCode = isolateFailed;
     }
   } catch (thrown) {

@@ -3,7 +3,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { type CommandDefinition, commands, shownOptions } from "../../client/run/options/definitions.ts";
+import { shownOptions } from "../../client/run/options/definitions.ts";
+import { type VerbDefinition, verbs } from "../../client/run/options/verbs.ts";
 import { must, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
@@ -11,7 +12,7 @@ import { createWorld, type World } from "../support/world.ts";
 let world: World;
 let directory: string;
 const at = (name: string): string => join(directory, name);
-const all: readonly CommandDefinition[] = commands;
+const all: readonly VerbDefinition[] = verbs;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "isolate-completions-"));
@@ -113,6 +114,11 @@ describe.each(Object.keys(shells))("%s", (name) => {
   test("engines", async () => {
     const text = await complete("isolate -e ", "chroot");
     for (const engine of ["bwrap", "chroot", "lxc"]) expect(text).toContain(engine);
+  });
+
+  test("topics of the help", async () => {
+    const text = await complete("isolate help ", "engines");
+    for (const topic of ["run", "template", "engines", "hooks", "kill"]) expect(text).toContain(topic);
   });
 
   test("with a root given, the next word is a program and no command of ours", async () => {

@@ -12,5 +12,6 @@ export const installedDirectory = "dist/js/test/installed";
 export const installedParts: readonly InstalledPart[] = [
   { pattern: `${installedDirectory}/install`, reboot: false },
   { pattern: `${installedDirectory}/reboot`, reboot: true },
+  { pattern: `${installedDirectory}/docs`, reboot: false },
   { pattern: `${installedDirectory}/upgrade`, reboot: false },
 ];

@@ -1,14 +1,24 @@
 /** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
+import { topics } from "../../client/full/help/topics.ts";
 import { type OptionDefinition, wordValues } from "../../client/run/options/arguments.ts";
-import { type CommandDefinition, commands, everywhere, shownOptions } from "../../client/run/options/definitions.ts";
+import { everywhere, shownOptions } from "../../client/run/options/definitions.ts";
+import { type VerbDefinition, verbs } from "../../client/run/options/verbs.ts";
 import { engineNames } from "../../engines/features.ts";
 import { networks } from "../../engines/spec.ts";
 
-const all: readonly CommandDefinition[] = commands;
+const all: readonly VerbDefinition[] = verbs;
 /** What is run to learn names: the first column below the heading of what isolate lists. */
 const listings = { templates: "template ls", leases: "ps" } as const;
 
-type Kind = keyof typeof listings | "engines" | "networks" | "directories" | "files" | "commands" | "nothing";
+type Kind =
+  | keyof typeof listings
+  | "engines"
+  | "networks"
+  | "topics"
+  | "directories"
+  | "files"
+  | "commands"
+  | "nothing";
 
 /** By what the help calls it. */
 function kindOf(value: string): Kind {
@@ -17,10 +27,14 @@ function kindOf(value: string): Kind {
   if (name === "LEASE") return "leases";
   if (name === "ENGINE") return "engines";
   if (name === "MODE") return "networks";
+  if (name === "TOPIC") return "topics";
   if (name === "DIR") return "directories";
   if (name === "FILE" || name === "PATH" || name === "HOST") return "files";
   return name === "COMMAND" ? "commands" : "nothing";
 }
+
+/** Those of one word. */
+const topicWords = topics.filter((topic) => !topic.includes(" "));
 
 const spellings = ({ short, long }: OptionDefinition): string[] => [...(short ? [`-${short}`] : []), `--${long}`];
 /** What may follow `=` and nothing else: `[=this|that]`. */
@@ -34,7 +48,7 @@ const valueSpellings = (option: OptionDefinition): string[] =>
 const firstWords = [...new Set(all.map(({ words }) => words[0]))];
 const secondWords = (first: string): string[] =>
   all.flatMap(({ words }) => (words[0] === first && words[1] !== undefined ? [words[1]] : []));
-const optionsOf = ({ options: own }: CommandDefinition): readonly OptionDefinition[] => [...own, ...everywhere];
+const optionsOf = ({ options: own }: VerbDefinition): readonly OptionDefinition[] => [...own, ...everywhere];
 /** For a shell's single quotes. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 const list = (listing: keyof typeof listings): string =>
@@ -47,6 +61,7 @@ const bashReply: Readonly<Record<Kind, string>> = {
   leases: `mapfile -t COMPREPLY < <(compgen -W "$(${list("leases")})" -- "$current")`,
   engines: `mapfile -t COMPREPLY < <(compgen -W "${engineNames.join(" ")}" -- "$current")`,
   networks: `mapfile -t COMPREPLY < <(compgen -W "${networks.join(" ")}" -- "$current")`,
+  topics: `mapfile -t COMPREPLY < <(compgen -W "${topicWords.join(" ")}" -- "$current")`,
   directories: `compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current")`,
   files: `compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")`,
   commands: `mapfile -t COMPREPLY < <(compgen -c -- "$current")`,
@@ -61,7 +76,7 @@ function bashValues(definitions: readonly OptionDefinition[]): string {
     .join("\n            ");
 }
 
-function bashCommand(command: CommandDefinition): string {
+function bashCommand(command: VerbDefinition): string {
   const name = command.words.filter((word) => word !== undefined).join(" ");
   const operands = command.operands.map((operand, index) => {
     const rest = index === command.operands.length - 1 && operand.includes("...");
@@ -160,6 +175,7 @@ const zshAction: Readonly<Record<Kind, string>> = {
   leases: "_isolate_leases",
   engines: `(${engineNames.join(" ")})`,
   networks: `(${networks.join(" ")})`,
+  topics: `(${topicWords.join(" ")})`,
   directories: "_directories",
   files: "_files",
   commands: "_command_names -e",
@@ -184,10 +200,11 @@ function zshOption(option: OptionDefinition): string {
   return [...plain, spec(`--${option.long}=-`, `:value:(${attached.join(" ")})`)].join(" ");
 }
 
-function zshCommand(command: CommandDefinition): string {
+function zshCommand(command: VerbDefinition): string {
   const operands = command.operands.map((operand, index) => {
     const optional = operand.startsWith("[") ? ":" : "";
-    if (operand.includes("...")) return "'*::command:_normal'";
+    if (operand.includes("COMMAND")) return "'*::command:_normal'";
+    if (operand.includes("...")) return quoted(`*:${zshText(operand)}:${zshAction[kindOf(operand)]}`);
     return quoted(`${index + 1}:${optional}${zshText(operand)}:${zshAction[kindOf(operand)]}`);
   });
   return `_arguments -s -S ${[...optionsOf(command).map(zshOption), ...operands].join(" \\\n                ")}`;
@@ -268,6 +285,7 @@ const fishList: Readonly<Record<Kind, string | undefined>> = {
   leases: "(__isolate_list ps)",
   engines: engineNames.join(" "),
   networks: networks.join(" "),
+  topics: topicWords.join(" "),
   directories: "(__fish_complete_directories)",
   files: undefined,
   commands: "(__fish_complete_command)",
@@ -294,7 +312,7 @@ function fishOption(option: OptionDefinition, condition: string): string {
   return words.join(" ");
 }
 
-function fishCommand(command: CommandDefinition): string[] {
+function fishCommand(command: VerbDefinition): string[] {
   const [first, second] = command.words;
   const here = `__isolate_in ${[first, second].filter((word) => word !== undefined).join(" ")}`;
   const rows = command.options.map((option) => fishOption(option, here));

@@ -28,8 +28,8 @@ export function configKeys(): ConfigKey[] {
 /** Everything as a comment, at its default: a file to begin with. */
 export function commentedConfig(): string {
   const lines = [
-    "# Configuration of isolated(8); isolated.toml(5) says more. What is commented out holds anyway, but for the examples",
-    "# of [[template]]. After a change: systemctl reload isolated",
+    "# Configuration of isolated(8); isolated.toml(5) explains it. Lines that are commented out show the defaults, except",
+    "# the examples of [[template]]. After a change: systemctl reload isolated",
   ];
   let before: string | undefined;
   for (const { table, name, about, value } of configKeys()) {

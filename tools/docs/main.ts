@@ -4,10 +4,11 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pages } from "../../client/full/help/pages.ts";
 import { defineFlags } from "../../daemon/flags.ts";
 import { bashCompletion, fishCompletion, zshCompletion } from "./completions.ts";
 import { commentedConfig } from "./config-keys.ts";
-import { configPage, isolatedPage, isolatePage } from "./manual.ts";
+import { clientPage, configPage, isolatedPage } from "./manual.ts";
 
 const directory = process.argv[2];
 if (directory === undefined) throw new Error("cannot write anything: give the directory");
@@ -20,7 +21,7 @@ const date = (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000))
 const release = { version, date };
 
 const files = {
-  "isolate.1": isolatePage(release),
+  ...Object.fromEntries(pages.map((page) => [`${page.name}.${page.section}`, clientPage(page, release)])),
   "isolated.8": isolatedPage(defineFlags(), release),
   "isolated.toml.5": configPage(release),
   "isolated.toml": commentedConfig(),

@@ -1,23 +1,28 @@
 /** The manual pages, out of the definitions that the programs read themselves. Pure. */
 import type { Command } from "commander";
-import { notes, sections, summary, usageLines } from "../../client/full/help.ts";
+import type { Block, Page } from "../../client/full/help/page.ts";
 import { type ConfigKey, configKeys, describeValues } from "./config-keys.ts";
 import { entry, heading, literal, page, paragraph, type Release } from "./roff.ts";
 
-export function isolatePage(release: Release): string {
+/** One of isolate's own pages: the same that `isolate help` shows. */
+export function clientPage({ name, section, about, usage, sections, seeAlso }: Page, release: Release): string {
   const body = [
-    heading("Synopsis"),
-    literal(usageLines.replace(/^usage: /, "").replace(/^ +/gm, "")),
-    heading("Description"),
-    paragraph(
-      "A complete root file system for each command, writable as root and thrown away when the command ends. A daemon, " +
-        "isolated(8), keeps clones of templates ready; members of its group lease them.",
-    ),
-    ...sections().flatMap(({ title, rows }) => [heading(title), ...rows.map(([term, about]) => entry(term, about))]),
-    ...notes.flatMap(({ title, text }) => [heading(title), paragraph(text)]),
+    ...(usage.length > 0 ? [heading("Synopsis"), literal(usage.join("\n"))] : []),
+    ...sections.flatMap(({ title, blocks }) => [heading(title), ...blocks.flatMap(blockLines)]),
   ];
-  const seeAlso = ["isolated(8)", "isolated.toml(5)", "bwrap(1)"];
-  return page({ name: "isolate", section: 1, about: summary, body, seeAlso }, release);
+  return page({ name, section, about, body, seeAlso }, release);
+}
+
+/** A paragraph after another block needs to be told apart from it. */
+function blockLines(block: Block, index: number): string[] {
+  switch (block.kind) {
+    case "rows":
+      return block.rows.map(([term, about]) => entry(term, about));
+    case "literal":
+      return [literal(block.text)];
+    case "text":
+      return [...(index === 0 ? [] : [".PP"]), paragraph(block.text)];
+  }
 }
 
 export function isolatedPage(command: Command, release: Release): string {
@@ -38,29 +43,29 @@ export function isolatedPage(command: Command, release: Release): string {
     heading("Signals"),
     entry(
       "SIGHUP",
-      "Load the configuration again. Pools, their sizes, who may lease, limits and the log's level change at once; other " +
-        "keys wait for a restart, and the log names them. A configuration with a mistake changes nothing, which the " +
-        "log and the status say.",
+      "Load the configuration again. Pools, their sizes, their users, limits and the log level change immediately. Other " +
+        "keys need a restart; the log names them. An invalid file is rejected and the running configuration kept; the log " +
+        "and the status say why.",
     ),
-    entry("SIGTERM, SIGINT", "Stop. Running sandboxes go on, and the next daemon reclaims their clones at their end."),
+    entry("SIGTERM, SIGINT", "Stop. Running sandboxes survive; the next daemon removes their clones when they end."),
     heading("Under systemd"),
     paragraph(
-      "The daemon tells when it is ready, reloads and stops, how its pools are (systemctl status isolated), and that it " +
-        "is alive: as long as a request to its own socket and its database are answered. See sd_notify(3).",
+      "The daemon reports to systemd when it is ready, reloads and stops. systemctl status isolated shows its pools. It " +
+        "answers the watchdog as long as its own socket and its database answer. See sd_notify(3).",
     ),
     ".PP",
     paragraph(
       "isolate_regenerate@.path is for hosts that start the daemon on demand. It watches a file below " +
-        "/run/isolate/signal that is touched whenever a lease of a template has ended, and has the pool filled. Its " +
-        "instance is the template's name as systemd-escape(1) writes it, or its last component alone where no other " +
-        "template's name ends so, such as isolate_regenerate@debian.path. Set on_demand in isolated.toml(5) with it: then " +
-        "what stays of a run connects once after its sandbox, so that a daemon that was stopped meanwhile is started.",
+        "/run/isolate/signal, which is touched whenever a sandbox of a template ends, and then fills the pool. Its instance " +
+        "is the template's name as systemd-escape(1) writes it. If no other template's name ends with it, the last " +
+        "component is enough: isolate_regenerate@debian.path. Also set on_demand in isolated.toml(5): then the end of a " +
+        "sandbox starts a daemon that was stopped meanwhile.",
     ),
     heading("Files"),
     entry("/etc/isolate/isolated.toml", "The configuration, isolated.toml(5)."),
     entry("/run/isolate/isolated.sock", "The socket."),
-    entry("/var/lib/isolate", "The database, and the store of templates that are no ZFS datasets."),
-    entry("/run/isolate", "Views of clones, users' namespaces, signal files."),
+    entry("/var/lib/isolate", "The database and the overlay store."),
+    entry("/run/isolate", "Mounted clones, user namespaces and signal files."),
   ];
   const seeAlso = ["isolate(1)", "isolated.toml(5)", "systemd.socket(5)"];
   return page({ name: "isolated", section: 8, about: command.description(), body, seeAlso }, release);
@@ -72,9 +77,9 @@ export function configPage(release: Release): string {
   const body = [
     heading("Description"),
     paragraph(
-      "/etc/isolate/isolated.toml is TOML. Every key has a default, and so has the file. A mistake is answered with its " +
-        "line and with what may stand there; the daemon does not start with it, and does not take it on when it loads the " +
-        "file again (SIGHUP, see isolated(8)).",
+      "/etc/isolate/isolated.toml is TOML. Every key has a default, and the file may be missing. If the file has a mistake, " +
+        "the daemon does not start, and the error names the line and what may stand there. A running daemon that loads the " +
+        "file again (SIGHUP, see isolated(8)) keeps its configuration.",
     ),
     ...tables.flatMap((name) => {
       const own = keys.filter(({ table }) => table?.name === name);

@@ -1,7 +1,7 @@
-/** From a command's name to its verb. Everything here talks to the daemon by HTTP and stays in this process. */
-
+/** The verbs' table: what each verb does. Everything here talks to the daemon by HTTP and stays in this process. */
 import type { Libc } from "../../run/linux/libc.ts";
 import type { CommandRequest, Common, RefillRequest } from "../../run/options/options.ts";
+import type { CommandName } from "../../run/options/verbs.ts";
 import type { Output, Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
 import { kill } from "./kill.ts";
@@ -18,33 +18,27 @@ export interface CommandContext {
   readonly libc: Libc;
 }
 
+type Verb = (request: CommandRequest, context: CommandContext) => Promise<void>;
+
+/** One entry for each verb that `verbs.ts` defines. */
+const actions: Readonly<Record<CommandName, Verb>> = {
+  pool: ({ json }, { api, print }) => pool(api, print, json),
+  ps: ({ json }, { api, print }) => ps(api, print, json),
+  kill: ({ operand }, { api, print }) => kill(operand, api, print),
+  log: async (request, { api, print }) => (await import("./log.ts")).log(request, api, print),
+  doctor: async ({ json }, context) => (await import("./doctor.ts")).doctor(json, context),
+  "template ls": ({ json }, { api, print }) => listTemplates(api, print, json),
+  "template create": create,
+  "template snapshot": ({ operand }, { api, print }) => snapshotTemplate(operand, api, print),
+  "template rm": ({ operand }, { api, print }) => removeTemplate(operand, api, print),
+};
+
 export async function runRefill(request: RefillRequest, { common, api, print }: CommandContext): Promise<void> {
   await refill(request, api, print, common.verbosity);
 }
 
-export async function runCommand(command: CommandRequest, context: CommandContext): Promise<void> {
-  const { name, json, operand } = command;
-  const { api, print } = context;
-  switch (name) {
-    case "pool":
-      return await pool(api, print, json);
-    case "ps":
-      return await ps(api, print, json);
-    case "kill":
-      return await kill(operand, api, print);
-    case "log":
-      return await (await import("./log.ts")).log(command, api, print);
-    case "doctor":
-      return await (await import("./doctor.ts")).doctor(json, context);
-    case "template ls":
-      return await listTemplates(api, print, json);
-    case "template snapshot":
-      return await snapshotTemplate(operand, api, print);
-    case "template rm":
-      return await removeTemplate(operand, api, print);
-    case "template create":
-      return await create(command, context);
-  }
+export async function runCommand(request: CommandRequest, context: CommandContext): Promise<void> {
+  await actions[request.name](request, context);
 }
 
 async function create(

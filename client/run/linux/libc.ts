@@ -38,6 +38,7 @@ const POLLIN = 1;
 const POLLOUT = 4;
 const EAGAIN = 11;
 const TIOCGPGRP = 0x540f;
+const TIOCGWINSZ = 0x5413;
 const F_SETFD = 2;
 const RLIMIT_NOFILE = 7;
 const SIG_DFL = 0;
@@ -157,6 +158,12 @@ export function createLibc(call: SystemCall, architecture: string) {
 
     /** isatty(3). */
     isTerminal: (fd: number): boolean => attempt("ioctl", fd, TCGETS, new Uint8Array(256)) === 0,
+
+    /** The terminal's width; undefined where the descriptor is none, or one that does not know. */
+    columns(fd: number): number | undefined {
+      const size = new Uint16Array(4); // struct winsize: rows, columns, pixels
+      return attempt("ioctl", fd, TIOCGWINSZ, size) === 0 && size[1] ? size[1] : undefined;
+    },
 
     /** Undefined where the descriptor is not our controlling terminal. */
     isForeground(fd: number): boolean | undefined {

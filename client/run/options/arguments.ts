@@ -17,7 +17,10 @@ export interface OptionDefinition {
   /** The value that the letter stands for: it takes none then. */
   readonly letterMeans?: string;
   readonly repeatable?: true;
+  /** A line of the help. */
   readonly about: string;
+  /** Whole sentences that a reader may need besides. */
+  readonly detail?: string;
 }
 
 export interface Parsed {

@@ -17,10 +17,12 @@ import { type Limits, type Network, networks } from "../../../engines/spec.ts";
 import { IsolateError } from "../../../protocol/errors.ts";
 import { defaultSocket } from "../../../protocol/socket.ts";
 import { type OptionDefinition, type Parsed, parseArguments, spelling, usage } from "./arguments.ts";
-import { type CommandDefinition, type CommandName, commands, everywhere, options } from "./definitions.ts";
+import { everywhere, options } from "./definitions.ts";
 import { type BootRequest, readBoot, readLimits } from "./limits.ts";
+import { nearVerbs } from "./near-verbs.ts";
 import type { CapabilityChanges } from "./privileges.ts";
 import { type Role, roleOf } from "./role.ts";
+import { type CommandName, type VerbDefinition, type VerbName, verbs } from "./verbs.ts";
 
 export interface Common {
   readonly socket: string;
@@ -99,7 +101,9 @@ export interface CommandRequest {
 
 export type Intent = Common &
   (
-    | { readonly kind: "help" | "version" | "nothing" }
+    | { readonly kind: "version" | "nothing" }
+    /** The words of a verb or of a topic; none: all in short. */
+    | { readonly kind: "help"; readonly topic: readonly string[] }
     | { readonly kind: "run"; readonly run: RunRequest }
     | { readonly kind: "refill"; readonly refill: RefillRequest }
     | { readonly kind: "command"; readonly command: CommandRequest }
@@ -110,11 +114,11 @@ export function readIntent(words: readonly string[], environment: Environment): 
   const parsed = parseArguments(options, words);
   const common = readCommon([parsed], environment);
   if (words.length === 0) return { ...common, kind: "nothing" };
-  if (parsed.has("help")) return { ...common, kind: "help" };
+  const hasRoot = parsed.has("template") || parsed.has("directory");
+  if (parsed.has("help")) return { ...common, kind: "help", topic: hasRoot ? [] : parsed.operands };
   if (parsed.has("version")) return { ...common, kind: "version" };
   if (parsed.has("refill")) return { ...common, kind: "refill", refill: readRefill(parsed) };
   refuse(parsed, "goes only with -r", ["fresh", "reclaim", "instance"]);
-  const hasRoot = parsed.has("template") || parsed.has("directory");
   const command = hasRoot ? undefined : readCommand(parsed, environment);
   return command ?? { ...common, kind: "run", run: readRun(parsed, environment) };
 }
@@ -148,33 +152,38 @@ function readRefill(parsed: Parsed): RefillRequest {
 /** Undefined when the first word is not one of ours, so that it is a program's. */
 function readCommand(outer: Parsed, environment: Environment): Intent | undefined {
   const [first, ...rest] = outer.operands;
-  const candidates: readonly CommandDefinition[] = commands.filter(({ words }) => words[0] === first);
-  if (first === undefined || candidates.length === 0) return undefined;
+  if (first === undefined) return undefined;
+  const second = rest[0];
+  const asksForHelp = second === "-h" || second === "--help";
+  const candidates: readonly VerbDefinition[] = verbs.filter(({ words }) => words[0] === first);
   const fitting = new Set(everywhere.map(({ long }) => long));
   const stranger = outer.given.find(({ long }) => !fitting.has(long));
+  if (candidates.length === 0) {
+    if (stranger) return undefined;
+    if (asksForHelp) return { ...readCommon([outer], environment), kind: "help", topic: [first] };
+    const near = nearVerbs(first);
+    if (near.length > 0) throw usage(`unknown command '${first}'; did you mean '${near.join("' or '")}'?`);
+    return undefined;
+  }
   if (stranger) throw usage(`${spelling(stranger)} does not go with '${first}'`);
 
-  const second = rest[0];
-  if (second === "-h" || second === "--help") return { ...readCommon([outer], environment), kind: "help" };
+  if (asksForHelp) return { ...readCommon([outer], environment), kind: "help", topic: [first] };
   const definition = candidates.find(({ words }) => words[1] === undefined || words[1] === second);
   if (!definition) throw usage(`'${first}' needs one of: ${candidates.map(({ words }) => words[1]).join(", ")}`);
-  const name = definition.words.filter((word) => word !== undefined).join(" ");
-  if (name === "template edit") return readEdit(outer, definition, rest.slice(1), environment);
-  const { parts, operands } = readWords(
-    [...definition.options, ...everywhere],
-    rest.slice(definition.words.length - 1),
-  );
+  const topic = definition.words.filter((word) => word !== undefined);
+  if (definition.endsInCommand) return readEdit(outer, definition, rest.slice(1), environment);
+  const { parts, operands } = readWords([...definition.options, ...everywhere], rest.slice(topic.length - 1));
   const common = readCommon([outer, ...parts], environment);
-  if (parts.some((part) => part.has("help"))) return { ...common, kind: "help" };
-  const missing = definition.operands[operands.length];
-  if (missing !== undefined) throw usage(`'${name}' needs ${missing}`);
-  const extra = operands[definition.operands.length];
-  if (extra !== undefined) throw usage(`unexpected word '${extra}' after '${name}'`);
+  if (parts.some((part) => part.has("help"))) return { ...common, kind: "help", topic };
+  const name = topic.join(" ") as Exclude<VerbName, "template edit">;
+  checkOperands(name, definition.operands, operands);
+  if (name === "help") return { ...common, kind: "help", topic: operands };
+  if (name === "version") return { ...common, kind: "version" };
   return {
     ...common,
     kind: "command",
     command: {
-      name: name as CommandName,
+      name,
       json: parts.some((part) => part.has("json")),
       operand: operands[0] ?? "",
       values: readValues(definition, parts),
@@ -183,16 +192,23 @@ function readCommand(outer: Parsed, environment: Environment): Intent | undefine
   };
 }
 
+function checkOperands(name: string, wanted: readonly string[], given: readonly string[]): void {
+  const missing = wanted.slice(given.length).find((operand) => !operand.startsWith("["));
+  if (missing !== undefined) throw usage(`'${name}' needs ${missing}`);
+  const extra = given[wanted.length];
+  if (extra !== undefined && !wanted.at(-1)?.includes("...")) throw usage(`unexpected word '${extra}' after '${name}'`);
+}
+
 /** As for a run, options end at the first operand. */
 function readEdit(
   outer: Parsed,
-  { options: own }: CommandDefinition,
+  { options: own, words: topic }: VerbDefinition,
   words: readonly string[],
   environment: Environment,
 ): Intent {
   const parsed = parseArguments([...own, ...everywhere], words);
   const common = readCommon([outer, parsed], environment);
-  if (parsed.has("help")) return { ...common, kind: "help" };
+  if (parsed.has("help")) return { ...common, kind: "help", topic: topic.filter((word) => word !== undefined) };
   const [template, ...command] = parsed.operands;
   if (template === undefined) throw usage("'template edit' needs TEMPLATE");
   const [first = "/bin/sh", ...others] = command;
@@ -224,7 +240,7 @@ function readWords(
   }
 }
 
-function readValues({ options: own }: CommandDefinition, parts: readonly Parsed[]): Record<string, string> {
+function readValues({ options: own }: VerbDefinition, parts: readonly Parsed[]): Record<string, string> {
   const pairs = own.flatMap(({ long }): [string, string][] => {
     const value = parts.map((part) => part.value(long)).findLast((one) => one !== undefined);
     return value === undefined ? [] : [[long, value]];

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { help } from "../../../client/full/help.ts";
+import { helpOn } from "../../../client/full/help/topics.ts";
 import { spelling } from "../../../client/run/options/arguments.ts";
 import { options } from "../../../client/run/options/definitions.ts";
 import {
@@ -46,8 +46,8 @@ test("names are exact", () => {
   ]);
 });
 
-test("--help prints the table", () => {
-  const lines = help().split("\n");
+test("'isolate help engines' prints the table", () => {
+  const lines = helpOn(["engines"], 200).split("\n");
   for (const name of Object.keys(features) as FeatureName[]) {
     const able = engineNames.filter((engine) => engines[engine].can.includes(name)).join(", ");
     const line = lines.find((one) => one.startsWith(`  ${features[name].title} `));
@@ -55,9 +55,8 @@ test("--help prints the table", () => {
   }
 });
 
-test("the README's table is this one", () => {
-  const [, afterHeading = ""] = readFileSync(join(projectRoot, "README.md"), "utf8").split("\n## Engines\n");
-  const [section = ""] = afterHeading.split("\n## ");
+test("the table of docs/engines.md is this one", () => {
+  const [section = ""] = readFileSync(join(projectRoot, "docs/engines.md"), "utf8").split("\n## ");
   const rows = section
     .split("\n")
     .filter((line) => line.startsWith("|"))

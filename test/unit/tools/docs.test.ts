@@ -1,14 +1,25 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { type CommandDefinition, commands, shownOptions } from "../../../client/run/options/definitions.ts";
+import { pages } from "../../../client/full/help/pages.ts";
+import {
+  everywhere,
+  poolOptions,
+  rootOptions,
+  runOptions,
+  shownOptions,
+} from "../../../client/run/options/definitions.ts";
+import { type VerbDefinition, verbs } from "../../../client/run/options/verbs.ts";
 import { parseConfig } from "../../../daemon/config.ts";
 import { defineFlags } from "../../../daemon/flags.ts";
 import { bashCompletion, fishCompletion, zshCompletion } from "../../../tools/docs/completions.ts";
 import { commentedConfig, configKeys } from "../../../tools/docs/config-keys.ts";
-import { configPage, isolatedPage, isolatePage } from "../../../tools/docs/manual.ts";
+import { clientPage, configPage, isolatedPage } from "../../../tools/docs/manual.ts";
 import { escaped, literal, paragraph } from "../../../tools/docs/roff.ts";
+import { projectRoot } from "../../support/project.ts";
 
 const release = { version: "1.2.3", date: "2026-01-02" };
-const all: readonly CommandDefinition[] = commands;
+const all: readonly VerbDefinition[] = verbs;
 
 test("the packaged configuration says what holds anyway", () => {
   expect(parseConfig(commentedConfig(), "f")).toEqual(parseConfig("", "f"));
@@ -23,13 +34,32 @@ test("with every key uncommented it is valid, and says the same but for its exam
   expect(template).toMatchObject([{ name: "rpool/isolate/debian" }]);
 });
 
-test("isolate(1) has every option and every command", () => {
-  const page = isolatePage(release);
-  for (const { long } of [...shownOptions, ...all.flatMap((command) => command.options)]) {
-    expect(page).toContain(escaped(`--${long}`));
+const pageOf = (name: string): string => {
+  const page = pages.find((one) => one.name === name);
+  if (!page) throw new Error(`there is no page ${name}`);
+  return clientPage(page, release);
+};
+
+test("the pages have every option and every verb, each where its reader looks", () => {
+  for (const { long } of rootOptions) expect(pageOf("isolate")).toContain(escaped(`--${long}`));
+  for (const { long } of [...rootOptions, ...runOptions, ...everywhere])
+    expect(pageOf("isolate-run")).toContain(escaped(`--${long}`));
+  for (const { long } of poolOptions) expect(pageOf("isolate-pool")).toContain(escaped(`--${long}`));
+  for (const { words } of all) expect(pageOf("isolate")).toContain(words.join(" "));
+  for (const { words, options } of all) {
+    const page = pages.some(({ name }) => name === `isolate-${words[0]}`) ? `isolate-${words[0]}` : "isolate";
+    for (const { long } of options) expect(pageOf(page)).toContain(escaped(`--${long}`));
   }
-  for (const { words } of all) expect(page).toContain(words.join(" "));
-  expect(page).toMatch(/^\.TH ISOLATE 1 2026-01-02 "isolate 1\.2\.3"\n/);
+  const everything = pages.map(({ name }) => pageOf(name)).join("");
+  for (const { long } of shownOptions) expect(everything).toContain(escaped(`--${long}`));
+  expect(pageOf("isolate")).toMatch(/^\.TH ISOLATE 1 2026-01-02 "isolate 1\.2\.3"\n/);
+  expect(pageOf("isolate-hooks")).toMatch(/^\.TH ISOLATE\\-HOOKS 7 /);
+});
+
+test("package.json names every page", () => {
+  const { man } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { man: string[] };
+  const names = [...pages.map(({ name, section }) => `${name}.${section}`), "isolated.8", "isolated.toml.5"];
+  expect(man).toEqual(names.map((name) => `dist/docs/${name}`));
 });
 
 test("isolated(8) has every option, and isolated.toml(5) every key", () => {

@@ -174,6 +174,15 @@ describe("which words are commands", () => {
     ["template --help", "help"],
     ["template create --help", "help"],
     ["--version", "version"],
+    ["-V", "version"],
+    ["version", "version"],
+    ["help", "help"],
+    ["help template create", "help"],
+    ["template edit --help", "help"],
+    ["run --help", "help"],
+    ["--help pool", "help"],
+    ["-z T version", "run"],
+    ["-z T help", "run"],
     ["", "nothing"],
   ])("'%s' is %s", (line, expected) => {
     expect(kind(line)).toBe(expected);
@@ -201,7 +210,7 @@ describe("which words are commands", () => {
   });
 
   test("a word that is no command is a program without a root", () => {
-    expect(refusal("pools").code).toBe("missing-template");
+    expect(refusal("no-such-command").code).toBe("missing-template");
     expect(refusal("./pool").code).toBe("missing-template");
   });
 
@@ -294,5 +303,54 @@ describe("screen and sound", () => {
     for (const engine of ["chroot", "lxc"]) {
       expect(refusal(`-z T -e ${engine} ${option} true`).message).toContain(`the engine '${engine}' cannot honour`);
     }
+  });
+});
+
+describe("help", () => {
+  const topic = (line: string) => {
+    const intent = read(line);
+    return intent.kind === "help" ? intent.topic.join(" ") : intent.kind;
+  };
+
+  test.each([
+    ["--help", ""],
+    ["-h", ""],
+    ["help", ""],
+    ["help pool", "pool"],
+    ["help template create", "template create"],
+    ["pool --help", "pool"],
+    ["log --since 1d -h", "log"],
+    ["template --help", "template"],
+    ["template create --help", "template create"],
+    ["template edit -h", "template edit"],
+    ["--help template rm", "template rm"],
+    ["run --help", "run"],
+    ["-z T --help ls", ""],
+  ])("'%s' is about '%s'", (line, expected) => expect(topic(line)).toBe(expected));
+});
+
+describe("a word that is no verb", () => {
+  test.each([
+    ["pools", "pool"],
+    ["dcotor", "doctor"],
+    ["ls", "template ls"],
+    ["rm x", "template rm"],
+    ["-q logs", "log"],
+    ["versions", "version"],
+  ])("'%s': did you mean '%s'?", (line, meant) => {
+    const word = line.split(" ").find((one) => !one.startsWith("-"));
+    expect(refusal(line)).toMatchObject({
+      code: "usage",
+      message: expect.stringContaining(`unknown command '${word}'; did you mean '${meant}'?`),
+    });
+  });
+
+  test.each(["true", "id", "sh", "bash", "make", "cat x", "env", "top", "-n pools", "-d a:/a pools"])(
+    "'%s' is a program without a template",
+    (line) => expect(refusal(line).code).toBe("missing-template"),
+  );
+
+  test.each(["-z T pools", "-t D rm", "-z T -- logs"])("'%s' is a program in one", (line) => {
+    expect(read(line).kind).toBe("run");
   });
 });

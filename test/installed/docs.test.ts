@@ -1,0 +1,33 @@
+/** The lines of README and docs/ that need the installed package and its service. */
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type Reader, runBlock } from "../support/document-runner.ts";
+import { blocksOf, documents } from "../support/documents.ts";
+import { must, run } from "../support/process.ts";
+import { user } from "./host.ts";
+
+let reader: Reader;
+
+beforeAll(async () => {
+  const id = async (what: string): Promise<number> => Number(await must(["id", what, user]));
+  const groups = (await must(["id", "-G", user])).trim().split(" ").map(Number);
+  reader = {
+    user: { uid: await id("-u"), gid: await id("-g"), groups },
+    cwd: `/home/${user}`,
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8", HOME: `/home/${user}`, USER: user },
+  };
+});
+
+/** What comes after this file finds the machine as it was. */
+afterAll(async () => {
+  await run(["systemctl", "disable", "--now", "isolate_regenerate@debian.path"]);
+  await run(["systemctl", "disable", "isolated.service"]);
+  await run(["loginctl", "disable-linger", user]);
+});
+
+const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "installed"));
+
+describe("as its reader types it", () => {
+  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
+    expect(await runBlock(block, "installed", reader)).toEqual([]);
+  });
+});

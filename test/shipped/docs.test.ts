@@ -1,0 +1,32 @@
+/** Every command line of README and docs/ that needs nothing but isolate, a template and a project is run. */
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type Reader, runBlock } from "../support/document-runner.ts";
+import { installMake, makeReader } from "../support/document-world.ts";
+import { type Block, blocksOf, documents } from "../support/documents.ts";
+import { createWorld, type World } from "../support/world.ts";
+
+let world: World;
+let reader: Reader;
+
+beforeAll(async () => {
+  world = await createWorld();
+  await installMake(world);
+  reader = await makeReader(world);
+}, 1_800_000);
+afterAll(() => world?.close(), 300_000);
+
+const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "here"));
+
+test("there are some", () => expect(blocks.length).toBeGreaterThan(15));
+
+/** Where the installed daemon listens. */
+function onOwnSocket({ at, lines }: Block): Block {
+  const replaced = (text: string): string => text.replaceAll("/run/isolate/isolated.sock", world.socket);
+  return { at, lines: lines.map((line) => ({ ...line, text: replaced(line.text) })) };
+}
+
+describe("as its reader types it", () => {
+  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
+    expect(await runBlock(onOwnSocket(block), "here", reader)).toEqual([]);
+  });
+});

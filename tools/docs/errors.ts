@@ -1,0 +1,44 @@
+/** docs/errors.md: every error of the one table, with names in capitals for what differs. Pure. */
+import { type ErrorDetails, errorCodes, IsolateError } from "../../protocol/errors.ts";
+
+/** Details that are lists. */
+const lists = new Set(["near", "several"]);
+/** Details that only some of these errors have. */
+const seldom = new Set(["exists"]);
+
+export function errorsPage(): string {
+  const rows = errorCodes.map((code) => {
+    const error = new IsolateError(code, placeholders() as ErrorDetails<typeof code>);
+    return [`\`${code}\``, cell(error.message), cell(error.hint)];
+  });
+  return `# Errors
+
+Every error is one sentence that begins with "cannot", and usually a second line with the next step. The exit code is 125. With
+the API of the daemon, \`code\` names the error. Words in capitals stand for what differs.
+
+This page is made from \`protocol/errors.ts\` by \`npm run docs\`.
+
+${table([["code", "sentence", "next step"], ...rows])}
+`;
+}
+
+/** As the formatter of the project writes it: columns of one width. */
+function table(rows: readonly (readonly string[])[]): string {
+  const [head = []] = rows;
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)].join("\n");
+}
+
+/** Any detail, as its own name in capitals. */
+function placeholders(): unknown {
+  const read = (_: unknown, name: string | symbol): unknown => {
+    const word = String(name).toUpperCase();
+    if (seldom.has(String(name))) return undefined;
+    return lists.has(String(name)) ? [word] : word;
+  };
+  return new Proxy({}, { get: read });
+}
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
