@@ -136,7 +136,9 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   });
   const concurrency = (): number => current.pool.refill_concurrency;
   const released = createSignals(config.runtime_dir, clock, log);
-  const keeper = createKeeper({ store, storage, boot, concurrency, clock, released, log });
+  // Not before everything is built: the storage is looked through after the start.
+  const returned = (): void => void setImmediate().then(compare);
+  const keeper = createKeeper({ store, storage, boot, concurrency, clock, released, returned, log });
   const limit = (): number => current.limits.leases_per_user;
   const onDemand = (): boolean => current.on_demand;
   const leaseLog = openLeaseLog({ ...config.lease_log, file: join(config.state_dir, "leases.db"), clock, log });
@@ -166,6 +168,11 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   const leaseSockets = createLeaseSockets(ofLeases);
 
   const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
+  function compare(): void {
+    reconcileStorage(reconciling).catch((error: unknown) =>
+      log.error({ err: error }, "cannot compare the rows with the storage"),
+    );
+  }
   reconcileRows(reconciling);
   leases.adoptOrphans(boot);
   sweepViews(namespaces.users, new Set(leases.list().flatMap(({ lease }) => (lease ? [lease.view] : []))));
@@ -191,9 +198,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   void idsInUse(0).then(({ wrong, fix }) => {
     if (wrong !== null) log.error({ wrong, fix }, "users without a range of their own may get no ids");
   });
-  reconcileStorage(reconciling).catch((error: unknown) =>
-    log.error({ err: error }, "cannot compare the rows with the storage"),
-  );
+  compare();
 
   return {
     socket,

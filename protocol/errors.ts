@@ -60,6 +60,11 @@ const table = {
     (d) =>
       `name the unit after the whole template: systemctl enable --now "isolate_regenerate@$(systemd-escape ${d.several[0]}).path"`,
   ),
+  "unfit-template": entry<{ template: string; wrong: string }>(
+    409,
+    (d) => `cannot use ${quoted(d.template)} as a template: ${d.wrong}`,
+    "a template is a ZFS file system below a pool or another dataset, such as rpool/isolate/debian",
+  ),
   "no-snapshot": entry<{ template: string }>(
     409,
     (d) => `cannot clone the template ${quoted(d.template)}: it has no snapshot yet`,
@@ -158,10 +163,20 @@ const table = {
     (d) => `cannot ${d.doing}: ${d.cause}`,
     "see the daemon's log for the whole command",
   ),
+  "key-not-loaded": entry<{ doing: string; root: string }>(
+    503,
+    (d) => `cannot ${d.doing}: the key of ${quoted(d.root)} is not loaded`,
+    (d) => `as root: zfs load-key ${d.root}`,
+  ),
   "clone-busy": entry<{ clone: string; cause: string }>(
     409,
     (d) => `cannot destroy the clone ${quoted(d.clone)} yet: ${d.cause}`,
     "it is tried again until it is free",
+  ),
+  "clone-blocked": entry<{ clone: string; cause: string; fix: string }>(
+    409,
+    (d) => `cannot destroy the clone ${quoted(d.clone)}: ${d.cause}`,
+    (d) => `as root: ${d.fix}; the clone is then destroyed by itself`,
   ),
   "clone-gone": entry<{ clone: string }>(
     500,

@@ -16,9 +16,14 @@ export type CloneId = Branded<string, "CloneId">;
 
 const maximumTemplateLength = 200;
 const component = /^[A-Za-z0-9][A-Za-z0-9_.:-]*$/;
-const cloneId = /^[A-Za-z0-9][A-Za-z0-9_.:-]*_[0-9]{19}$/;
+/** Of a dataset's name below a pool: zfs(8) knows the space as well, and lets it begin with more. */
+const zfsComponent = /^[A-Za-z0-9_-]([A-Za-z0-9_.: -]*[A-Za-z0-9_.:-])?$/;
+const cloneId = /^[A-Za-z0-9_-]([A-Za-z0-9_.: -]*[A-Za-z0-9_.:-])?_[0-9]{19}$/;
 
-/** Throws `bad-name`. The rules are those of zfs(8) less the space, and a component never begins with `.` or `-`. */
+/**
+ * Throws `bad-name`. The rules for a name with a slash are those of zfs(8), except that a component never begins with `.`
+ * or a space nor ends with a space. A name without one names a directory of the overlay store, and an option never.
+ */
 export function parseTemplateName(text: string): TemplateName {
   const wrong = whatIsWrong(text);
   if (wrong) throw new IsolateError("bad-name", { name: text.slice(0, 80), wrong });
@@ -29,8 +34,12 @@ function whatIsWrong(text: string): string | undefined {
   if (text === "") return "it is empty";
   if (text.length > maximumTemplateLength) return `it is longer than ${maximumTemplateLength} characters`;
   if (text.includes("@")) return "it names a snapshot, and a template is wanted";
-  if (!text.split("/").every((part) => component.test(part))) {
-    return "each part of it must begin with a letter or digit and go on with letters, digits, '_', '.', ':' or '-'";
+  const parts = text.split("/");
+  if (parts.length === 1 && !component.test(text)) {
+    return "it must begin with a letter or digit and go on with letters, digits, '_', '.', ':' or '-'";
+  }
+  if (!parts.every((part, index) => (index === 0 ? component : zfsComponent).test(part))) {
+    return "each part of it must begin with a letter or digit and go on with letters, digits, spaces, '_', '.', ':' or '-'";
   }
   return undefined;
 }

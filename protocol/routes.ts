@@ -11,7 +11,7 @@ import {
   Leases,
   Log,
   LogQuery,
-  Pool,
+  PoolChange,
   PoolRequest,
   Pools,
   Snapshot,
@@ -46,7 +46,7 @@ export const routes = {
     verb: "change a pool",
     query: Empty,
     body: PoolRequest,
-    reply: Pool,
+    reply: PoolChange,
   },
   leases: { method: "GET", path: "/v1/leases", access: "member", verb: "list leases", query: Empty, reply: Leases },
   kill: {

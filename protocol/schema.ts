@@ -48,6 +48,8 @@ export const Pool = Type.Object(
   {
     template: Type.String(),
     driver: Type.String(),
+    /** The storage has no template of that name (any more). */
+    missing: Type.Boolean(),
     snapshot: nullable(Type.String()),
     /** Clones to keep ready. */
     size: Type.Integer(),
@@ -70,6 +72,10 @@ export const Pool = Type.Object(
 );
 export type Pool = Static<typeof Pool>;
 export const Pools = Type.Array(Pool);
+
+/** `notes`: what root should know about the pool, a sentence each. */
+export const PoolChange = Type.Object({ ...Pool.properties, notes: Type.Array(Type.String()) }, strict);
+export type PoolChange = Static<typeof PoolChange>;
 
 /** `run`: of a clone. `edit`: root's, of a template's own state. */
 const kind = Type.Union([Type.Literal("run"), Type.Literal("edit")]);
@@ -108,6 +114,8 @@ export const Template = Type.Object(
     created: nullable(Type.String()),
     /** Bytes that the template refers to; null where the storage cannot tell cheaply. */
     bytes: nullable(Type.Integer()),
+    /** Datasets below it, which are not in its clones. */
+    below: Type.Array(Type.String()),
   },
   strict,
 );

@@ -11,6 +11,7 @@ import type { PinnedNamespace, UserNamespaces } from "../idmap/userns.ts";
 import { closeDescriptor } from "../linux/call.ts";
 import { pidfdKill } from "../linux/processes.ts";
 import type { Keeper } from "../pools/keeper.ts";
+import { retireMissingOf } from "../pools/reconcile.ts";
 import type { LeaseLog } from "../records/lease-log.ts";
 import type { CloneRecord, Holder, Store } from "../records/store.ts";
 import type { Metrics } from "../service/metrics.ts";
@@ -168,8 +169,17 @@ export function createLeases(options: LeasesOptions) {
       } catch (error) {
         if (left === 0 || toIsolateError(error).code !== "clone-gone") throw error;
         log.warn({ err: error }, "a clone cannot be leased, another is");
+        // Whoever removed one may have removed all.
+        if (left === otherClones) await retireGone(request.template);
       }
     }
+  }
+
+  async function retireGone(template: TemplateName): Promise<void> {
+    const options = { store, storage, reclaimer: keeper.reclaimer, log };
+    await retireMissingOf(template, options).catch((err: unknown) =>
+      log.warn({ template, err }, "cannot look for the ready clones"),
+    );
   }
 
   async function grantOne(namespace: PinnedNamespace, request: LeaseRequest, leased: () => void): Promise<Granted> {

@@ -16,6 +16,7 @@ import {
   type PoolState,
   type PoolStatus,
   stopPause,
+  succeeded,
   type TakeRequest,
   tellWatchers,
 } from "./pool.ts";
@@ -33,12 +34,15 @@ export interface KeeperOptions {
   readonly clock: () => number;
   /** Called whenever a lease of the template has ended. */
   readonly released: (template: TemplateName) => void;
+  /** Called when a template that was missing is there: the storage may have clones again that no row knows. */
+  readonly returned: () => void;
   readonly log: Logger;
 }
 
 export type Keeper = ReturnType<typeof createKeeper>;
 
-export function createKeeper({ store, storage, boot, concurrency, clock, released, log }: KeeperOptions) {
+export function createKeeper(options: KeeperOptions) {
+  const { store, storage, boot, concurrency, clock, released, returned, log } = options;
   const pools = new Map<TemplateName, PoolState>();
   const rows = createPoolRows(store);
   const background = createBackground(log);
@@ -66,11 +70,11 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     if (pool) tend(pool);
   };
   const reclaimer = createReclaimer({ store, storage, background, attempted, log });
-  const newest = createNewest({ storage, background, stopped: () => stopped, tend, log });
-  const { failed, look: lookForSnapshot } = newest;
+  const newest = createNewest({ storage, background, stopped: () => stopped, tend, returned, log });
+  const { failed, hurry, look: lookForSnapshot } = newest;
   const makes = { store, storage, boot, background, reclaimer, concurrency, nanoseconds };
   const making = createMaking({ ...makes, failed, lookForSnapshot, tend });
-  const waiting = createWaiting({ store, preparer, fresh, tend });
+  const waiting = createWaiting({ store, preparer, fresh, tend, hurry });
 
   /** Looks at one pool and acts. Cheap, and safe to call at any time: it is called by timers too, so it never throws. */
   function tend(pool: PoolState): void {
@@ -79,6 +83,8 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
       waiting.serve(pool);
       const { create, reclaim } = plan(rows.facts(pool));
       for (const id of reclaim) reclaimer.retire(store.apply(id, "reclaim"));
+      // The cause may be gone, and no clone is wanted that would show it.
+      if (create === 0 && pool.creating === 0 && pool.retry === null && !pool.lookFailed) succeeded(pool);
       making.make(pool, create);
       preparer.prepare(pool.settings.template);
       tellWatchers(pool);
@@ -122,6 +128,14 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     });
   }
 
+  function letGo(pool: PoolState): void {
+    pool.dropped = true;
+    stopPause(pool);
+    const { template } = pool.settings;
+    for (const waiter of [...pool.waiters]) waiter.refuse(new IsolateError("unknown-template", { template, near: [] }));
+    tend(pool);
+  }
+
   /** Each retired clone is tried now, and once at least before this resolves. */
   async function reclaimUsed(pool: PoolState): Promise<void> {
     await Promise.all(rows.retired(pool).map(({ id }) => reclaimer.attempt(id)));
@@ -140,10 +154,10 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
       if (pool.removing) throw new IsolateError("unknown-template", { template: settings.template, near: [] });
       if (replaceAll) pool.freshAfter = nanoseconds();
       stopPause(pool);
-      Object.assign(pool, { failures: 0, lastError: null });
+      succeeded(pool);
       await lookForSnapshot(pool);
       const full = until(pool, () => {
-        if (pool.lastError && pool.failures > 0) throw pool.lastError;
+        if (pool.lastError && pool.failures > 0 && settings.size > 0) throw pool.lastError;
         const now = rows.facts(pool);
         const { create, reclaim } = plan(now);
         return (
@@ -166,10 +180,16 @@ export function createKeeper({ store, storage, boot, concurrency, clock, release
     },
     /** Lets go of a pool: its ready clones are destroyed, and the others when their leases end. */
     drop(template: TemplateName): void {
-      const pool = existingOr(template);
-      pool.dropped = true;
-      tend(pool);
+      letGo(existingOr(template));
     },
+    /** The same, and resolves when each of its clones was tried. */
+    async forget(template: TemplateName): Promise<PoolStatus> {
+      const pool = existingOr(template);
+      letGo(pool);
+      await reclaimUsed(pool);
+      return describe(pool);
+    },
+    left: rows.left,
     has(template: TemplateName): boolean {
       const pool = pools.get(template);
       return pool !== undefined && isOpen(pool);

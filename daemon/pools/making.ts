@@ -5,7 +5,7 @@ import { makeCloneId } from "../../protocol/names.ts";
 import type { Store } from "../records/store.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Background } from "./background.ts";
-import type { PoolState } from "./pool.ts";
+import { type PoolState, succeeded } from "./pool.ts";
 import type { Reclaimer } from "./reclaimer.ts";
 
 export interface MakingOptions {
@@ -71,8 +71,7 @@ export function createMaking(options: MakingOptions) {
         .then(
           () => {
             store.apply(id, "created");
-            pool.failures = 0;
-            pool.lastError = null;
+            succeeded(pool);
           },
           (error: unknown) => {
             reclaimer.retire(store.apply(id, "reclaim", { error: toIsolateError(error).message }));

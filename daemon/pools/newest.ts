@@ -4,32 +4,50 @@ import { toIsolateError } from "../../protocol/errors.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Background } from "./background.ts";
 import { refillBackoff } from "./plan.ts";
-import { type PoolState, stopPause, tellWatchers } from "./pool.ts";
+import { isOpen, type PoolState, stopPause, succeeded, tellWatchers } from "./pool.ts";
 
 export interface NewestOptions {
   readonly storage: Storage;
   readonly background: Background;
   readonly stopped: () => boolean;
   readonly tend: (pool: PoolState) => void;
+  /** Called when a template that was missing is there: the storage may have clones again that no row knows. */
+  readonly returned: () => void;
   readonly log: Logger;
 }
 
-export function createNewest({ storage, background, stopped, tend, log }: NewestOptions) {
+/** Milliseconds from a failure to the next try for somebody who waits. */
+const urgentRetry = 1000;
+
+export function createNewest({ storage, background, stopped, tend, returned, log }: NewestOptions) {
   /** Remembers why the pool is not filled, tells its waiters, and tries again after a pause. */
   function failed(pool: PoolState, thrown: unknown): void {
     const error = toIsolateError(thrown);
     pool.failures++;
+    const isNews = pool.lastError?.message !== error.message;
     pool.lastError = error;
-    const delay = refillBackoff(pool.failures);
-    log.warn({ template: pool.settings.template, err: error, retryInMs: delay }, "cannot refill the pool");
+    pool.failedAt = performance.now();
+    const backoff = refillBackoff(pool.failures);
+    const delay = pool.waiters.size > 0 ? Math.min(backoff, urgentRetry) : backoff;
+    const details = { template: pool.settings.template, err: error, retryInMs: delay };
+    log[isNews ? "warn" : "debug"](details, "cannot refill the pool");
+    retryIn(pool, delay);
+    for (const waiter of pool.waiters) waiter.request.onWait(error.message);
+    tellWatchers(pool);
+  }
+
+  function retryIn(pool: PoolState, delay: number): void {
     stopPause(pool);
     pool.retry = setTimeout(() => {
       pool.retry = null;
       look(pool);
     }, delay);
     pool.retry.unref();
-    for (const waiter of pool.waiters) waiter.request.onWait(error.message);
-    tellWatchers(pool);
+  }
+
+  /** Somebody waits: what failed is tried again soon, however often it has failed. */
+  function hurry(pool: PoolState): void {
+    if (pool.retry) retryIn(pool, Math.max(0, pool.failedAt + urgentRetry - performance.now()));
   }
 
   async function lookOnce(pool: PoolState): Promise<void> {
@@ -38,11 +56,14 @@ export function createNewest({ storage, background, stopped, tend, log }: Newest
       const latest = await storage.of(template).latest(template, snapshots);
       if (latest !== pool.latest) log.info({ template, snapshot: latest }, "clones are made of this snapshot");
       pool.latest = latest;
-      if (pool.failures === 0) pool.lastError = null;
+      if (pool.missing) returned();
+      if (pool.lookFailed || pool.failures === 0) succeeded(pool);
+      Object.assign(pool, { lookFailed: false, missing: false });
     } catch (error) {
       const { code } = toIsolateError(error);
       if (code === "no-snapshot" || code === "unknown-template") pool.latest = null;
-      if (!pool.removing) failed(pool, error);
+      Object.assign(pool, { lookFailed: true, missing: code === "unknown-template" });
+      if (isOpen(pool)) failed(pool, error);
     }
   }
 
@@ -66,5 +87,5 @@ export function createNewest({ storage, background, stopped, tend, log }: Newest
     return pool.looking;
   }
 
-  return { failed, look };
+  return { failed, hurry, look };
 }

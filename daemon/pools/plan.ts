@@ -14,6 +14,8 @@ export interface PoolFacts {
   readonly creating: number;
   /** Nothing is made while a failure is fresh. */
   readonly backingOff: boolean;
+  /** The last clone could not be made: one is tried before the others. */
+  readonly failing: boolean;
   readonly ready: readonly { readonly id: CloneId; readonly snapshot: SnapshotName; readonly made: bigint }[];
 }
 
@@ -38,9 +40,10 @@ export function isFresh(
 export function plan(pool: PoolFacts): PoolPlan {
   const fresh = pool.ready.filter((clone) => isFresh(clone, pool));
   const missing = pool.size + pool.waiting - fresh.length - pool.creating;
+  const most = pool.failing ? 1 - pool.creating : missing;
   const excess = Math.max(0, pool.ready.length - pool.size);
   return {
-    create: pool.latest === null || pool.backingOff ? 0 : Math.max(0, missing),
+    create: pool.latest === null || pool.backingOff ? 0 : Math.max(0, Math.min(missing, most)),
     reclaim: excess === 0 ? [] : notWanted(pool, fresh).slice(0, excess),
   };
 }

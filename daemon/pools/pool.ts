@@ -47,6 +47,11 @@ export interface PoolState {
   /** Failures to make a clone or to find the snapshot, in a row. */
   failures: number;
   lastError: IsolateError | null;
+  /** When that was, by performance.now(). */
+  failedAt: number;
+  /** The last look for the newest snapshot failed; `missing`: since the storage has no such template. */
+  lookFailed: boolean;
+  missing: boolean;
   retry: NodeJS.Timeout | null;
   refill: NodeJS.Timeout | null;
   removing: boolean;
@@ -71,6 +76,9 @@ export function newPool(settings: PoolSettings): PoolState {
     creating: 0,
     failures: 0,
     lastError: null,
+    failedAt: 0,
+    lookFailed: false,
+    missing: false,
     retry: null,
     refill: null,
     removing: false,
@@ -91,6 +99,10 @@ export function stopPause(pool: PoolState): void {
   pool.retry = null;
 }
 
+export function succeeded(pool: PoolState): void {
+  Object.assign(pool, { failures: 0, lastError: null });
+}
+
 export function tellWatchers(pool: PoolState): void {
   for (const watcher of [...pool.watchers]) watcher();
 }
@@ -105,12 +117,16 @@ export function createPoolRows(store: Store) {
     all: (pool: PoolState): CloneRecord[] => [...store.clonesOf(pool.settings.template)],
     ready,
     retired: (pool: PoolState) => inState(pool, "retired"),
+    /** Why each clone is still there that could not be destroyed. */
+    left: (template: TemplateName): string[] =>
+      [...store.clonesIn(template, "retired").values()].flatMap(({ error }) => error ?? []),
     /** Ready clones of the newest snapshot, the oldest clone first. */
     fresh: (pool: PoolState) => ready(pool).filter((clone) => isFresh(clone, pool)),
     /** What `plan` decides by. */
     facts(pool: PoolState): PoolFacts {
       const { latest, freshAfter, creating, settings, waiters, retry } = pool;
-      const size = isOpen(pool) ? settings.size : 0;
+      // Ready clones of a template that was destroyed or renamed are of no use, and in the way of those who destroy it.
+      const size = isOpen(pool) && !pool.missing ? settings.size : 0;
       return {
         size,
         waiting: waiters.size,
@@ -118,6 +134,7 @@ export function createPoolRows(store: Store) {
         freshAfter,
         creating,
         backingOff: retry !== null,
+        failing: pool.failures > 0,
         ready: ready(pool),
       };
     },
@@ -128,6 +145,7 @@ export function createPoolRows(store: Store) {
       return {
         template,
         driver,
+        missing: pool.missing,
         snapshot: pool.latest,
         size,
         creating: store.clonesIn(template, "creating").size,

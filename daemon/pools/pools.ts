@@ -2,14 +2,22 @@
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
-import { nearNames, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
-import type { Pool, PoolRequest, Template } from "../../protocol/schema.ts";
+import {
+  nearNames,
+  parseTemplateName,
+  type SnapshotName,
+  splitSnapshotName,
+  type TemplateName,
+} from "../../protocol/names.ts";
+import type { Pool, PoolChange, PoolRequest, Template } from "../../protocol/schema.ts";
 import type { Config } from "../config.ts";
 import type { Store } from "../records/store.ts";
 import { shared } from "../service/shared.ts";
+import type { TemplateInfo } from "../storage/driver.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Keeper } from "./keeper.ts";
 import type { PoolSettings, PoolStatus } from "./pool.ts";
+import { poolNotes } from "./pool-notes.ts";
 import { templateOfInstance } from "./unit-instance.ts";
 import type { Figures, Usage } from "./usage.ts";
 
@@ -53,17 +61,20 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     return settings(template);
   }
 
-  /** For root, who may be told of datasets that are no templates. */
-  async function existing(template: TemplateName): Promise<void> {
+  /** For root, who may be told of datasets that are no templates. Throws why the storage does not tell. */
+  async function existing(template: TemplateName): Promise<TemplateInfo> {
     const near = async (): Promise<readonly string[]> =>
       nearNames(template, [...keeper.templates(), ...(await datasetsLike(template))]);
     try {
       const [found] = await storage.of(template).templates([template]);
-      if (found) return;
+      if (found?.failure) throw found.failure;
+      if (found) return found;
     } catch (error) {
       // Where the storage of names without a slash does not work, a dataset was meant.
       if (template.includes("/") || (await near()).length === 0) throw error;
     }
+    const wrong = await storage.whyUnfit(template);
+    if (wrong !== undefined) throw new IsolateError("unfit-template", { template, wrong });
     throw new IsolateError("unknown-template", { template, near: await near() });
   }
 
@@ -75,6 +86,39 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     const known = new Set<string>(keeper.templates());
     const late = sleep(hintPatience, [], { ref: false });
     return (await Promise.race([found.catch(() => []), late])).filter((name) => !known.has(name));
+  }
+
+  /** Whether the storage says that a template which has a pool is no more. */
+  async function isMissing(template: TemplateName): Promise<boolean> {
+    if (!keeper.has(template)) return false;
+    const look = async () => storage.of(template).templates([template]);
+    return look().then(
+      (found) => found.length === 0,
+      () => false,
+    );
+  }
+
+  /** What only the daemon remembers. The configuration's own stays, with a pool of none. */
+  async function forget(template: TemplateName): Promise<PoolChange> {
+    const isConfigured = configuration(template).entry !== undefined;
+    if (isConfigured) remember(template, 0);
+    else store.forgetPool(template);
+    const status = isConfigured ? await keeper.setPool(settings(template), false) : await keeper.forget(template);
+    const stays = `isolated.toml has a [[template]] of that name: remove it there, too`;
+    const notes = [...keeper.left(template), ...(isConfigured ? [stays] : [])];
+    return { ...withBytes(status, await usage.read()), notes };
+  }
+
+  async function change(status: PoolStatus, below: readonly string[]): Promise<PoolChange> {
+    const template = status.template as TemplateName;
+    const notes = poolNotes({
+      template,
+      snapshot: status.snapshot && splitSnapshotName(status.snapshot as SnapshotName).snapshot,
+      pattern: configuration(template).entry?.snapshots,
+      below,
+      left: keeper.left(template),
+    });
+    return { ...withBytes(status, await usage.read()), notes };
   }
 
   function withBytes(status: PoolStatus, figures: Figures): Pool {
@@ -106,9 +150,15 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
      */
     async open(): Promise<void> {
       const names = named();
-      for (const driver of storage.drivers()) for (const { template } of await driver.templates()) names.add(template);
+      const silent = new Set<string>();
+      for (const driver of storage.drivers()) {
+        for (const { template } of await driver.templates(undefined, () => silent.add(driver.name)))
+          names.add(template);
+      }
       const had = new Set([...keeper.templates(), ...[...store.clones()].map(({ template }) => template)]);
-      for (const template of had) if (!names.has(template)) keeper.drop(template);
+      for (const template of had) {
+        if (!names.has(template) && !silent.has(storage.nameFor(template))) keeper.drop(template);
+      }
       for (const template of names) keeper.keep(settings(template));
     },
 
@@ -128,35 +178,44 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       return keeper.describe().map((status) => withBytes(status, figures));
     },
 
-    async set({ template: name, size: text, fresh, reclaimOnly, instance }: PoolRequest): Promise<Pool> {
+    async set({ template: name, size: text, fresh, reclaimOnly, instance }: PoolRequest): Promise<PoolChange> {
       const template = instance ? templateOfInstance(name, keeper.templates()) : parseTemplateName(name);
       const size = text === undefined ? undefined : parseSize(text);
-      if (!keeper.has(template)) await existing(template);
       if (reclaimOnly) {
+        if (!keeper.has(template)) await existing(template);
         const pool = await keeper.reclaim(template);
         if (!pool) throw unknown(template);
-        return withBytes(pool, await usage.read());
+        return change(pool, []);
       }
+      if (size === 0 && keeper.has(template)) {
+        if (await isMissing(template)) return forget(template);
+        // Whatever is wrong with the template: clones go, and none is made.
+        return change(await keeper.setPool(remember(template, 0), fresh), []);
+      }
+      const { below } = await existing(template);
       // Before anything is remembered: a dataset without a snapshot is no template yet.
       await storage.of(template).latest(template, settings(template).snapshots);
       const keepsSize = size === undefined && keeper.has(template);
       const kept = keepsSize ? settings(template) : remember(template, size ?? null);
-      return withBytes(await keeper.setPool(kept, fresh), await usage.read());
+      return change(await keeper.setPool(kept, fresh), below);
     },
 
     templates: shared(async (): Promise<Template[]> => {
       const names = keeper.templates();
       const lists = storage.drivers().map((driver) => {
         const own = names.filter((name) => storage.nameFor(name) === driver.name);
-        return own.length === 0 ? [] : driver.templates(own);
+        if (own.length === 0) return [];
+        // Why its storage does not answer is the last error of its pool.
+        return driver.templates(own).catch(() => own.map(nothingKnown));
       });
       const [figures, ...found] = await Promise.all([usage.read(), ...lists]);
-      return found.flat().map(({ template, snapshot, created, bytes }) => ({
+      return found.flat().map(({ template, snapshot, created, bytes, below }) => ({
         template,
         driver: storage.nameFor(template),
         snapshot,
         created: created === null ? null : new Date(created).toISOString(),
         bytes: bytes ?? figures.ofTemplate(template) ?? null,
+        below: [...below],
       }));
     }),
 
@@ -169,6 +228,10 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
 
     async removeTemplate(name: string): Promise<void> {
       const template = parseTemplateName(name);
+      if (await isMissing(template)) {
+        await forget(template);
+        return;
+      }
       await existing(template);
       await keeper.removePool(template, async () => {
         await storage.of(template).removeTemplate(template);
@@ -184,6 +247,10 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       return snapshot;
     },
   };
+}
+
+function nothingKnown(template: TemplateName): TemplateInfo {
+  return { template, snapshot: null, created: null, bytes: null, below: [] };
 }
 
 /** Throws `bad-count`. */

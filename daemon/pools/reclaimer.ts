@@ -67,7 +67,7 @@ export function createReclaimer({ store, storage, background, attempted, log }: 
       log[error.code === "clone-busy" ? "debug" : "warn"]({ clone: id, err: error }, "cannot destroy the clone yet");
       if (stopped) return;
       later.set(id, setTimeout(() => again(id), destroyBackoff(attempt)).unref());
-      store.failed(id, error.message);
+      store.failed(id, error.message, error.code === "clone-blocked");
     }
   }
 

@@ -33,7 +33,7 @@ export function templateOfInstance(instance: string, known: readonly TemplateNam
 
 /** As systemd-escape(1) writes an instance's name; a template's name holds nothing else that it would change. */
 export function escapeUnitName(template: string): string {
-  return template.replaceAll("-", "\\x2d").replaceAll("/", "-");
+  return template.replaceAll("-", "\\x2d").replaceAll(" ", "\\x20").replaceAll("/", "-");
 }
 
 function unescapeUnitName(instance: string): string {

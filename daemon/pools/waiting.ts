@@ -9,12 +9,14 @@ export interface WaitingOptions {
   readonly preparer: Preparer;
   readonly fresh: (pool: PoolState) => readonly CloneRecord[];
   readonly tend: (pool: PoolState) => void;
+  /** Called for a pool that somebody waits for. */
+  readonly hurry: (pool: PoolState) => void;
 }
 
 /** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
 const refillDelay = 10;
 
-export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) {
+export function createWaiting({ store, preparer, fresh, tend, hurry }: WaitingOptions) {
   let turns = 0;
 
   /** Grants ready clones to waiters as far as both go. */
@@ -75,6 +77,7 @@ export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) 
       }, request.wait);
       request.signal.addEventListener("abort", abort);
       tend(pool);
+      hurry(pool);
       if (pool.waiters.has(waiter)) request.onWait(whyWait(pool));
     });
   }

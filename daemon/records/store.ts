@@ -41,6 +41,8 @@ export interface CloneRecord {
   readonly lease: LeaseRecord | null;
   /** Why it could not be made or destroyed. */
   readonly error: string | null;
+  /** Something that somebody else made of it prevents its end, so it is not its lessee's any more. Not written down. */
+  readonly blocked?: boolean;
 }
 
 export interface PoolRecord {
@@ -57,7 +59,7 @@ export interface Store {
   clonesOf(template: TemplateName): Iterable<CloneRecord>;
   /** In the order in which they came into that state. */
   clonesIn(template: TemplateName, state: CloneState): ReadonlyMap<CloneId, CloneRecord>;
-  /** How many clones that uid was given and that are not yet gone. */
+  /** How many clones that uid was given and that are not yet gone, without the blocked ones. */
   heldBy(uid: number): number;
   clone(id: CloneId): CloneRecord | undefined;
   /** Records the intent to make a clone. */
@@ -65,7 +67,7 @@ export interface Store {
   /** Moves a clone on. Throws `internal` where the machine refuses. */
   apply(id: CloneId, event: CloneEvent, change?: { lease?: LeaseRecord; error?: string | null }): CloneRecord;
   /** Records why the last attempt on a clone failed, its state unchanged. */
-  failed(id: CloneId, error: string): void;
+  failed(id: CloneId, error: string, blocked?: boolean): void;
   pools(): readonly PoolRecord[];
   savePool(pool: PoolRecord): void;
   forgetPool(template: TemplateName): void;
@@ -222,8 +224,8 @@ export function openStore(file: string, newId: () => string): Store {
         throw new IsolateError("internal", { cause: `the clone ${id} is ${record.state}, and '${event}' is refused` });
       return save({ ...record, state, lease: change.lease ?? record.lease, error: change.error ?? null });
     },
-    failed(id, error) {
-      save({ ...known(id), error });
+    failed(id, error, blocked = false) {
+      save({ ...known(id), error, blocked });
     },
     pools: () => db.prepare("SELECT template, size, configured FROM pools ORDER BY template").all() as PoolRecord[],
     savePool({ template, size, configured }) {
@@ -257,7 +259,7 @@ function createIndex() {
   const held = new Map<number, number>();
   const none: ReadonlyMap<CloneId, CloneRecord> = new Map();
   const count = (record: CloneRecord | undefined, change: number): void => {
-    if (!record?.lease || record.state === "gone") return;
+    if (!record?.lease || record.state === "gone" || record.blocked) return;
     held.set(record.lease.uid, (held.get(record.lease.uid) ?? 0) + change);
   };
   const inState = (template: TemplateName, state: CloneState) => byTemplate.get(template)?.get(state) ?? none;

@@ -4,9 +4,11 @@
  * written to; a *view* is a clone's mount for one lessee, with ids mapped.
  *
  * Every driver passes `test/contract/storage.test.ts`. Errors are `IsolateError`s: `unknown-template`, `no-snapshot`,
- * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `clone-gone`, `bad-tar`.
+ * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `clone-blocked`, `clone-gone`,
+ * `bad-tar`.
  */
 import type { Readable } from "node:stream";
+import type { IsolateError } from "../../protocol/errors.ts";
 import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 
 /** Whom a view is for. `userns` is an open descriptor of the user namespace whose map the view's ids go through. */
@@ -28,6 +30,10 @@ export interface TemplateInfo {
   /** Of that snapshot, milliseconds since 1970. */
   readonly created: number | null;
   readonly bytes: number | null;
+  /** What is below it in the storage and is not in its clones. */
+  readonly below: readonly string[];
+  /** Why nothing is known of it, where its storage does not answer. */
+  readonly failure?: IsolateError;
 }
 
 export interface CloneInfo {
@@ -52,12 +58,17 @@ export interface Space {
   readonly total: number;
 }
 
+/** Told of each place that did not answer, and why: what is not found may be there. */
+export type Unseen = (place: string, error: IsolateError) => void;
+
 /** Root filesystems that somebody maintains, and their snapshots. */
 export interface Templates {
   /** Of the given names those that exist, and with no names all that this driver knows to be templates by itself. */
-  templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]>;
+  templates(names?: readonly TemplateName[], unseen?: Unseen): Promise<readonly TemplateInfo[]>;
   /** Everything that could be made a template and whose name has that last component. Where names have one alone: absent. */
   endingIn?(last: string): Promise<readonly string[]>;
+  /** Why what has that name in this storage can be no template; undefined where nothing has it. */
+  whyUnfit?(name: string): Promise<string | undefined>;
   /**
    * Makes a template of a tar archive (ids and extended attributes as in it) and its first snapshot. A failure or an
    * early end of the stream leaves nothing behind.
@@ -78,12 +89,13 @@ export interface Clones {
   /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
   clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
   /**
-   * Destroys a clone; already absent is success. Throws `clone-busy` while any process still uses it, and never
-   * touches what does not carry this daemon's mark.
+   * Destroys a clone; already absent is success. Throws `clone-busy` while any process still uses it and `clone-blocked`
+   * while something stands in the way that somebody else made of it. Never touches anything that does not carry this
+   * daemon's mark, except a marked clone's own snapshots.
    */
   destroy(id: CloneId): Promise<void>;
   /** Every clone that carries this daemon's mark, known to the caller or not. */
-  list(): Promise<readonly CloneInfo[]>;
+  list(unseen?: Unseen): Promise<readonly CloneInfo[]>;
 }
 
 /** Mounts for one lessee: of a clone, or of a template that is being edited. */

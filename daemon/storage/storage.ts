@@ -7,6 +7,8 @@ export interface Storage {
   /** Throws what the driver's `check` found where this host cannot serve such a template. */
   of(template: TemplateName): StorageDriver;
   nameFor(template: TemplateName): string;
+  /** Why what has that name can be no template; undefined where nothing has it. */
+  whyUnfit(template: TemplateName): Promise<string | undefined>;
   /** Those that work here. */
   drivers(): readonly StorageDriver[];
   /** What each driver's check said, whether it works here or not. */
@@ -35,6 +37,13 @@ export async function openStorage(zfs: StorageDriver, overlay: StorageDriver): P
       return driver;
     },
     nameFor: (template) => byName(template).name,
+    async whyUnfit(template) {
+      for (const driver of working) {
+        const wrong = await driver.whyUnfit?.(template);
+        if (wrong !== undefined) return wrong;
+      }
+      return undefined;
+    },
     drivers: () => working,
     checks: () => [zfs, overlay].map((driver) => ({ driver: driver.name, failure: failures.get(driver) })),
     close() {

@@ -144,13 +144,69 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       // The child has the clone's very name and inherits its marks.
       await zfs("create", `${dataset}/${id}`);
       expect((await driver.list()).filter((clone) => clone.id === id)).toHaveLength(1);
-      const busy = (name: string) => ({ code: "clone-busy", message: expect.stringContaining(name) });
-      await expect(driver.destroy(id)).rejects.toMatchObject(busy(`${dataset}/${id}`));
+      const blocked = (name: string) => ({ code: "clone-blocked", message: expect.stringContaining(name) });
+      await zfs("snapshot", `${dataset}@free`);
+      await expect(driver.destroy(id)).rejects.toMatchObject(blocked(`${dataset}/${id}`));
       await zfs("destroy", `${dataset}/${id}`);
       await zfs("snapshot", `${dataset}@mine`);
-      await expect(driver.destroy(id)).rejects.toMatchObject(busy(`${dataset}@mine`));
-      await zfs("destroy", `${dataset}@mine`);
+      await zfs("hold", "keep", `${dataset}@mine`);
+      await expect(driver.destroy(id)).rejects.toMatchObject(blocked(`${dataset}@mine`));
+      await zfs("release", "keep", `${dataset}@mine`);
+      await zfs("clone", "-o", "mountpoint=none", `${dataset}@mine`, `${parent}/theirs`);
+      await expect(driver.destroy(id)).rejects.toMatchObject(blocked(`${parent}/theirs`));
+      expect(await exists(`${dataset}@free`)).toBe(true);
+      await zfs("destroy", `${parent}/theirs`);
       await driver.destroy(id);
+      expect(await exists(dataset)).toBe(false);
+    });
+
+    test.each([false, true])("snapshots that nobody needs go with it (by commands: %s)", async (commandsOnly) => {
+      const one = createZfsDriver({ store: "s1", mountDirectory, commandsOnly });
+      const ids = [nextId(), nextId()];
+      for (const id of ids) await one.clone(await one.latest(template), id);
+      const unmarked = `${parent}/unmarked`;
+      await zfs("create", "-o", "mountpoint=none", unmarked);
+      await zfs("snapshot", "-r", `${parent}@autosnap_1`);
+      await zfs("snapshot", "-r", `${parent}@autosnap_2`);
+      await Promise.all(ids.map((id) => one.destroy(id)));
+      for (const id of ids) expect(await exists(`${parent}/${id}`)).toBe(false);
+      for (const name of ["autosnap_1", "autosnap_2"]) {
+        for (const dataset of [parent, unmarked, template]) {
+          expect(await exists(`${dataset}@${name}`)).toBe(true);
+        }
+        await zfs("destroy", "-r", `${parent}@${name}`);
+      }
+      await zfs("destroy", unmarked);
+    });
+
+    test("a view finds a clone that was renamed since, and tells of one that was destroyed", async () => {
+      const other = named("other");
+      await zfs("create", "-o", "mountpoint=none", other);
+      const inOther = `${other}/t` as TemplateName;
+      await driver.createTemplate(inOther, Readable.from([await tarOf("file")]));
+      const from = await driver.latest(inOther);
+      const ids = [nextId(inOther), nextId(inOther), nextId(inOther)] as const;
+      const at = newDirectory();
+      for (const id of ids) {
+        await driver.clone(from, id);
+        await driver.view(id, to, at);
+        await driver.unview(id, at); // no mount of it is held
+      }
+      const restarted = createZfsDriver({ store: "s1", mountDirectory });
+      await restarted.list();
+      const [renamed, destroyed, moved] = ids;
+      await zfs("rename", `${other}/${renamed}`, `${other}/by hand`);
+      await zfs("destroy", `${other}/${destroyed}`);
+      await restarted.view(renamed, to, at);
+      expect(mountLine(at)).toContain("by\\040hand");
+      await restarted.unview(renamed, at);
+      await expect(restarted.view(destroyed, to, at)).rejects.toMatchObject({ code: "clone-gone" });
+      await zfs("rename", other, `${parent}/moved`);
+      await restarted.view(moved, to, at);
+      expect(mountLine(at)).toContain(` ${parent}/moved/${moved} `);
+      await restarted.unview(moved, at);
+      for (const id of ids) await restarted.destroy(id);
+      await zfs("destroy", "-r", `${parent}/moved`);
     });
 
     test("a renamed clone is found, and what took its name is left alone", async () => {
@@ -194,6 +250,24 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       expect(full.stderr).toContain("Disk quota exceeded");
       await limited.unview(id, at);
       await limited.destroy(id);
+    });
+
+    test("a clone has what its template sets itself, however it is made", async () => {
+      const own = named("own");
+      const properties = ["sync=disabled", "recordsize=16K", "compression=lz4", "copies=1", "atime=off", "refquota=9M"];
+      await zfs("create", ...properties.flatMap((one) => ["-o", one]), "-o", "mountpoint=none", own);
+      for (const more of [[], ["compression=zstd-7"]]) {
+        for (const one of more) await zfs("set", one, own);
+        const id = nextId(own);
+        await driver.clone(await driver.snapshot(own), id);
+        const names = "sync,recordsize,compression,atime,refquota";
+        const [clones, templates] = await Promise.all(
+          [`${parent}/${id}`, own].map((dataset) => zfs("get", "-H", "-o", "value", names, dataset)),
+        );
+        expect(clones).toBe(templates);
+        await driver.destroy(id);
+      }
+      await zfs("destroy", "-r", own);
     });
 
     test("mounted by way of a directory it is the same", async () => {
@@ -250,6 +324,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
           snapshot: await driver.latest(template),
           created: expect.any(Number),
           bytes: expect.any(Number),
+          below: [],
         },
       ]);
       expect((await driver.templates()).map((one) => one.template)).toEqual([template]);

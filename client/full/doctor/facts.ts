@@ -1,5 +1,5 @@
 /** What the checks of `isolate doctor` judge. `undefined` stands for what this host does not have, or does not tell. */
-import type { Health, Pool } from "../../../protocol/schema.ts";
+import type { Health, Pool, Template } from "../../../protocol/schema.ts";
 
 /** A program that was run to see whether it does. */
 export type Trial = { readonly ok: true } | { readonly ok: false; readonly said: string };
@@ -75,7 +75,12 @@ export interface ZfsPool {
 }
 
 export type Daemon =
-  | { readonly answers: true; readonly health: Health; readonly pools: readonly Pool[] }
+  | {
+      readonly answers: true;
+      readonly health: Health;
+      readonly pools: readonly Pool[];
+      readonly templates: readonly Template[];
+    }
   | { readonly answers: false; readonly code: string; readonly message: string; readonly hint: string };
 
 export interface Unit {

@@ -30,7 +30,11 @@ export const zfs: Judge = (facts) => {
   const used = new Set(templates.map((template) => template.split("/")[0]));
   const ill = host.pools.filter(({ name, health }) => used.has(name) && health !== "ONLINE");
   return [
-    ok(`OpenZFS ${host.module.trim()}`),
+    ok(
+      templates.length === 0
+        ? `OpenZFS ${host.module.trim()}`
+        : `OpenZFS ${host.module.trim()}; ready clones keep their pool and its keys busy: isolate -r TEMPLATE 0 frees them`,
+    ),
     ...ill.map(({ name, health }) =>
       health === "DEGRADED"
         ? note(`the pool ${name} is degraded and goes on; see`, `zpool status -v ${name}`)
@@ -67,15 +71,32 @@ export const templates: Judge = ({ daemon: found }) => {
   const { ok, note, fail, unchecked } = check("templates");
   if (!found.answers) return [unchecked("not checked: the daemon knows them")];
   if (found.pools.length === 0) return [fail("there is none", "sudo isolate template create debian --debian trixie")];
-  return found.pools.map(({ template, snapshot, lastError, ready, size }) => {
+  const judged = found.pools.map(({ template, missing, snapshot, lastError, ready, size }) => {
+    if (missing) {
+      const says = `${template}: its storage has no such template; if it was destroyed or renamed, let go of its pool:`;
+      return fail(says, `sudo isolate -r ${quoted(template)} 0`);
+    }
     if (snapshot === null && lastError === null) return note(`${template}: its snapshots are being looked up`);
-    if (snapshot === null) return fail(`${template}: ${lastError}`, `sudo isolate template snapshot ${template}`);
+    if (snapshot === null)
+      return fail(`${template}: ${lastError}`, `sudo isolate template snapshot ${quoted(template)}`);
     if (lastError !== null && ready === 0 && size > 0)
-      return fail(`${template}: ${lastError}`, `sudo isolate -r ${template} ${size}`);
+      return fail(`${template}: ${lastError}`, `sudo isolate -r ${quoted(template)} ${size}`);
     if (lastError !== null) return note(`${template}: ${lastError}`);
     return ok(`${template}: ${ready} of ${size} ready, of ${snapshot}`);
   });
+  const withMore = found.templates.filter(({ below = [] }) => below.length > 0);
+  return [
+    ...judged,
+    ...withMore.map(({ template, below }) =>
+      note(`${template}: the datasets below it are not in its clones: ${below.join(", ")}`),
+    ),
+  ];
 };
+
+/** As a word of a shell. */
+function quoted(name: string): string {
+  return /^[A-Za-z0-9_.:/-]+$/.test(name) ? name : `'${name}'`;
+}
 
 const mebibyte = 2 ** 20;
 

@@ -186,8 +186,12 @@ function trySandbox(bwrap: string, uid: number): Promise<Trial> {
 
 async function askDaemon(api: Api): Promise<Daemon> {
   try {
-    const [health, pools] = await Promise.all([api.call("health", {}), api.call("pools", {})]);
-    return { answers: true, health, pools };
+    const [health, pools, templates] = await Promise.all([
+      api.call("health", {}),
+      api.call("pools", {}),
+      api.call("templates", {}),
+    ]);
+    return { answers: true, health, pools, templates };
   } catch (thrown) {
     const { code, message, hint } = thrown instanceof Refusal ? thrown : toIsolateError(thrown);
     return { answers: false, code, message, hint };

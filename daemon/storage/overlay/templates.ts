@@ -104,8 +104,14 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
 
   function infoOf(template: TemplateName): TemplateInfo {
     const layer = latestLayer(readLayers(findTemplate(store(), template).layers));
-    if (!layer) return { template, snapshot: null, created: null, bytes: null };
-    return { template, snapshot: snapshotName(template, layer.stamp), created: stampTime(layer.stamp), bytes: null };
+    if (!layer) return { template, snapshot: null, created: null, bytes: null, below: [] };
+    return {
+      template,
+      snapshot: snapshotName(template, layer.stamp),
+      created: stampTime(layer.stamp),
+      bytes: null,
+      below: [],
+    };
   }
 
   return {

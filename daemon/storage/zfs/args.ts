@@ -46,14 +46,14 @@ export function listSpace(datasets: readonly string[]): string[] {
 
 /** What would go, or stand in the way, if the dataset were destroyed. */
 export function listDependents(dataset: string): string[] {
-  return [...list, "-d", "1", "-t", "filesystem,volume,snapshot", "-o", "name,mounted,clones", dataset];
+  return [...list, "-d", "1", "-t", "filesystem,volume,snapshot", "-o", "name,mounted,clones,userrefs", dataset];
 }
 
 const marksAndBytes = [...get, "-s", "local,none", "-t", "filesystem", ["used", ...Object.values(mark)].join(",")];
 
-/** Every file system's own marks and the bytes it uses (a fact of ZFS's own, whose source is `none`). */
-export function getAllMarks(): string[] {
-  return marksAndBytes;
+/** Own marks of every file system of a storage pool, and the bytes it uses (a fact of ZFS's own, whose source is `none`). */
+export function getAllMarks(pool: string): string[] {
+  return [...marksAndBytes.slice(0, 1), "-r", ...marksAndBytes.slice(1), pool];
 }
 
 /** The same of these datasets and of those right below them. */
@@ -66,8 +66,24 @@ export function getMarks(dataset: string): string[] {
   return [...get, "-s", "local", Object.values(mark).join(","), dataset];
 }
 
-/** What decides whether a root's access lists and file capabilities are seen, or costs writes for every read. */
-const inheritedFromTemplate = ["acltype", "xattr", "atime", "relatime"];
+export function typeOf(dataset: string): string[] {
+  return [...list, "-t", "filesystem,volume", "-o", "type", dataset];
+}
+
+/** Which key the dataset needs, and whether it is loaded (zfs-load-key(8)). */
+export function encryptionOf(dataset: string): string[] {
+  return [...list, "-o", "keystatus,encryptionroot", dataset];
+}
+
+/**
+ * What decides whether a root's access lists and file capabilities are seen, what a read and a write cost, and how much may
+ * be written. Not what says where and how the template itself is mounted, nor its space among its siblings.
+ */
+const inheritedFromTemplate = [
+  ...["acltype", "xattr", "atime", "relatime"],
+  ...["sync", "compression", "checksum", "recordsize", "copies", "dedup", "logbias", "dnodesize"],
+  ...["primarycache", "secondarycache", "redundant_metadata", "special_small_blocks", "refquota"],
+];
 
 /** A clone is a sibling of its template and inherits from their parent: what the template sets itself would be lost. */
 export function getTemplateProperties(template: TemplateName): string[] {
@@ -87,8 +103,8 @@ export interface CloneRequest {
 }
 
 /**
- * `legacy` keeps zfs-mount(8) and every service that mounts "all" away from it. Without a quota none is set: a clone
- * inherits none, and setting it takes a transaction group of its own.
+ * `legacy` keeps zfs-mount(8) and every service that mounts "all" away from it. The configured quota comes before the
+ * template's. Where there is neither none is set: setting it takes a transaction group of its own.
  */
 export function cloneProperties(request: CloneRequest): Readonly<Record<string, string>> {
   return {

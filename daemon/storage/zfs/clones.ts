@@ -3,24 +3,27 @@
 import { IsolateError } from "../../../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../../../protocol/names.ts";
 import { closeInBackground } from "../../linux/call.ts";
-import { CommandError } from "../../linux/child-process.ts";
-import { type CloneInfo, type IdMap, isSameMap, type StorageDriver } from "../driver.ts";
-import { type CloneRequest, cloneSnapshot, destroy, getAllMarks, getMarks, getTemplateProperties } from "./args.ts";
-import type { Zfs } from "./command.ts";
-import type { Direct } from "./direct.ts";
+import { type CloneInfo, type IdMap, isSameMap, type StorageDriver, type Unseen } from "../driver.ts";
 import {
-  attach,
-  detachedMount,
-  detachedMountInBackground,
-  detachInBackground,
-  isMountedHere,
-  mapIds,
-} from "./mount.ts";
-import { clonesOf, type OwnClone, parseProperties } from "./parse.ts";
-import { causeOf, inTheWay, refusal, storageError } from "./refusal.ts";
+  type CloneRequest,
+  cloneSnapshot,
+  destroy,
+  destroySnapshots,
+  getAllMarks,
+  getMarks,
+  getTemplateProperties,
+  listDependents,
+} from "./args.ts";
+import { ofEachPool, someAnswered, type Zfs } from "./command.ts";
+import type { Direct } from "./direct.ts";
+import { mountFailure } from "./key.ts";
+import { attach, detachedMountInBackground, detachInBackground, isMountedHere, mapIds } from "./mount.ts";
+import { clonesOf, type Dependents, type OwnClone, parseDependents, parseProperties, poolOf } from "./parse.ts";
+import { refusal, storageError } from "./refusal.ts";
 
 interface Options {
   readonly zfs: Zfs;
+  readonly pools: () => Promise<readonly string[]>;
   /** Does in a call what zfs(8) does in a process. What it cannot do zfs(8) is asked for, whose words make the errors. */
   readonly direct: () => Direct | undefined;
   readonly store: string;
@@ -38,12 +41,18 @@ interface Held {
 
 type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
 
-export function createClones({ zfs, direct, store, mountDirectory, refquota }: Options): Clones {
+/** What a look through the storage pools found, and those that did not answer. */
+interface Look {
+  readonly clones: readonly OwnClone[];
+  readonly silent: ReadonlyMap<string, unknown>;
+}
+
+export function createClones({ zfs, pools, direct, store, mountDirectory, refquota }: Options): Clones {
   // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
   const known = new Map<CloneId, Held>();
   const properties = createPropertyCache(zfs);
-  let looking: Promise<readonly OwnClone[]> | undefined;
-  let nextLook: Promise<readonly OwnClone[]> | undefined;
+  let looking: Promise<Look> | undefined;
+  let nextLook: Promise<Look> | undefined;
 
   async function clone(from: SnapshotName, id: CloneId): Promise<CloneInfo> {
     const { template } = splitSnapshotName(from);
@@ -59,9 +68,10 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     try {
       known.set(id, { dataset, mount: await detachedMountInBackground(dataset, mountDirectory) });
     } catch (error) {
+      const failure = await mountFailure(zfs, doing, dataset, error);
       // A clone that cannot be mounted is of no use; what goes wrong now is found by list().
       await zfs(destroy(dataset)).catch(() => undefined);
-      throw storageError(doing, error);
+      throw failure;
     }
     return { id, template, snapshot: from };
   }
@@ -80,8 +90,14 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     }
   }
 
-  /** Looks through all pools of the host: once for all who ask while another look goes on, and after that one. */
-  function list(): Promise<readonly OwnClone[]> {
+  async function list(unseen: Unseen = () => undefined): Promise<readonly OwnClone[]> {
+    const { clones, silent } = await look();
+    for (const [pool, error] of silent) unseen(pool, storageError("list the clones", error));
+    return clones;
+  }
+
+  /** Through all storage pools: once for all who ask while another look goes on, and after that one. */
+  function look(): Promise<Look> {
     if (!looking) return beginLook();
     nextLook ??= looking
       .catch(() => undefined)
@@ -92,20 +108,22 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     return nextLook;
   }
 
-  function beginLook(): Promise<readonly OwnClone[]> {
-    looking = look().finally(() => {
+  function beginLook(): Promise<Look> {
+    looking = lookNow().finally(() => {
       looking = undefined;
     });
     return looking;
   }
 
-  async function look(): Promise<readonly OwnClone[]> {
+  async function lookNow(): Promise<Look> {
     try {
-      const clones = clonesOf(store, parseProperties(await zfs(getAllMarks())));
+      const answers = await ofEachPool(await pools(), (pool) => zfs(getAllMarks(pool)));
+      const { output, silent } = someAnswered(answers);
+      const clones = clonesOf(store, parseProperties(output));
       for (const { id, dataset } of clones) {
         if (known.get(id)?.dataset !== dataset) remember(id, dataset);
       }
-      return clones;
+      return { clones, silent };
     } catch (error) {
       throw storageError("list the clones", error);
     }
@@ -125,19 +143,44 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
 
   async function view(id: CloneId, to: IdMap, at: string): Promise<void> {
     const doing = `mount the clone '${id}'`;
-    if (!known.has(id)) await (looking ?? list());
+    const looked = known.has(id) ? undefined : await (looking ?? look());
     const held = known.get(id);
-    if (!held) throw new IsolateError("clone-gone", { clone: id });
+    if (!held) {
+      for (const error of looked?.silent.values() ?? []) throw storageError(doing, error);
+      throw new IsolateError("clone-gone", { clone: id });
+    }
+    const mapped = held.to !== undefined && isSameMap(held.to, to);
+    const usable = held.to === undefined || mapped ? held.mount : undefined;
+    const mount = usable ?? (await mountAnew(id, held.dataset, doing));
+    if (usable === undefined) void letGo(id);
+    delete held.mount;
+    delete held.to;
     try {
-      const mapped = held.to !== undefined && isSameMap(held.to, to);
-      const usable = held.to === undefined || mapped ? held.mount : undefined;
-      const mount = usable ?? detachedMount(held.dataset, mountDirectory);
-      if (usable === undefined) void letGo(id);
-      delete held.mount;
-      delete held.to;
       attach(mount, at, mapped ? undefined : to);
     } catch (error) {
       throw storageError(doing, error);
+    }
+  }
+
+  /** Whatever the kernel says of a mount that fails, the storage knows whether the clone was destroyed or renamed. */
+  async function mountAnew(id: CloneId, dataset: string, doing: string): Promise<number> {
+    let place = dataset;
+    try {
+      return await detachedMountInBackground(place, mountDirectory);
+    } catch (error) {
+      const { clones, silent } = await look();
+      const found = clones.find((clone) => clone.id === id)?.dataset;
+      if (found === undefined && !silent.has(poolOf(dataset))) {
+        known.delete(id);
+        throw new IsolateError("clone-gone", { clone: id }, error);
+      }
+      if (found === undefined || found === dataset) throw await mountFailure(zfs, doing, dataset, error);
+      place = found;
+    }
+    try {
+      return await detachedMountInBackground(place, mountDirectory);
+    } catch (error) {
+      throw await mountFailure(zfs, doing, place, error);
     }
   }
 
@@ -170,15 +213,23 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     const dataset = await find(id);
     if (dataset === undefined) return;
     try {
-      await zfs(destroy(dataset));
+      await zfs(destroy(dataset)).catch(async (error: unknown) => {
+        if (refusal(error) !== "dependents") throw error;
+        await destroySnapshotsOf(id, dataset);
+        await zfs(destroy(dataset));
+      });
     } catch (error) {
       const why = refusal(error);
       if (why === "busy") throw inUse(id, error);
-      if (why === "dependents") {
-        throw new IsolateError("clone-busy", { clone: id, cause: foreignDependents(error) }, error);
-      }
       if (why !== "missing") throw storageError(`destroy the clone '${id}'`, error);
     }
+  }
+
+  /** A used clone is thrown away, and with it what a recursive snapshot left on it. Throws `clone-blocked`. */
+  async function destroySnapshotsOf(id: CloneId, dataset: string): Promise<void> {
+    const blocker = whatBlocks(parseDependents(await zfs(listDependents(dataset)), dataset));
+    if (blocker !== undefined) throw new IsolateError("clone-blocked", { clone: id, ...blocker });
+    await zfs(destroySnapshots(dataset));
   }
 
   /** The dataset that carries this clone's own mark at this moment. */
@@ -190,7 +241,11 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
       if (refusal(error) !== "missing") throw storageError(`destroy the clone '${id}'`, error);
     }
     // Never seen, renamed, or gone.
-    return (await list()).find((clone) => clone.id === id)?.dataset;
+    const { clones, silent } = await look();
+    const found = clones.find((clone) => clone.id === id)?.dataset;
+    const failure = dataset === undefined ? [...silent.values()][0] : silent.get(poolOf(dataset));
+    if (found === undefined && failure !== undefined) throw storageError(`destroy the clone '${id}'`, failure);
+    return found;
   }
 
   async function isMarked(dataset: string, id: CloneId): Promise<boolean> {
@@ -211,10 +266,19 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
   return { clone, prepare, view, unview, destroy: destroyClone, list };
 }
 
-function foreignDependents(error: unknown): string {
-  const names = error instanceof CommandError ? inTheWay(error.stderr) : [];
-  if (names.length === 0) return causeOf(error);
-  return `somebody made ${names.join(", ")} of it; remove that with 'zfs destroy'`;
+/** What was made of a clone that is not ours to destroy, and the command that the administrator has for it. */
+export function whatBlocks({ children, clones, held }: Dependents): { cause: string; fix: string } | undefined {
+  const made = [...children, ...clones];
+  const [name] = made;
+  if (name !== undefined) return { cause: `somebody made ${listed(made)} of it`, fix: `zfs destroy ${name}` };
+  const [snapshot] = held;
+  if (snapshot === undefined) return undefined;
+  return { cause: `somebody holds ${listed(held)}`, fix: `zfs holds ${snapshot}` };
+}
+
+function listed(names: readonly string[]): string {
+  const most = 3;
+  return names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "");
 }
 
 /** What a template sets itself, asked for once for each snapshot: a pool makes many clones of one. */

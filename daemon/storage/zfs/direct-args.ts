@@ -14,7 +14,13 @@ const indices: Readonly<Record<string, Readonly<Record<string, bigint>>>> = {
   acltype: { off: 0n, posix: 1n, nfsv4: 2n },
   // `on` has meant `dir` and means `sa`.
   xattr: { off: 0n, dir: 1n, sa: 2n },
+  sync: { standard: 0n, always: 1n, disabled: 2n },
+  compression: { on: 1n, off: 2n, lz4: 15n },
+  logbias: { latency: 0n, throughput: 1n },
+  primarycache: { none: 0n, metadata: 1n, all: 2n },
+  secondarycache: { none: 0n, metadata: 1n, all: 2n },
 };
+const quantities = new Set(["refquota", "recordsize", "special_small_blocks"]);
 
 /** The properties of a clone in the kernel's terms. Undefined where there is a word whose number is not known. */
 export function directProperties(request: CloneRequest): Record<string, PropertyValue> | undefined {
@@ -27,7 +33,7 @@ export function directProperties(request: CloneRequest): Record<string, Property
 
 function inKernelTerms(name: string, word: string): PropertyValue | undefined {
   if (name === "mountpoint" || name.includes(":")) return word;
-  return name === "refquota" ? bytesOf(word) : indices[name]?.[word];
+  return quantities.has(name) ? bytesOf(word) : indices[name]?.[word];
 }
 
 /** `5G` -> 5368709120; undefined for what is no such quantity. */
@@ -46,8 +52,9 @@ export interface MarkedClone {
 export type Destroyed = "destroyed" | "absent" | "busy" | "failed";
 
 /**
- * A channel program that destroys each dataset that carries the marks itself (a property's source is then its own name)
- * and nothing else. No other change of the pool comes between the look and the deed.
+ * A channel program that destroys each dataset that carries the marks itself (a property's source is then its own name).
+ * Its snapshots go with it, all or none: one that is held or has clones keeps the others and the dataset. Nothing else is
+ * destroyed. No other change of the pool comes between the look and the deed.
  */
 export const destroyMarked = `
 local function own(dataset, property)
@@ -55,11 +62,16 @@ local function own(dataset, property)
   return source == dataset and value or ""
 end
 local function destroy(dataset)
-  local errno = zfs.sync.destroy(dataset)
-  if errno == 0 then return "0" end
-  -- EBUSY means a mount or a snapshot.
-  for _ in zfs.list.snapshots(dataset) do return "snapshots" end
-  return tostring(errno)
+  for _ in zfs.list.children(dataset) do return "blocked" end
+  local snapshots = {}
+  for snapshot in zfs.list.snapshots(dataset) do
+    if zfs.check.destroy(snapshot) ~= 0 then return "blocked" end
+    snapshots[#snapshots + 1] = snapshot
+  end
+  for _, snapshot in ipairs(snapshots) do
+    if zfs.sync.destroy(snapshot) ~= 0 then return "blocked" end
+  end
+  return tostring(zfs.sync.destroy(dataset))
 end
 local answers = {}
 for dataset, marks in pairs(...) do

@@ -6,7 +6,7 @@
  */
 import type { StorageDriver } from "../driver.ts";
 import { createClones } from "./clones.ts";
-import { zfs as runZfs, type Zfs } from "./command.ts";
+import { answeringInTime, poolNames, zfs as runZfs, type Zfs } from "./command.ts";
 import { createDirect, type Direct } from "./direct.ts";
 import { createEndingIn } from "./ending-in.ts";
 import { checkHost } from "./host.ts";
@@ -29,20 +29,26 @@ export interface ZfsOptions {
   /** Milliseconds between two looks for new snapshots. */
   readonly watchInterval?: number;
   readonly zfs?: Zfs;
+  /** The storage pools that there are. */
+  readonly pools?: () => Promise<readonly string[]>;
+  /** Milliseconds that a storage pool has for an answer. */
+  readonly patience?: number;
   /** Nothing by libzfs_core, as where it is missing. */
   readonly commandsOnly?: boolean;
 }
 
 export function createZfsDriver(options: ZfsOptions): StorageDriver {
-  const { store, mountDirectory, refquota = "none", zfs = runZfs, now = Date.now } = options;
+  const { store, mountDirectory, refquota = "none", now = Date.now, pools = poolNames } = options;
+  const { patience = 15_000 } = options;
+  const zfs = answeringInTime(options.zfs ?? runZfs, patience);
   const { warn = () => undefined, watchInterval: interval = 2000 } = options;
   const direct = options.commandsOnly ? () => undefined : whenNeeded();
   return {
     name: "zfs",
     check: () => checkHost(zfs),
     close: () => undefined, // held mounts go with the process
-    ...createTemplates({ zfs, store, mountDirectory, now }),
-    ...createClones({ zfs, direct, store, mountDirectory, refquota }),
+    ...createTemplates({ zfs, pools, store, mountDirectory, now }),
+    ...createClones({ zfs, pools, direct, store, mountDirectory, refquota }),
     ...createUsage({ zfs, store }),
     ...createEndingIn(zfs),
     watch: createWatch({ zfs, now, interval, warn }),

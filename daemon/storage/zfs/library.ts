@@ -3,6 +3,7 @@
  * native calls. Each waits for a transaction group, so it goes on in another thread; those at once share one.
  */
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
+import { poolOf } from "./parse.ts";
 
 /** A number is given as an integer: zfsprops(7)' words are the command's. */
 export type PropertyValue = string | bigint;
@@ -25,13 +26,16 @@ const instructions = 10_000_000n; // zfs-program(8)'s own default
 /** Bytes for a program's values, and for its answer. */
 const programMemory = 1n << 20n;
 
-/** Of the threads that Node has for such calls these are left to others: a pool that hangs takes all it is given. */
+/** Of the threads that Node has for such calls these are left to others. */
 const threadsLeft = 2;
+/** Of what then is there a pool that hangs takes all it is given, so this much is left to the other pools. */
+const otherPools = 4;
 
 /** Undefined where the libraries are missing or are not the known ones, or the module is not loaded. */
 export function openLibrary(threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)): ZfsLibrary | undefined {
   try {
-    return bind(createTurns(Math.max(1, threads - threadsLeft)));
+    const most = Math.max(1, threads - threadsLeft);
+    return bind(createTurns(most, Math.max(1, most - otherPools)));
   } catch {
     return undefined; // zfs(8) does the same, and says what is wrong where it cannot
   }
@@ -40,7 +44,9 @@ export function openLibrary(threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4
 type Pointer = unknown;
 type Call = (...args: unknown[]) => Promise<number>;
 
-function bind(turn: <T>(act: () => Promise<T>) => Promise<T>): ZfsLibrary {
+type Turn = <T>(pool: string, act: () => Promise<T>) => Promise<T>;
+
+function bind(turn: Turn): ZfsLibrary {
   const [core, nvpair] = names.map((name) => koffi.load(name)) as [LibraryHandle, LibraryHandle];
   const list = {
     make: nvpair.func("int nvlist_alloc(_Out_ void **list, uint flags, int sleep)"),
@@ -83,9 +89,10 @@ function bind(turn: <T>(act: () => Promise<T>) => Promise<T>): ZfsLibrary {
   }
 
   return {
-    clone: (dataset, from, properties) => turn(() => withList(properties, (given) => clone(dataset, from, given))),
+    clone: (dataset, from, properties) =>
+      turn(poolOf(dataset), () => withList(properties, (given) => clone(dataset, from, given))),
     program: (pool, script, args) =>
-      turn(() =>
+      turn(pool, () =>
         withList(args, async (given) => {
           const result: Pointer[] = [null];
           const failed = await program(pool, script, instructions, programMemory, given, result);
@@ -108,19 +115,26 @@ function inThread(call: KoffiFunc<(...args: unknown[]) => number>): Call {
     });
 }
 
-/** Lets so many act at a time, the others in the order of their coming. */
-function createTurns(most: number): <T>(act: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let busy = 0;
-  return async (act) => {
-    if (busy >= most) await new Promise<void>((resolve) => waiting.push(resolve));
-    else busy++;
+/** Lets so many act at a time, and so many of one pool; the others in the order of their coming. */
+export function createTurns(most: number, mostOfOne: number): Turn {
+  const waiting: { readonly pool: string; readonly go: () => void }[] = [];
+  const busy = new Map<string, number>();
+  const of = (pool: string): number => busy.get(pool) ?? 0;
+  const all = (): number => [...busy.values()].reduce((sum, count) => sum + count, 0);
+  const may = (pool: string): boolean => all() < most && of(pool) < mostOfOne;
+  return async (pool, act) => {
+    if (may(pool)) busy.set(pool, of(pool) + 1);
+    else await new Promise<void>((go) => waiting.push({ pool, go }));
     try {
       return await act();
     } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else busy--;
+      busy.set(pool, of(pool) - 1);
+      const next = waiting.findIndex((one) => may(one.pool));
+      const [taken] = next < 0 ? [] : waiting.splice(next, 1);
+      if (taken) {
+        busy.set(taken.pool, of(taken.pool) + 1);
+        taken.go();
+      }
     }
   };
 }

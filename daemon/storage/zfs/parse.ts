@@ -10,6 +10,11 @@ function rows(output: string): string[][] {
     .map((line) => line.split("\t"));
 }
 
+/** The storage pool that a dataset is in. */
+export function poolOf(dataset: string): string {
+  return dataset.split(/[/@]/, 1)[0] ?? "";
+}
+
 export interface Snapshot {
   readonly name: SnapshotName;
   /** The transaction group it was made in: the only order that a clock cannot disturb. */
@@ -41,6 +46,12 @@ export function parseSnapshots(output: string, wanted: readonly TemplateName[]):
   return found as Map<TemplateName, Snapshot[]>;
 }
 
+/** Of `listSnapshots`: the file systems right below each of `wanted`. */
+export function parseChildren(output: string, wanted: readonly TemplateName[]): Map<TemplateName, readonly string[]> {
+  const datasets = rows(output).flatMap(([name = ""]) => (name.includes("@") ? [] : [name]));
+  return new Map(wanted.map((name) => [name, datasets.filter((dataset) => dataset.startsWith(`${name}/`))]));
+}
+
 /** Of `listChanges`: seconds since 1970; 0 for a dataset that never had a snapshot. */
 export function parseChanges(output: string): Map<string, number> {
   return new Map(rows(output).map(([name = "", seconds]) => [name, Number(seconds) || 0]));
@@ -64,6 +75,12 @@ export function parseSpace(output: string): Space[] {
   });
 }
 
+/** Of `encryptionOf`: the dataset that zfs-load-key(8) takes, where the key is not loaded. */
+export function rootWithoutKey(output: string): string | undefined {
+  const [status, root] = rows(output)[0] ?? [];
+  return status === "unavailable" ? root : undefined;
+}
+
 export interface Dependents {
   readonly mounted: boolean;
   readonly snapshots: number;
@@ -71,6 +88,8 @@ export interface Dependents {
   readonly children: readonly string[];
   /** Clones of its snapshots, whoever made them. */
   readonly clones: readonly string[];
+  /** Snapshots with a hold, zfs-hold(8). */
+  readonly held: readonly string[];
 }
 
 /** Of `listDependents`. */
@@ -82,6 +101,7 @@ export function parseDependents(output: string, dataset: string): Dependents {
     snapshots: snapshots.length,
     children: lines.map(([name = ""]) => name).filter((name) => name.startsWith(`${dataset}/`)),
     clones: snapshots.flatMap(([, , clones = ""]) => clones.split(",")).filter((name) => name !== "" && name !== "-"),
+    held: snapshots.filter(([, , , holds]) => Number(holds) > 0).map(([name = ""]) => name),
   };
 }
 

@@ -3,7 +3,16 @@ import { IsolateError } from "../../../protocol/errors.ts";
 import { CommandError } from "../../linux/child-process.ts";
 import { isFull } from "../failure.ts";
 
-export type Refusal = "missing" | "no-parent" | "exists" | "busy" | "dependents" | "full" | "no-property" | "other";
+export type Refusal =
+  | "missing"
+  | "no-parent"
+  | "exists"
+  | "busy"
+  | "dependents"
+  | "full"
+  | "no-property"
+  | "no-key"
+  | "other";
 
 const words: readonly (readonly [Refusal, RegExp])[] = [
   ["no-parent", /parent does not exist/],
@@ -12,6 +21,7 @@ const words: readonly (readonly [Refusal, RegExp])[] = [
   ["dependents", /has children|has dependent clones/],
   ["full", /out of space|no space left on device|quota exceeded/i],
   ["busy", /(dataset|target|device|resource) is busy/],
+  ["no-key", /key (is )?not loaded/],
   ["no-property", /invalid property '/],
 ];
 
@@ -29,13 +39,6 @@ export function reasonOf(stderr: string): string {
   const lines = stderr.split("\n").filter((line) => line.trim() !== "");
   const reason = lines.map((line) => /^cannot [^']*'[^']*': (.*)$/.exec(line)?.[1]).find((text) => text !== undefined);
   return reason ?? lines.at(-1) ?? "it failed without a word";
-}
-
-/** The datasets that zfs-destroy(8) names as being in the way. */
-export function inTheWay(stderr: string): readonly string[] {
-  const lines = stderr.split("\n");
-  const start = lines.findIndex((line) => /to destroy the following datasets/.test(line));
-  return start < 0 ? [] : lines.slice(start + 1).filter((line) => line !== "");
 }
 
 /** The names that a command over several of them could not find, or that are no file systems. */

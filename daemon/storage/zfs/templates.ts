@@ -4,12 +4,13 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../../../protocol/errors.ts";
 import { type SnapshotName, snapshotName, type TemplateName } from "../../../protocol/names.ts";
-import type { IdMap, StorageDriver, TemplateInfo } from "../driver.ts";
+import type { IdMap, StorageDriver, TemplateInfo, Unseen } from "../driver.ts";
 import { unpack as unpackTar } from "../unpack.ts";
 import {
   createTemplate,
   destroy,
   destroySnapshots,
+  encryptionOf,
   getAllMarks,
   getMarks,
   listDependents,
@@ -17,16 +18,29 @@ import {
   mark,
   markFinished,
   takeSnapshot,
+  typeOf,
 } from "./args.ts";
-import { ofThoseThere, type Zfs } from "./command.ts";
+import { ofEachPool, ofThoseThere, type Zfs } from "./command.ts";
+import { mountFailure } from "./key.ts";
 import { chooseLatest } from "./latest.ts";
 import { attach, detach, detachedMount, privateDirectory } from "./mount.ts";
-import { parseDependents, parseProperties, parseSnapshots, type Snapshot, templatesOf } from "./parse.ts";
+import {
+  type Dependents,
+  parseChildren,
+  parseDependents,
+  parseProperties,
+  parseSnapshots,
+  poolOf,
+  rootWithoutKey,
+  type Snapshot,
+  templatesOf,
+} from "./parse.ts";
 import { refusal, storageError } from "./refusal.ts";
 import { createStamps } from "./stamp.ts";
 
 interface Options {
   readonly zfs: Zfs;
+  readonly pools: () => Promise<readonly string[]>;
   readonly store: string;
   readonly mountDirectory: string;
   /** Milliseconds since 1970. */
@@ -35,7 +49,7 @@ interface Options {
 
 type Templates = Pick<
   StorageDriver,
-  "templates" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit"
+  "templates" | "whyUnfit" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit"
 >;
 
 /** A pool's root is no template: its clones would have nowhere to be. */
@@ -43,45 +57,73 @@ export function isDataset(name: string): boolean {
   return name.includes("/");
 }
 
+const nothingKnown = { snapshot: null, created: null, bytes: null, below: [] } as const;
+
 const unknown = (template: TemplateName, cause?: unknown) =>
   new IsolateError("unknown-template", { template, near: [] }, cause);
 
-export function createTemplates({ zfs, store, mountDirectory, now }: Options): Templates {
+export function createTemplates({ zfs, pools, store, mountDirectory, now }: Options): Templates {
   const stamps = createStamps(now);
   const making = new Set<TemplateName>();
 
-  async function snapshotsOf(names: readonly TemplateName[]): Promise<ReadonlyMap<TemplateName, readonly Snapshot[]>> {
+  const noSnapshots = (error: unknown): IsolateError => storageError("list the snapshots", error);
+
+  async function ask(names: readonly TemplateName[]) {
     const datasets = names.filter(isDataset);
-    try {
-      return parseSnapshots(await ofThoseThere(zfs, listSnapshots, datasets), datasets);
-    } catch (error) {
-      throw storageError("list the snapshots", error);
-    }
+    const answers = await ofThoseThere(zfs, listSnapshots, datasets);
+    if (answers.silent.size === answers.asked) for (const error of answers.silent.values()) throw noSnapshots(error);
+    const { output, silent } = answers;
+    return { found: parseSnapshots(output, datasets), below: parseChildren(output, datasets), silent, datasets };
   }
 
-  async function templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]> {
-    const found = await snapshotsOf(names ?? (await ours()));
-    return [...found].map(([template, snapshots]) => {
+  /** Undefined where there is no such file system. */
+  async function snapshotsOf(template: TemplateName): Promise<readonly Snapshot[] | undefined> {
+    return (await ask([template])).found.get(template);
+  }
+
+  async function templates(names?: readonly TemplateName[], unseen?: Unseen): Promise<readonly TemplateInfo[]> {
+    const { found, below, silent, datasets } = await ask(names ?? (await ours(unseen)));
+    return datasets.flatMap((template) => {
+      const failure = silent.get(poolOf(template));
+      if (failure !== undefined) return { ...nothingKnown, template, failure: noSnapshots(failure) };
+      const snapshots = found.get(template);
+      if (!snapshots) return [];
       const snapshot = chooseLatest(snapshots);
       return {
         template,
         snapshot: snapshot?.name ?? null,
         created: snapshot ? snapshot.creation * 1000 : null,
         bytes: snapshot?.referenced ?? null,
+        below: below.get(template) ?? [],
       };
     });
   }
 
-  async function ours(): Promise<readonly TemplateName[]> {
+  async function ours(unseen: Unseen = () => undefined): Promise<readonly TemplateName[]> {
+    const failure = (error: unknown): IsolateError => storageError("list the templates", error);
     try {
-      return templatesOf(store, parseProperties(await zfs(getAllMarks())));
+      const { output, silent } = await ofEachPool(await pools(), (pool) => zfs(getAllMarks(pool)));
+      for (const [pool, error] of silent) unseen(pool, failure(error));
+      return templatesOf(store, parseProperties(output));
     } catch (error) {
-      throw storageError("list the templates", error);
+      throw failure(error);
     }
   }
 
+  async function whyUnfit(name: string): Promise<string | undefined> {
+    const type = await zfs(typeOf(name)).then(
+      (output) => output.trim(),
+      () => undefined,
+    );
+    if (type === undefined) return undefined;
+    if (type !== "filesystem") return `it is a ${type}, and a root file system cannot be in it`;
+    return isDataset(name)
+      ? undefined
+      : "it is the root of a storage pool, and clones need a place beside the template";
+  }
+
   async function latest(template: TemplateName, pattern?: string): Promise<SnapshotName> {
-    const snapshots = (await snapshotsOf([template])).get(template);
+    const snapshots = await snapshotsOf(template);
     if (!snapshots) throw unknown(template);
     const snapshot = chooseLatest(snapshots, pattern);
     if (!snapshot) throw new IsolateError("no-snapshot", { template });
@@ -134,6 +176,7 @@ export function createTemplates({ zfs, store, mountDirectory, now }: Options): T
     } catch (error) {
       const why = refusal(error);
       if (why === "exists") throw new IsolateError("template-exists", { template }, error);
+      if (why === "no-key") throw await withoutKey(doing, template, error);
       if (why === "no-parent" || why === "missing") {
         const parent = template.slice(0, template.lastIndexOf("/"));
         const cause = `the dataset '${parent}' does not exist; make it with 'zfs create -p ${parent}'`;
@@ -143,11 +186,17 @@ export function createTemplates({ zfs, store, mountDirectory, now }: Options): T
     }
   }
 
+  async function withoutKey(doing: string, template: TemplateName, error: unknown): Promise<IsolateError> {
+    const parent = template.slice(0, template.lastIndexOf("/"));
+    const root = await zfs(encryptionOf(parent)).then(rootWithoutKey, () => undefined);
+    return root === undefined ? storageError(doing, error) : new IsolateError("key-not-loaded", { doing, root }, error);
+  }
+
   /** Made by a daemon that died before the first snapshot was there. */
   async function isLeftOver(template: TemplateName): Promise<boolean> {
     const marks = parseProperties(await zfs(getMarks(template))).get(template);
     if (marks?.get(mark.madeBy) !== store || !marks.has(mark.unfinished)) return false;
-    return (await snapshotsOf([template])).get(template)?.length === 0;
+    return (await snapshotsOf(template))?.length === 0;
   }
 
   async function unpack(template: TemplateName, tar: Readable): Promise<void> {
@@ -193,11 +242,11 @@ export function createTemplates({ zfs, store, mountDirectory, now }: Options): T
   }
 
   async function edit(template: TemplateName, to: IdMap, at: string): Promise<void> {
-    if (!(await snapshotsOf([template])).has(template)) throw unknown(template);
+    if (!(await snapshotsOf(template))) throw unknown(template);
     try {
       attach(detachedMount(template, mountDirectory), at, to);
     } catch (error) {
-      throw storageError(`mount the template '${template}'`, error);
+      throw await mountFailure(zfs, `mount the template '${template}'`, template, error);
     }
   }
 
@@ -209,10 +258,12 @@ export function createTemplates({ zfs, store, mountDirectory, now }: Options): T
     }
   }
 
-  return { templates, createTemplate: create, removeTemplate: remove, latest, snapshot, edit, unedit };
+  return { templates, whyUnfit, createTemplate: create, removeTemplate: remove, latest, snapshot, edit, unedit };
 }
 
-function whatStandsInTheWay(dependents: { mounted: boolean; children: readonly string[] }): string | undefined {
+function whatStandsInTheWay(dependents: Dependents): string | undefined {
+  const [held] = dependents.held;
+  if (held !== undefined) return `somebody holds its snapshot ${held}; see 'zfs holds ${held}'`;
   if (dependents.children.length > 0) return `there are datasets below it: ${dependents.children.join(", ")}`;
   // Its snapshots would be gone before zfs finds that the mount is in use.
   if (dependents.mounted) return "it is mounted; unmount it first with 'zfs unmount' or umount(8)";

@@ -1,16 +1,21 @@
-/** What the datasets use, by one zfs(8) command however many there are. */
+/** What the datasets use, by one zfs(8) command for each storage pool, however many datasets there are. */
 import type { TemplateName } from "../../../protocol/names.ts";
-import type { Accounting } from "../driver.ts";
+import type { StorageDriver } from "../driver.ts";
 import { getMarksBelow, listSpace } from "./args.ts";
-import { ofThoseThere, type Zfs } from "./command.ts";
+import { ofThoseThere, someAnswered, type Zfs } from "./command.ts";
 import { clonesOf, parseProperties, parseSpace } from "./parse.ts";
 import { storageError } from "./refusal.ts";
 
-export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Accounting {
+export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<StorageDriver, "usage" | "space"> {
+  type Command = (datasets: readonly string[]) => string[];
+  /** What a pool that does not answer has is left out. */
+  const asked = async (command: Command, templates: readonly TemplateName[]): Promise<string> =>
+    someAnswered(await ofThoseThere(zfs, command, parentsOf(templates))).output;
+
   return {
     async usage(templates) {
       try {
-        const properties = parseProperties(await ofThoseThere(zfs, getMarksBelow, parentsOf(templates)));
+        const properties = parseProperties(await asked(getMarksBelow, templates));
         const clones = clonesOf(store, properties);
         return {
           clones: new Map(clones.flatMap(({ id, bytes }) => (bytes === null ? [] : [[id, bytes]]))),
@@ -27,7 +32,7 @@ export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Accoun
     },
     async space(templates) {
       try {
-        return parseSpace(await ofThoseThere(zfs, listSpace, parentsOf(templates)));
+        return parseSpace(await asked(listSpace, templates));
       } catch (error) {
         throw storageError("ask for the space", error);
       }

@@ -2,7 +2,7 @@
 import type { TemplateName } from "../../../protocol/names.ts";
 import { listChanges, listGuids } from "./args.ts";
 import { ofThoseThere, type Zfs } from "./command.ts";
-import { parseChanges, parseGuids } from "./parse.ts";
+import { parseChanges, parseGuids, poolOf } from "./parse.ts";
 import { refusal } from "./refusal.ts";
 import { isDataset } from "./templates.ts";
 
@@ -25,12 +25,18 @@ export function isChange(before: Sight | undefined, now: Sight): boolean {
   return before === undefined || !before.certain || before.value !== now.value;
 }
 
+interface Seen {
+  readonly sights: Map<TemplateName, Sight>;
+  /** Storage pools that did not answer, and why. */
+  readonly silent: ReadonlyMap<string, unknown>;
+}
+
 interface Options {
   readonly zfs: Zfs;
   readonly now: () => number;
   /** Milliseconds between two looks. */
   readonly interval: number;
-  /** Told once when looking begins to fail. */
+  /** Told once when looking begins to fail in a storage pool. */
   readonly warn: (error: unknown) => void;
 }
 
@@ -38,19 +44,24 @@ export function createWatch({ zfs, now, interval, warn }: Options) {
   /** OpenZFS before 2.2 has no such property. */
   let hasChanges = true;
 
-  async function look(names: readonly TemplateName[]): Promise<Map<TemplateName, Sight>> {
+  async function look(names: readonly TemplateName[]): Promise<Seen> {
     const lookedAt = now();
-    try {
-      if (hasChanges) {
-        const changes = parseChanges(await ofThoseThere(zfs, listChanges, names));
-        return new Map([...changes].map(([name, seconds]) => [name as TemplateName, sightOf(seconds, lookedAt)]));
+    if (hasChanges) {
+      const { output, silent } = await ofThoseThere(zfs, listChanges, names);
+      if (![...silent.values()].some((error) => refusal(error) === "no-property")) {
+        const seen = [...parseChanges(output)].map(
+          ([name, seconds]) => [name as TemplateName, sightOf(seconds, lookedAt)] as const,
+        );
+        return { sights: new Map(seen), silent };
       }
-    } catch (error) {
-      if (refusal(error) !== "no-property") throw error;
       hasChanges = false;
     }
-    const guids = parseGuids(await ofThoseThere(zfs, listGuids, names), names);
-    return new Map([...guids].map(([name, value]) => [name as TemplateName, { value, certain: true }]));
+    const { output, silent } = await ofThoseThere(zfs, listGuids, names);
+    const answered = names.filter((name) => !silent.has(poolOf(name)));
+    const seen = [...parseGuids(output, answered)].map(
+      ([name, value]) => [name as TemplateName, { value, certain: true }] as const,
+    );
+    return { sights: new Map(seen), silent };
   }
 
   return function watch(
@@ -58,26 +69,24 @@ export function createWatch({ zfs, now, interval, warn }: Options) {
     changed: (template: TemplateName) => void,
   ): () => void {
     let before = new Map<TemplateName, Sight>();
+    let silentBefore: ReadonlySet<string> = new Set();
     let timer: NodeJS.Timeout | undefined;
     let stopped = false;
-    let failing = false;
 
     async function poll(): Promise<void> {
       const names = templates().filter(isDataset);
-      const sights = names.length > 0 ? await look(names) : new Map<TemplateName, Sight>();
+      const { sights, silent } = await look(names);
       const news = [...sights].filter(([template, sight]) => isChange(before.get(template), sight));
+      // It was destroyed or renamed, or its pool does not answer: who asks for its snapshots learns which.
+      const lost = names.filter((template) => before.has(template) && !sights.has(template));
+      for (const [pool, error] of silent) if (!silentBefore.has(pool)) warn(error);
       before = sights;
-      for (const [template] of news) if (!stopped) changed(template);
+      silentBefore = new Set(silent.keys());
+      for (const template of [...news.map(([template]) => template), ...lost]) if (!stopped) changed(template);
     }
 
     async function pollAndGoOn(): Promise<void> {
-      try {
-        await poll();
-        failing = false;
-      } catch (error) {
-        if (!failing) warn(error);
-        failing = true;
-      }
+      await poll().catch(warn);
       if (!stopped) timer = setTimeout(pollAndGoOn, interval).unref();
     }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { isCloneId, makeCloneId, nearNames, parseTemplateName, type TemplateName } from "../../../protocol/names.ts";
 
 describe("a template's name", () => {
-  test.each(["debian", "rpool/isolate/debisl", "a.b-c_d:e", "0/1"])("may be %s", (name) =>
+  test.each(["debian", "rpool/isolate/debisl", "a.b-c_d:e", "0/1", "p/a b", "p/-b/_c"])("may be %s", (name) =>
     expect(parseTemplateName(name)).toBe(name),
   );
   test.each([
@@ -20,7 +20,11 @@ describe("a template's name", () => {
     "a\n",
     "a\0b",
     "ü",
-    "a/-b",
+    "-a/b",
+    "a b/c",
+    "a/ b",
+    "a/b ",
+    "a/.b",
     "x".repeat(300),
     "$(id)",
   ])("may not be %j", (name) => expect(() => parseTemplateName(name)).toThrow(/^cannot use the name '/));
@@ -33,6 +37,10 @@ describe("a clone's name", () => {
   test("is the template's last part and nanoseconds", () => {
     const id = makeCloneId("rpool/isolate/debisl" as TemplateName, 1_700_000_000_000_000_001n);
     expect(id).toBe("debisl_1700000000000000001");
+    expect(isCloneId(id)).toBe(true);
+  });
+  test("may hold what the template's does", () => {
+    const id = makeCloneId("rpool/-my images" as TemplateName, 1_700_000_000_000_000_001n);
     expect(isCloneId(id)).toBe(true);
   });
   test.each(["debisl", "../x_1700000000000000001", "a/b_1700000000000000001", "_1700000000000000001", "x_17"])(

@@ -12,6 +12,7 @@ const pool = (change: Partial<PoolFacts>): PoolFacts => ({
   freshAfter: 0n,
   creating: 0,
   backingOff: false,
+  failing: false,
   ready: [],
   ...change,
 });
@@ -25,6 +26,11 @@ describe("refill", () => {
     expect(plan(pool({ ready: [clone(1), clone(2), clone(3)] }))).toEqual({ create: 0, reclaim: [] });
   });
   test("nothing is made while a failure is fresh", () => expect(plan(pool({ backingOff: true })).create).toBe(0));
+  test("after a failure one is tried before the others", () => {
+    expect(plan(pool({ failing: true, waiting: 5 })).create).toBe(1);
+    expect(plan(pool({ failing: true, waiting: 5, creating: 1 })).create).toBe(0);
+    expect(plan(pool({ failing: true, ready: [clone(1), clone(2), clone(3)] })).create).toBe(0);
+  });
   test("nothing is made without a snapshot", () => expect(plan(pool({ latest: null, waiting: 1 })).create).toBe(0));
 });
 

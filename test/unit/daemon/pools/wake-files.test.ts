@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-test.each(["debian", "rpool/isolate/debisl", "a-b/c_d.e:f", "p/x--y/z.-1"])(
+test.each(["debian", "rpool/isolate/debisl", "a-b/c_d.e:f", "p/x--y/z.-1", "p/my images/_a/-b"])(
   "'%s' as systemd-escape(1) writes it",
   (name) => {
     const template = parseTemplateName(name);

@@ -57,6 +57,22 @@ test("what was written is there after a new start, to the nanosecond", () => {
   expect(store.storeId).toBe("first");
 });
 
+test("a clone that somebody else keeps from its end is not its lessee's any more", () => {
+  store.creating(clone("c1"));
+  store.apply("c1" as CloneId, "created");
+  store.apply("c1" as CloneId, "lease", { lease });
+  store.apply("c1" as CloneId, "release");
+  store.failed("c1" as CloneId, "in use");
+  expect(store.heldBy(1000)).toBe(1);
+  store.failed("c1" as CloneId, "somebody holds p/c1@x", true);
+  expect(store.heldBy(1000)).toBe(0);
+  store.failed("c1" as CloneId, "in use");
+  expect(store.heldBy(1000)).toBe(1);
+  store.failed("c1" as CloneId, "somebody holds p/c1@x", true);
+  store.apply("c1" as CloneId, "destroyed");
+  expect(store.heldBy(1000)).toBe(0);
+});
+
 test("a clone that is gone leaves no row", () => {
   store.creating(clone("c1"));
   store.apply("c1" as CloneId, "reclaim");

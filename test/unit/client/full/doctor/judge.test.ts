@@ -9,6 +9,7 @@ const gibibyte = 2 ** 30;
 const pool = {
   template: "debian",
   driver: "overlay",
+  missing: false,
   snapshot: "debian@1",
   size: 5,
   creating: 0,
@@ -60,7 +61,7 @@ const good: Facts = {
   group: { name: "isolate", gid: 990 },
   subordinate: { uids: [65536], gids: [65536] },
   socket: "/run/isolate/isolated.sock",
-  daemon: { answers: true, health, pools: [pool] },
+  daemon: { answers: true, health, pools: [pool], templates: [] },
   clientVersion: "1.0",
   units: [unit, { ...unit, name: "isolated.service", file: "static" }],
   desktop: [{ name: "x11", variable: "DISPLAY", path: "/tmp/.X11-unix/X0", answers: true }],
@@ -86,7 +87,7 @@ const sysctl = (text: string) => `sudo sh -c 'echo "${text}" > /etc/sysctl.d/60-
 const { userNamespaces, caller, zfs } = good;
 const dead = { ok: false, said: "bwrap: setting up uid map: Permission denied" } as const;
 const withHealth = (more: Partial<typeof health>, pools: readonly (typeof pool)[] = [pool]): Partial<Facts> => ({
-  daemon: { answers: true, health: { ...health, ...more }, pools: pools as never },
+  daemon: { answers: true, health: { ...health, ...more }, pools: pools as never, templates: [] },
 });
 const withPool = (more: object) => withHealth({}, [{ ...pool, ...more }]);
 

@@ -43,6 +43,15 @@ test("a template's own properties cannot undo what protects the host", () => {
   ]);
 });
 
+test("the configured quota comes before the template's own", () => {
+  const quotas = (refquota: string) =>
+    args
+      .cloneSnapshot({ from, id, dataset: "p/x", store: "s1", template, refquota, properties: { refquota: "7" } })
+      .filter((argument) => argument.startsWith("refquota="));
+  expect(quotas("5G")).toEqual(["refquota=5G"]);
+  expect(quotas("none")).toEqual(["refquota=7"]);
+});
+
 test("nothing is ever destroyed together with what depends on it", () => {
   const destroying = [args.destroy("p/x"), args.destroySnapshots("p/x")];
   expect(destroying).toEqual([
@@ -64,9 +73,10 @@ test("a template that we make is an ordinary dataset that nothing mounts by itse
 });
 
 test("marks of all datasets are asked for by source, so that inherited ones do not show", () => {
-  expect(args.getAllMarks()).toEqual([
-    ...["get", "-H", "-p", "-o", "name,property,value,source", "-s", "local,none", "-t", "filesystem"],
+  expect(args.getAllMarks("p")).toEqual([
+    ...["get", "-r", "-H", "-p", "-o", "name,property,value,source", "-s", "local,none", "-t", "filesystem"],
     "used,isolate:store,isolate:clone,isolate:template,isolate:snapshot,isolate:made-by,isolate:unfinished",
+    "p",
   ]);
 });
 

@@ -23,7 +23,8 @@ const failure = (stderr: string) => new CommandError(["zfs"], 1, stderr);
 function clonesWith(answers: Readonly<Record<string, string | Error>>) {
   const commands: string[] = [];
   const zfs = async (args: readonly string[]) => {
-    const verb = args[0] === "get" && args.at(-1)?.startsWith("p/") ? "marks" : (args[0] ?? "");
+    const isOfOne = args[0] === "get" && args.at(-1)?.startsWith("p/");
+    const verb = isOfOne ? "marks" : args.at(-1)?.endsWith("@%") ? "destroy all" : (args[0] ?? "");
     commands.push(`${verb} ${args.at(-1)}`);
     const answer = answers[verb] ?? "";
     if (answer instanceof Error) throw answer;
@@ -31,7 +32,14 @@ function clonesWith(answers: Readonly<Record<string, string | Error>>) {
   };
   const mountDirectory = join(tmpdir(), "isolate-unused");
   return {
-    clones: createClones({ zfs, direct: () => undefined, store: "s1", mountDirectory, refquota: "none" }),
+    clones: createClones({
+      zfs,
+      pools: async () => ["p"],
+      direct: () => undefined,
+      store: "s1",
+      mountDirectory,
+      refquota: "none",
+    }),
     commands,
   };
 }
@@ -82,17 +90,47 @@ test("a clone in use is busy", async () => {
   await expect(clones.destroy(id)).rejects.toMatchObject({ code: "clone-busy" });
 });
 
-test("somebody's snapshot of a clone is named, not destroyed", async () => {
-  const children = `cannot destroy '${dataset}': filesystem has children
+const children = (name: string) =>
+  failure(`cannot destroy '${dataset}': filesystem has children
 use '-r' to destroy the following datasets:
-${dataset}@mine
-`;
-  const { clones, commands } = clonesWith({ get: marks(), marks: marks(), destroy: failure(children) });
+${name}
+`);
+
+test.each([
+  ["a dataset below", `${dataset}/mine`, `${dataset}\tno\t-\t-\n${dataset}/mine\tno\t-\t-\n`, "somebody made"],
+  ["a clone of its snapshot", "p/theirs", `${dataset}@mine\t-\tp/theirs\t0\n${dataset}@x\t-\t\t0\n`, "somebody made"],
+  ["a held snapshot", `${dataset}@mine`, `${dataset}@mine\t-\t\t1\n`, "somebody holds"],
+])("%s of a clone is named, and nothing is destroyed", async (_, name, list, says) => {
+  const { clones, commands } = clonesWith({ get: marks(), marks: marks(), destroy: children(name), list });
   await expect(clones.destroy(id)).rejects.toMatchObject({
-    code: "clone-busy",
-    message: `cannot destroy the clone '${id}' yet: somebody made ${dataset}@mine of it; remove that with 'zfs destroy'`,
+    code: "clone-blocked",
+    message: expect.stringMatching(new RegExp(`^cannot destroy the clone '${id}': ${says} ${name}`)),
   });
   expect(destroys(commands)).toEqual([`destroy ${dataset}`]);
+});
+
+test("snapshots that nobody needs go with a clone of ours", async () => {
+  const answers: Record<string, string | Error> = {
+    ...{ get: marks(), marks: marks(), destroy: children(`${dataset}@mine`) },
+    list: `${dataset}\tno\t-\t-\n${dataset}@mine\t-\t\t0\n`,
+    get "destroy all"() {
+      this.destroy = "";
+      return "";
+    },
+  };
+  const { clones, commands } = clonesWith(answers);
+  await clones.destroy(id);
+  expect(destroys(commands)).toEqual([`destroy ${dataset}`, `destroy all ${dataset}@%`, `destroy ${dataset}`]);
+});
+
+test("a view of what was destroyed by hand is told from one that cannot be mounted", async () => {
+  const answers = { get: marks() };
+  const { clones } = clonesWith(answers);
+  await clones.list();
+  const map = { userns: -1, uid: 1, gid: 1 };
+  await expect(clones.view(id, map, "/nowhere")).rejects.toMatchObject({ code: "storage-failed" });
+  answers.get = "";
+  await expect(clones.view(id, map, "/nowhere")).rejects.toMatchObject({ code: "clone-gone" });
 });
 
 test("a clone that cannot be mounted does not stay", async () => {

@@ -34,7 +34,17 @@ test.each(["123", "7K", "7M", "7T", "7P"])("a quota of %s", (refquota) => {
   );
 });
 
-test.each([{ xattr: "on" }, { acltype: "new" }, { compression: "lz4" }])(
+test("what a template sets itself is its clones' too", () => {
+  const properties = { sync: "disabled", compression: "lz4", recordsize: "16384", logbias: "throughput" };
+  expect(directProperties({ ...request, properties })).toMatchObject({
+    sync: 2n,
+    compression: 15n,
+    recordsize: 16384n,
+    logbias: 1n,
+  });
+});
+
+test.each([{ xattr: "on" }, { acltype: "new" }, { compression: "zstd-7" }, { copies: "2" }])(
   "a word whose number is not known is left to zfs(8): %j",
   (properties) => expect(directProperties({ ...request, properties })).toBeUndefined(),
 );

@@ -84,12 +84,13 @@ test("what a dataset sets itself or received counts, what it inherits does not",
 });
 
 test("dependents: clones of any snapshot, children, and whether it is mounted", () => {
-  const output = "p/t\tyes\t-\np/t/c\tno\t-\np/t@a\t-\tp/t_1,q/mine\np/t@b\t-\t\n";
+  const output = "p/t\tyes\t-\t-\np/t/c\tno\t-\t-\np/t@a\t-\tp/t_1,q/mine\t0\np/t@b\t-\t\t2\n";
   expect(parse.parseDependents(output, "p/t")).toEqual({
     mounted: true,
     snapshots: 2,
     children: ["p/t/c"],
     clones: ["p/t_1", "q/mine"],
+    held: ["p/t@b"],
   });
 });
 

@@ -33,11 +33,6 @@ test("the reason is zfs's own, not its last line of advice", () => {
   expect(refusals.reasonOf("")).not.toBe("");
 });
 
-test("what is in the way is named", () => {
-  expect(refusals.inTheWay(withSnapshot)).toEqual(["p/t_1@mine"]);
-  expect(refusals.inTheWay("cannot destroy 'p/t_1': dataset is busy\n")).toEqual([]);
-});
-
 test("names that cannot be used among several", () => {
   const stderr = `cannot open 'p/none': dataset does not exist
 cannot open 'p/volume': operation not applicable to datasets of this type

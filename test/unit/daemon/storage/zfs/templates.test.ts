@@ -25,7 +25,16 @@ function templatesWith(answer: (verb: string, args: readonly string[]) => string
     return said;
   };
   const mountDirectory = join(scratch, "mounts");
-  return { templates: createTemplates({ zfs, store: "s1", mountDirectory, now: () => 1763764424123 }), commands };
+  return {
+    templates: createTemplates({
+      zfs,
+      pools: async () => ["isolate-no-such-pool"],
+      store: "s1",
+      mountDirectory,
+      now: () => 1763764424123,
+    }),
+    commands,
+  };
 }
 
 const destroys = (commands: readonly string[]) => commands.filter((command) => command.startsWith("destroy"));
@@ -35,9 +44,34 @@ test("of several names those that exist, and a pool's root is none", async () =>
     args.includes("p/none") ? missing("p/none") : "p/t\t1\t5\t0\t7\np/t@a\t2\t1763764424\t9\t4096\n",
   );
   expect(await templates.templates(["p/none", "p/t", "p"] as unknown as TemplateName[])).toEqual([
-    { template: "p/t", snapshot: "p/t@a", created: 1763764424000, bytes: 4096 },
+    { template: "p/t", snapshot: "p/t@a", created: 1763764424000, bytes: 4096, below: [] },
   ]);
   expect(commands).toEqual(["list p/t", "list p/t"]);
+});
+
+test("what is below a template is told, and a pool that does not answer is told with its templates alone", async () => {
+  const suspended = failure("cannot open 'q/t': pool I/O is currently suspended\n");
+  const { templates } = templatesWith((_, args) =>
+    args.includes("q/t") ? suspended : "p/t\t1\t5\t0\t7\np/t/home\t1\t5\t0\t7\np/t@a\t2\t1763764424\t9\t4096\n",
+  );
+  expect(await templates.templates(["q/t", "p/t"] as TemplateName[])).toEqual([
+    {
+      ...{ template: "q/t", snapshot: null, created: null, bytes: null, below: [] },
+      failure: expect.objectContaining({ message: "cannot list the snapshots: pool I/O is currently suspended" }),
+    },
+    { template: "p/t", snapshot: "p/t@a", created: 1763764424000, bytes: 4096, below: ["p/t/home"] },
+  ]);
+  await expect(templates.latest("q/t" as TemplateName)).rejects.toMatchObject({ code: "storage-failed" });
+});
+
+test.each([
+  ["p", "filesystem\n", "the root of a storage pool"],
+  ["p/v", "volume\n", "a volume"],
+  ["p/t", "filesystem\n", undefined],
+  ["none", missing("none"), undefined],
+])("why %s is no template", async (name, answer, why) => {
+  const wrong = await templatesWith(() => answer).templates.whyUnfit?.(name);
+  expect(wrong).toEqual(why && expect.stringContaining(why));
 });
 
 test("no names, no command", async () => {

@@ -68,6 +68,17 @@ test("goes on after a failure, and complains of a row of them once", async () =>
   expect(changed).toHaveBeenCalledTimes(1);
 });
 
+test.each([
+  ["destroyed or renamed", "cannot open 'p/t': dataset does not exist\n", 0],
+  ["in a pool that is suspended", "cannot open 'p/t': pool I/O is currently suspended\n", 1],
+])("tells of a template that is %s since, once", async (_, stderr, warnings) => {
+  const gone = new CommandError(["zfs", "list"], 1, stderr);
+  const { changed, warn, end } = watched(["p/t\t100\n", gone, gone, "p/t\t100\n"], 7);
+  await end();
+  expect(changed).toHaveBeenCalledTimes(3);
+  expect(warn).toHaveBeenCalledTimes(warnings);
+});
+
 test("a callback that throws does not end the watch", async () => {
   const { changed, warn, end } = watched(["p/t\t100\n", "p/t\t200\n"], 5);
   changed.mockImplementationOnce(() => {
