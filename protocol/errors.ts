@@ -146,7 +146,7 @@ const table = {
   "template-foreign": entry<{ template: string }>(
     409,
     (d) => `cannot remove the dataset ${quoted(d.template)}: isolate did not make it`,
-    (d) => `its pool is forgotten with 'isolate -r ${d.template} 0'; destroy the dataset itself with zfs(8)`,
+    (d) => `empty its pool with 'isolate -r ${d.template} 0'; then destroy the dataset itself with zfs(8)`,
   ),
   "bad-tar": entry<{ wrong: string }>(
     400,

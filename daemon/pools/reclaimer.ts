@@ -49,7 +49,7 @@ export function createReclaimer({ store, storage, background, attempted, log }: 
     }
   }
 
-  async function destroy({ id, template, lease }: CloneRecord): Promise<void> {
+  async function destroy({ id, template, lease, error: before }: CloneRecord): Promise<void> {
     const attempt = attempts.get(id) ?? 0;
     attempts.set(id, attempt + 1);
     try {
@@ -64,7 +64,8 @@ export function createReclaimer({ store, storage, background, attempted, log }: 
     } catch (thrown) {
       const error = toIsolateError(thrown);
       // Busy is ordinary: a sandbox takes a moment to end, or two seconds when its command ignores SIGTERM.
-      log[error.code === "clone-busy" ? "debug" : "warn"]({ clone: id, err: error }, "cannot destroy the clone yet");
+      const isNews = error.code !== "clone-busy" && error.message !== before;
+      log[isNews ? "warn" : "debug"]({ clone: id, err: error }, "cannot destroy the clone yet");
       if (stopped) return;
       later.set(id, setTimeout(() => again(id), destroyBackoff(attempt)).unref());
       store.failed(id, error.message, error.code === "clone-blocked");

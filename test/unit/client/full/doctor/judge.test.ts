@@ -43,6 +43,8 @@ const unreachable = {
 
 const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true };
 
+const template = { template: "p/t", driver: "zfs", snapshot: "p/t@1", created: null, bytes: 1, below: [] };
+
 /** A host on which all is well. */
 const good: Facts = {
   caller: { uid: 1000, name: "ann", groups: [1000, 990], groupsAtLogin: [1000, 990] },
@@ -227,6 +229,13 @@ describe("what does not work fails, with the command that fixes it", () => {
       "sudo isolate template snapshot debian",
     ],
     [
+      "a template that was destroyed or renamed",
+      withPool({ template: "p/my images", missing: true, snapshot: null, lastError: "cannot find it" }),
+      "templates",
+      /no such template/,
+      "sudo isolate -r 'p/my images' 0",
+    ],
+    [
       "a pool that cannot be filled",
       withPool({ ready: 0, lastError: "cannot make the clone" }),
       "templates",
@@ -304,6 +313,12 @@ describe("what works all the same is a note", () => {
       { subordinate: { uids: [1000], gids: [65536] } },
       "subordinate ids",
       /\/etc\/subuid:/,
+    ],
+    [
+      "datasets below a template",
+      { daemon: { answers: true, health, pools: [pool], templates: [{ ...template, below: ["p/t/home"] }] } },
+      "templates",
+      /below it are not in its clones: p\/t\/home/,
     ],
     ["an old error of a pool that works", withPool({ lastError: "busy" }), "templates", /busy/],
     ["no X", { desktop: [{ name: "x11", variable: undefined, path: undefined, answers: false }] }, "X", /none/],
