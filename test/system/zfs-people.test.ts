@@ -37,6 +37,12 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     await zfs("snapshot", `${name}@first`);
     return name;
   }
+  /** zfs-snapshot(8) fails as a whole when a clone goes meanwhile. */
+  const recursively = (name: string) =>
+    eventually(
+      `a snapshot ${name}`,
+      async () => (await run(["zfs", "snapshot", "-r", `${parent}@${name}`])).code === 0,
+    );
   async function isReady(template: string, size: number): Promise<void> {
     await eventually(`${template} has ${size} ready`, async () => (await poolOf(template))?.ready === size, 10_000);
   }
@@ -45,12 +51,12 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     test("go with used clones, and nobody is refused for them", async () => {
       const child = world.begin(["-q", "-z", world.template, "sh", "-c", "echo up; read line"]);
       await new Promise((resolve) => child.stdout?.once("data", resolve));
-      await zfs("snapshot", "-r", `${parent}@autosnap_1`);
-      await zfs("snapshot", "-r", `${parent}@autosnap_2`);
+      await recursively("autosnap_1");
+      await recursively("autosnap_2");
       child.stdin?.end("\n");
       await world.settled();
       for (let round = 0; round < 4; round++) {
-        await zfs("snapshot", "-r", `${parent}@hourly-${round}`);
+        await recursively(`hourly-${round}`);
         expect(await runs()).toMatchObject({ code: 0 });
       }
       await world.settled();
@@ -168,7 +174,9 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     await asRoot("-r", template, "0");
     await zfs("unload-key", secret);
 
-    const created = await asRoot("template", "create", "-q", `${secret}/new`, "--tar", "/dev/null");
+    const tar = join(world.directory, "small.tar");
+    await must(["tar", "-cf", tar, "-C", "/etc", "hostname"]);
+    const created = await asRoot("template", "create", "-q", `${secret}/new`, "--tar", tar);
     expect(created.stderr).toContain(`zfs load-key ${secret}`);
     const refused = await runs(template, "--wait", "3");
     expect(refused).toMatchObject({

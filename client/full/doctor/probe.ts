@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { dirname } from "node:path";
 import { toIsolateError } from "../../../protocol/errors.ts";
 import { Refusal } from "../../../protocol/refusal.ts";
+import type { Pool } from "../../../protocol/schema.ts";
 import { version } from "../../../protocol/version.ts";
 import { isPastSigned } from "../../run/extras.ts";
 import { lookUp, ownDirectories, programDirectories, systemDirectories } from "../../run/host.ts";
@@ -228,7 +229,8 @@ async function probeZfs(): Promise<Facts["zfs"]> {
 async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["run"]> {
   const pools = daemon.answers ? daemon.pools.filter(({ snapshot }) => snapshot !== null) : [];
   let last: Facts["run"];
-  for (const { template } of pools.sort((a, b) => b.ready - a.ready)) {
+  const works = ({ lastError }: Pool): number => (lastError === null ? 1 : 0);
+  for (const { template } of pools.sort((a, b) => works(b) - works(a) || b.ready - a.ready)) {
     const [program = "", ...args] = self;
     const done = await run(program, [...args, "-z", template, "--wait", "20", "true"]);
     // 126 and 127: that root has no `true`, and was run.

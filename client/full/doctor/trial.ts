@@ -4,6 +4,8 @@ import type { Trial } from "./facts.ts";
 
 /** Milliseconds. */
 const patience = 30_000;
+/** From SIGTERM to SIGKILL. */
+const gracePeriod = 2000;
 
 export interface Outcome {
   /** null: it could not be started, or took too long. */
@@ -12,17 +14,26 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export function run(program: string, args: readonly string[]): Promise<Outcome> {
+/** `limit`: milliseconds after which nobody waits for it any more, killed or not: a suspended disk lets no process end. */
+export function run(program: string, args: readonly string[], limit = patience): Promise<Outcome> {
   const options = {
-    timeout: patience,
     cwd: "/",
     env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
   };
   return new Promise((resolve) => {
     const child = execFile(program, args, options, (error, stdout, stderr) => {
+      for (const timer of timers) clearTimeout(timer);
       const { code } = (error ?? {}) as { code?: unknown };
       resolve({ code: error === null ? 0 : typeof code === "number" ? code : null, stdout, stderr });
     });
+    const giveUp = (): void => {
+      child.kill("SIGKILL");
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      child.unref();
+      resolve({ code: null, stdout: "", stderr: `it did not end within ${limit / 1000} s` });
+    };
+    const timers = [setTimeout(() => child.kill(), limit), setTimeout(giveUp, limit + gracePeriod)];
     child.stdin?.end();
   });
 }
