@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { closeDescriptor } from "../../daemon/linux/call.ts";
 import { cloneMount } from "../../daemon/linux/mounts.ts";
 import type { IdMap } from "../../daemon/storage/driver.ts";
+import { zfs as runZfs, type Zfs } from "../../daemon/storage/zfs/command.ts";
 import { createZfsDriver } from "../../daemon/storage/zfs/driver.ts";
 import { attach, detach, takenFromDirectory } from "../../daemon/storage/zfs/mount.ts";
 import { type CloneId, makeCloneId, snapshotName, type TemplateName } from "../../protocol/names.ts";
@@ -161,7 +162,12 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
     });
 
     test.each([false, true])("snapshots that nobody needs go with it (by commands: %s)", async (commandsOnly) => {
-      const one = createZfsDriver({ store: "s1", mountDirectory, commandsOnly });
+      const verbs: string[] = [];
+      const counted: Zfs = (args) => {
+        verbs.push(args[0] ?? "");
+        return runZfs(args);
+      };
+      const one = createZfsDriver({ store: "s1", mountDirectory, commandsOnly, zfs: counted });
       const ids = [nextId(), nextId()];
       for (const id of ids) await one.clone(await one.latest(template), id);
       const unmarked = `${parent}/unmarked`;
@@ -170,6 +176,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("snapshot", "-r", `${parent}@autosnap_2`);
       await Promise.all(ids.map((id) => one.destroy(id)));
       for (const id of ids) expect(await exists(`${parent}/${id}`)).toBe(false);
+      expect(verbs.includes("destroy")).toBe(commandsOnly);
       for (const name of ["autosnap_1", "autosnap_2"]) {
         for (const dataset of [parent, unmarked, template]) {
           expect(await exists(`${dataset}@${name}`)).toBe(true);

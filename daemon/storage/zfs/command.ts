@@ -13,6 +13,21 @@ export async function poolNames(): Promise<readonly string[]> {
   return (await run("zpool", ["list", "-H", "-o", "name"])).split("\n").filter((name) => name !== "");
 }
 
+/** The same question, asked once for all who ask meanwhile, that fails after `patience` milliseconds. */
+export function inTime<T>(ask: () => Promise<T>, what: string, patience: number): () => Promise<T> {
+  let asked: Promise<T> | undefined;
+  return async () => {
+    asked ??= ask().finally(() => {
+      asked = undefined;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} does not answer`)), patience);
+    });
+    return Promise.race([asked, tooLate]).finally(() => clearTimeout(timer));
+  };
+}
+
 /** What the storage pools said, and why some of them said nothing. */
 export interface Answers {
   readonly output: string;

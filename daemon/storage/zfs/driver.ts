@@ -6,7 +6,7 @@
  */
 import type { StorageDriver } from "../driver.ts";
 import { createClones } from "./clones.ts";
-import { answeringInTime, poolNames, zfs as runZfs, type Zfs } from "./command.ts";
+import { answeringInTime, inTime, poolNames, zfs as runZfs, type Zfs } from "./command.ts";
 import { createDirect, type Direct } from "./direct.ts";
 import { createEndingIn } from "./ending-in.ts";
 import { checkHost } from "./host.ts";
@@ -38,8 +38,8 @@ export interface ZfsOptions {
 }
 
 export function createZfsDriver(options: ZfsOptions): StorageDriver {
-  const { store, mountDirectory, refquota = "none", now = Date.now, pools = poolNames } = options;
-  const { patience = 15_000 } = options;
+  const { store, mountDirectory, refquota = "none", now = Date.now, patience = 15_000 } = options;
+  const pools = inTime(options.pools ?? poolNames, "'zpool list'", patience);
   const zfs = answeringInTime(options.zfs ?? runZfs, patience);
   const { warn = () => undefined, watchInterval: interval = 2000 } = options;
   const direct = options.commandsOnly ? () => undefined : whenNeeded();

@@ -1,7 +1,7 @@
 /** Several storage pools, one of which does not answer. */
 import { expect, jest, test } from "@jest/globals";
 import { CommandError } from "../../../../../daemon/linux/child-process.ts";
-import { answeringInTime, ofThoseThere, someAnswered } from "../../../../../daemon/storage/zfs/command.ts";
+import { answeringInTime, inTime, ofThoseThere, someAnswered } from "../../../../../daemon/storage/zfs/command.ts";
 
 const list = (names: readonly string[]): string[] => ["list", ...names];
 const suspended = new CommandError(["zfs"], 1, "cannot open 'bad/t': pool I/O is currently suspended\n");
@@ -36,6 +36,24 @@ test("a pool that does not answer is given up, and asked again only when it has 
   answerLate("at last\n");
   await new Promise(setImmediate);
   expect(await zfs(["list", "bad/t"])).toBe("said\n");
+});
+
+test("what all ask meanwhile is asked once, and not waited for without end", async () => {
+  let answer = (_: string): void => {};
+  const ask = jest.fn(
+    () =>
+      new Promise<string>((resolve) => {
+        answer = resolve;
+      }),
+  );
+  const pools = inTime(ask, "'zpool list'", 20);
+  const refused = expect(pools()).rejects.toThrow("'zpool list' does not answer");
+  await expect(pools()).rejects.toThrow("'zpool list' does not answer");
+  await refused;
+  const later = pools();
+  answer("p");
+  expect(await later).toBe("p");
+  expect(ask).toHaveBeenCalledTimes(1);
 });
 
 test("a change is waited for, however long it takes", async () => {
