@@ -14,11 +14,12 @@ import {
   getTemplateProperties,
   listDependents,
 } from "./args.ts";
+import { whatBlocks } from "./blocked.ts";
 import { ofEachPool, someAnswered, type Zfs } from "./command.ts";
 import type { Direct } from "./direct.ts";
 import { mountFailure } from "./key.ts";
 import { attach, detachedMountInBackground, detachInBackground, isMountedHere, mapIds } from "./mount.ts";
-import { clonesOf, type Dependents, type OwnClone, parseDependents, parseProperties, poolOf } from "./parse.ts";
+import { clonesOf, type OwnClone, parseDependents, parseProperties, poolOf } from "./parse.ts";
 import { refusal, storageError } from "./refusal.ts";
 
 interface Options {
@@ -264,21 +265,6 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
   }
 
   return { clone, prepare, view, unview, destroy: destroyClone, list };
-}
-
-/** What was made of a clone that is not ours to destroy, and the command that the administrator has for it. */
-export function whatBlocks({ children, clones, held }: Dependents): { cause: string; fix: string } | undefined {
-  const made = [...children, ...clones];
-  const [name] = made;
-  if (name !== undefined) return { cause: `somebody made ${listed(made)} of it`, fix: `zfs destroy ${name}` };
-  const [snapshot] = held;
-  if (snapshot === undefined) return undefined;
-  return { cause: `somebody holds ${listed(held)}`, fix: `zfs holds ${snapshot}` };
-}
-
-function listed(names: readonly string[]): string {
-  const most = 3;
-  return names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "");
 }
 
 /** What a template sets itself, asked for once for each snapshot: a pool makes many clones of one. */
