@@ -117,9 +117,11 @@ export function createPoolRows(store: Store) {
     all: (pool: PoolState): CloneRecord[] => [...store.clonesOf(pool.settings.template)],
     ready,
     retired: (pool: PoolState) => inState(pool, "retired"),
-    /** Why each clone is still there that could not be destroyed. */
-    left: (template: TemplateName): string[] =>
-      [...store.clonesIn(template, "retired").values()].flatMap(({ error }) => error ?? []),
+    /** Why each clone is still there that could not be destroyed; of those in use a moment ago only where `all` is wanted. */
+    left: (template: TemplateName, all: boolean): string[] =>
+      [...store.clonesIn(template, "retired").values()].flatMap(({ error, blocked = false }) =>
+        error !== null && (all || blocked) ? error : [],
+      ),
     /** Ready clones of the newest snapshot, the oldest clone first. */
     fresh: (pool: PoolState) => ready(pool).filter((clone) => isFresh(clone, pool)),
     /** What `plan` decides by. */

@@ -105,7 +105,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     else store.forgetPool(template);
     const status = isConfigured ? await keeper.setPool(settings(template), false) : await keeper.forget(template);
     const stays = `isolated.toml has a [[template]] of that name: remove it there, too`;
-    const notes = [...keeper.left(template), ...(isConfigured ? [stays] : [])];
+    const notes = [...keeper.left(template, true), ...(isConfigured ? [stays] : [])];
     return { ...withBytes(status, await usage.read()), notes };
   }
 
@@ -116,7 +116,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       snapshot: status.snapshot && splitSnapshotName(status.snapshot as SnapshotName).snapshot,
       pattern: configuration(template).entry?.snapshots,
       below,
-      left: keeper.left(template),
+      left: keeper.left(template, status.size === 0),
     });
     return { ...withBytes(status, await usage.read()), notes };
   }

@@ -20,6 +20,9 @@ export interface ReclaimerOptions {
 /** Many, since ZFS destroys those of one moment in one transaction group. */
 const concurrency = 20;
 
+/** Milliseconds that somebody waits for an attempt: a storage may hang. */
+const attemptPatience = 30_000;
+
 export type Reclaimer = ReturnType<typeof createReclaimer>;
 
 export function createReclaimer({ store, storage, background, attempted, log }: ReclaimerOptions) {
@@ -86,11 +89,19 @@ export function createReclaimer({ store, storage, background, attempted, log }: 
       queue.push(id);
       next();
     },
-    /** Resolves when one more attempt on the clone has ended, however it did. A pause before it is cut short. */
+    /**
+     * Resolves when one more attempt on the clone has ended, however it did, or takes too long. A pause before it is cut
+     * short.
+     */
     attempt(id: CloneId): Promise<void> {
       if (store.clone(id)?.state !== "retired") return Promise.resolve();
       return new Promise((resolve) => {
-        awaited.set(id, [...(awaited.get(id) ?? []), resolve]);
+        const timer = setTimeout(resolve, attemptPatience).unref();
+        const tried = (): void => {
+          clearTimeout(timer);
+          resolve();
+        };
+        awaited.set(id, [...(awaited.get(id) ?? []), tried]);
         if (later.has(id)) again(id);
       });
     },

@@ -21,10 +21,13 @@ import { mountFailure } from "./key.ts";
 import { attach, detachedMountInBackground, detachInBackground, isMountedHere, mapIds } from "./mount.ts";
 import { clonesOf, type OwnClone, parseDependents, parseProperties, poolOf } from "./parse.ts";
 import { refusal, storageError } from "./refusal.ts";
+import { refuseSuspended } from "./suspended.ts";
+import type { Turn } from "./turns.ts";
 
 interface Options {
   readonly zfs: Zfs;
   readonly pools: () => Promise<readonly string[]>;
+  readonly turn: Turn;
   /** Does in a call what zfs(8) does in a process. What it cannot do zfs(8) is asked for, whose words make the errors. */
   readonly direct: () => Direct | undefined;
   readonly store: string;
@@ -48,7 +51,7 @@ interface Look {
   readonly silent: ReadonlyMap<string, unknown>;
 }
 
-export function createClones({ zfs, pools, direct, store, mountDirectory, refquota }: Options): Clones {
+export function createClones({ zfs, pools, turn, direct, store, mountDirectory, refquota }: Options): Clones {
   // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
   const known = new Map<CloneId, Held>();
   const properties = createPropertyCache(zfs);
@@ -67,7 +70,7 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
       throw storageError(doing, error);
     }
     try {
-      known.set(id, { dataset, mount: await detachedMountInBackground(dataset, mountDirectory) });
+      known.set(id, { dataset, mount: await mounted(dataset) });
     } catch (error) {
       const failure = await mountFailure(zfs, doing, dataset, error);
       // A clone that cannot be mounted is of no use; what goes wrong now is found by list().
@@ -75,6 +78,10 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
       throw failure;
     }
     return { id, template, snapshot: from };
+  }
+
+  function mounted(dataset: string): Promise<number> {
+    return turn(poolOf(dataset), () => detachedMountInBackground(dataset, mountDirectory));
   }
 
   async function make(request: CloneRequest): Promise<void> {
@@ -165,9 +172,10 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
 
   /** Whatever the kernel says of a mount that fails, the storage knows whether the clone was destroyed or renamed. */
   async function mountAnew(id: CloneId, dataset: string, doing: string): Promise<number> {
+    refuseSuspended(dataset, doing);
     let place = dataset;
     try {
-      return await detachedMountInBackground(place, mountDirectory);
+      return await mounted(place);
     } catch (error) {
       const { clones, silent } = await look();
       const found = clones.find((clone) => clone.id === id)?.dataset;
@@ -179,17 +187,20 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
       place = found;
     }
     try {
-      return await detachedMountInBackground(place, mountDirectory);
+      return await mounted(place);
     } catch (error) {
       throw await mountFailure(zfs, doing, place, error);
     }
   }
 
   async function unview(id: CloneId, at: string): Promise<void> {
+    const doing = `unmount the clone '${id}'`;
+    const dataset = known.get(id)?.dataset;
+    if (dataset !== undefined) refuseSuspended(dataset, doing);
     try {
-      await detachInBackground(at);
+      await turn(poolOf(dataset ?? ""), () => detachInBackground(at));
     } catch (error) {
-      throw storageError(`unmount the clone '${id}'`, error);
+      throw storageError(doing, error);
     }
   }
 
@@ -197,8 +208,9 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
     new IsolateError("clone-busy", { clone: id, cause: "a process or a mount still uses it" }, cause);
 
   async function destroyClone(id: CloneId): Promise<void> {
-    await letGo(id);
     const seen = known.get(id)?.dataset;
+    if (seen !== undefined) refuseSuspended(seen, `destroy the clone '${id}'`);
+    await letGo(id);
     if (seen === undefined || !(await destroyedDirectly(id, seen))) await destroyByCommand(id);
     known.delete(id);
   }
@@ -258,10 +270,10 @@ export function createClones({ zfs, pools, direct, store, mountDirectory, refquo
   async function letGo(id: CloneId): Promise<void> {
     const held = known.get(id);
     if (held?.mount === undefined) return;
-    const { mount } = held;
+    const { mount, dataset } = held;
     delete held.mount;
     delete held.to;
-    await closeInBackground(mount);
+    await turn(poolOf(dataset), () => closeInBackground(mount));
   }
 
   return { clone, prepare, view, unview, destroy: destroyClone, list };

@@ -12,6 +12,7 @@ import { createEndingIn } from "./ending-in.ts";
 import { checkHost } from "./host.ts";
 import { openLibrary } from "./library.ts";
 import { createTemplates } from "./templates.ts";
+import { type Turn, turnsOfThreads } from "./turns.ts";
 import { createUsage } from "./usage.ts";
 import { createWatch } from "./watch.ts";
 
@@ -42,13 +43,14 @@ export function createZfsDriver(options: ZfsOptions): StorageDriver {
   const pools = inTime(options.pools ?? poolNames, "'zpool list'", patience);
   const zfs = answeringInTime(options.zfs ?? runZfs, patience);
   const { warn = () => undefined, watchInterval: interval = 2000 } = options;
-  const direct = options.commandsOnly ? () => undefined : whenNeeded();
+  const turn = turnsOfThreads();
+  const direct = options.commandsOnly ? () => undefined : whenNeeded(turn);
   return {
     name: "zfs",
     check: () => checkHost(zfs),
     close: () => undefined, // held mounts go with the process
     ...createTemplates({ zfs, pools, store, mountDirectory, now }),
-    ...createClones({ zfs, pools, direct, store, mountDirectory, refquota }),
+    ...createClones({ zfs, pools, turn, direct, store, mountDirectory, refquota }),
     ...createUsage({ zfs, store }),
     ...createEndingIn(zfs),
     watch: createWatch({ zfs, now, interval, warn }),
@@ -56,11 +58,11 @@ export function createZfsDriver(options: ZfsOptions): StorageDriver {
 }
 
 /** Hosts without ZFS never load its libraries. */
-function whenNeeded(): () => Direct | undefined {
+function whenNeeded(turn: Turn): () => Direct | undefined {
   let opened: { readonly direct: Direct | undefined } | undefined;
   return () => {
     if (!opened) {
-      const library = openLibrary();
+      const library = openLibrary(turn);
       opened = { direct: library && createDirect(library) };
     }
     return opened.direct;

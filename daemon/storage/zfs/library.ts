@@ -4,6 +4,7 @@
  */
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { poolOf } from "./parse.ts";
+import type { Turn } from "./turns.ts";
 
 /** A number is given as an integer: zfsprops(7)' words are the command's. */
 export type PropertyValue = string | bigint;
@@ -26,16 +27,10 @@ const instructions = 10_000_000n; // zfs-program(8)'s own default
 /** Bytes for a program's values, and for its answer. */
 const programMemory = 1n << 20n;
 
-/** Of the threads that Node has for such calls these are left to others. */
-const threadsLeft = 2;
-/** Of what then is there a pool that hangs takes all it is given, so this much is left to the other pools. */
-const otherPools = 4;
-
 /** Undefined where the libraries are missing or are not the known ones, or the module is not loaded. */
-export function openLibrary(threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)): ZfsLibrary | undefined {
+export function openLibrary(turn: Turn): ZfsLibrary | undefined {
   try {
-    const most = Math.max(1, threads - threadsLeft);
-    return bind(createTurns(most, Math.max(1, most - otherPools)));
+    return bind(turn);
   } catch {
     return undefined; // zfs(8) does the same, and says what is wrong where it cannot
   }
@@ -43,8 +38,6 @@ export function openLibrary(threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4
 
 type Pointer = unknown;
 type Call = (...args: unknown[]) => Promise<number>;
-
-type Turn = <T>(pool: string, act: () => Promise<T>) => Promise<T>;
 
 function bind(turn: Turn): ZfsLibrary {
   const [core, nvpair] = names.map((name) => koffi.load(name)) as [LibraryHandle, LibraryHandle];
@@ -113,28 +106,4 @@ function inThread(call: KoffiFunc<(...args: unknown[]) => number>): Call {
     new Promise((resolve, reject) => {
       call.async(...args, (thrown: unknown, result: number) => (thrown ? reject(thrown) : resolve(result)));
     });
-}
-
-/** Lets so many act at a time, and so many of one pool; the others in the order of their coming. */
-export function createTurns(most: number, mostOfOne: number): Turn {
-  const waiting: { readonly pool: string; readonly go: () => void }[] = [];
-  const busy = new Map<string, number>();
-  const of = (pool: string): number => busy.get(pool) ?? 0;
-  const all = (): number => [...busy.values()].reduce((sum, count) => sum + count, 0);
-  const may = (pool: string): boolean => all() < most && of(pool) < mostOfOne;
-  return async (pool, act) => {
-    if (may(pool)) busy.set(pool, of(pool) + 1);
-    else await new Promise<void>((go) => waiting.push({ pool, go }));
-    try {
-      return await act();
-    } finally {
-      busy.set(pool, of(pool) - 1);
-      const next = waiting.findIndex((one) => may(one.pool));
-      const [taken] = next < 0 ? [] : waiting.splice(next, 1);
-      if (taken) {
-        busy.set(taken.pool, of(taken.pool) + 1);
-        taken.go();
-      }
-    }
-  };
 }

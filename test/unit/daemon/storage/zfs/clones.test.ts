@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { CommandError } from "../../../../../daemon/linux/child-process.ts";
 import { createClones } from "../../../../../daemon/storage/zfs/clones.ts";
+import { turnsOfThreads } from "../../../../../daemon/storage/zfs/turns.ts";
 import type { CloneId, SnapshotName } from "../../../../../protocol/names.ts";
 
 const id = "debian_1763760000000000000" as CloneId;
@@ -35,6 +36,7 @@ function clonesWith(answers: Readonly<Record<string, string | Error>>) {
     clones: createClones({
       zfs,
       pools: async () => ["p"],
+      turn: turnsOfThreads(),
       direct: () => undefined,
       store: "s1",
       mountDirectory,

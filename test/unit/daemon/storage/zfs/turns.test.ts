@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { createTurns } from "../../../../../daemon/storage/zfs/library.ts";
+import { createTurns } from "../../../../../daemon/storage/zfs/turns.ts";
 
 /** Work that ends when it is told to. */
 function work() {
