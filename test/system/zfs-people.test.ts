@@ -238,8 +238,6 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       );
       expect(await runs()).toMatchObject({ code: 0 });
       expect(await asRoot("-r", template, "0")).toMatchObject({ code: 0 });
-      await world.endDaemon("SIGTERM");
-      await world.startDaemon();
       expect(await runs()).toMatchObject({ code: 0 });
       await world.settled();
 
