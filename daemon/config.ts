@@ -40,12 +40,8 @@ const TemplateConfig = Type.Object(
     snapshots: Type.Optional(
       Type.String({
         minLength: 1,
-<<<<<<< HEAD
-        description: "Use only snapshots whose names match this glob of * and ?. By default all are used.",
-=======
         description:
-          "A glob of * and ? that the names of usable snapshots fit. By default all are: set it where a backup tool makes short-lived ones.",
->>>>>>> 05f7684 (fix(zfs): nothing is changed in a suspended pool, whose threads no one can end; a pool leaves threads to others)
+          "Use only snapshots whose names match this glob of * and ?. By default all are used: set it where a backup tool makes short-lived ones.",
         examples: ["release-*"],
       }),
     ),
