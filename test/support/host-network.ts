@@ -80,6 +80,8 @@ export async function createHostNetwork() {
     await spawned([...enter(outside), ...server("remote")]);
     await spawned([...enter(host), ...server("host")]);
     return {
+      /** In front of a command on the remote machine. */
+      onRemote: (command: readonly string[]): string[] => [...enter(outside), ...command],
       /** In front of a command. `prepare`: shell, in a mount namespace of that command's own. */
       on: (command: readonly string[], prepare = ""): string[] =>
         prepare === ""

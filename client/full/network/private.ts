@@ -7,7 +7,7 @@ import { findOwn, lookUp } from "../../run/host.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import type { PrivateNetwork } from "../../run/plan.ts";
 import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
-import { isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
+import { broadcasts, isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
 import { planNames, type StandIn } from "./resolver.ts";
 import { mayOpenTun } from "./tun.ts";
 
@@ -22,7 +22,7 @@ export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
   const hostsText = libc.readTextIfAny("/etc/resolv.conf");
   const names = hostsText === undefined ? undefined : planNames(hostsText, (address) => isOwn(address, own));
   const carrier = chooseCarrier(names?.standIn, libc);
-  const rulesFile = libc.memoryFile(rules(own));
+  const rulesFile = libc.memoryFile(rules([...own, ...broadcasts(trie)]));
   const [outside, inside] = libc.socketPair();
   const numbers = ["--socket", outside, "--rules", rulesFile, "--ready-fd", carrier.readyDescriptor].map(String);
   return {

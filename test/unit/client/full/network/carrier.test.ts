@@ -27,12 +27,15 @@ test("slirp4netns leads neither to the host's loopback nor to its nameserver", (
   });
 });
 
-test("the rules name every address of the host's, and lo passes", () => {
+test("the rules name every address of the host's, groups and broadcasts; lo passes, and what is not named does not", () => {
   const text = rules([
     { address: "192.0.2.2", length: 32 },
     { address: "fd99::2", length: 128 },
   ]);
-  expect(text).toContain("elements = { 0.0.0.0/8, 127.0.0.0/8, 192.0.2.2/32 };");
-  expect(text).toContain("elements = { ::/128, ::1/128, fd99::2/128 };");
-  expect(text.indexOf('oifname "lo" accept')).toBeLessThan(text.indexOf("reject"));
+  expect(text).toContain("elements = { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255/32, 192.0.2.2/32 };");
+  expect(text).toContain("elements = { ::/128, ::1/128, ff00::/8, fd99::2/128 };");
+  const order = ["policy drop", 'oifname "lo" accept', "@closed4 reject", "@closed6 reject", "l4proto", "echo-request"];
+  const places = order.map((words) => text.indexOf(words));
+  expect(places).not.toContain(-1);
+  expect(places).toEqual([...places].sort((one, other) => one - other));
 });
