@@ -41,8 +41,9 @@ function client(args: readonly string[], { as = alice, prepare = "" }: Where = {
 const isolate = (args: readonly string[], where?: Where) => run(client(args, where));
 const fresh = (...args: string[]): string[] => ["-z", world.template, ...args];
 const hide = (name: string): string => `mount --bind /dev/null "$(readlink -f /usr/bin/${name})"`;
-/** And a resolver that slirp4netns leads to as well. */
-const withoutPasta = `${hide("pasta")}; echo nameserver ${remote.ipv4} >/mnt/other; mount --bind /mnt/other "$(readlink -f /etc/resolv.conf)"`;
+/** A resolver that slirp4netns leads to as well. */
+const remoteResolver = `echo nameserver ${remote.ipv4} >/mnt/other; mount --bind /mnt/other "$(readlink -f /etc/resolv.conf)"`;
+const withoutPasta = `${hide("pasta")}; ${remoteResolver}`;
 const everywhere = (address: string): string[] => [`tcp,${address},${port}`, `udp,${address},${port}`];
 const lines = (targets: readonly string[], what: string): string => targets.map((one) => `${one} ${what}\n`).join("");
 
@@ -186,6 +187,46 @@ print "$_ ", select($ready, undef, undef, 1) ? "answers\\n" : "is silent\\n"; }`
     expect(refused.stderr).toContain("the host resolves names at its own 127.0.0.53");
   });
 
+  describe("where the host has no default route", () => {
+    let island: HostNetwork;
+    beforeAll(async () => {
+      island = await createHostNetwork({ routed: false });
+    });
+    afterAll(() => island?.close());
+    const onIsland = (prepare: string, ...command: string[]) =>
+      run(
+        island.on(
+          ["env", `ISOLATE_SOCKET=${world.socket}`].concat(
+            asUser(alice, [program("isolate"), ...fresh("--net=private", ...command)]),
+          ),
+          prepare,
+        ),
+      );
+
+    test("pasta, which does not start, leaves it to slirp4netns", async () => {
+      const target = `tcp,${remote.ipv4},${port}`;
+      const result = await onIsland(remoteResolver, ...probe(target));
+      expect(result).toEqual({ code: 0, stderr: "", stdout: `${target} remote\n` });
+    });
+
+    test.each([
+      [
+        "slirp4netns is not installed",
+        `${hide("slirp4netns")}; ${remoteResolver}`,
+        "apt-get install slirp4netns, or ip ",
+      ],
+      ["slirp4netns would not lead to the host's resolver", "", "ip "],
+    ])("and %s: one sentence with what to do, and nothing runs", async (_, prepare, command) => {
+      const before = await world.settled();
+      const { code, stdout, stderr } = await onIsland(prepare, "echo", "ran");
+      expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+      expect(stderr).toContain(
+        `network of its own: pasta does not start, for the host has no default route (as root: ${command}route add default`,
+      );
+      expect(await world.settled()).toEqual(before);
+    });
+  });
+
   test.each([
     ["no program for it", `${hide("pasta")}; ${hide("slirp4netns")}`, /pasta is not installed.*\n.*install passt/],
     ["no filter", "mount --bind /dev/null /usr/sbin/nft", /nft is not installed.*\n.*install nftables/],
@@ -199,7 +240,7 @@ print "$_ ", select($ready, undef, undef, 1) ? "answers\\n" : "is silent\\n"; }`
     [
       "a device that is none",
       "mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 1 3",
-      /cannot give the sandbox a network of its own: Failed to/,
+      /cannot give the sandbox a network of its own: pasta does not start \(see what 'isolate doctor' says.*\): Failed to/,
     ],
   ] as const)("%s: one sentence, and the command has never run", async (_, prepare, sentence, as: User = alice) => {
     const before = await world.settled();

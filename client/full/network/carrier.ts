@@ -5,6 +5,8 @@ export interface Carrier {
   readonly argv: readonly string[];
   /** On which it is to say that it is ready, as native/network/network.c wants it. */
   readonly readyDescriptor: 1 | 3;
+  /** What stands before its own words where it does not start: that it is so, and what to do. */
+  readonly failure: string;
 }
 
 /** Standard input is the namespace, and the user namespace is entered already. */
@@ -14,7 +16,7 @@ const namespacePath = "/proc/self/fd/0";
  * Of 2023 (Debian 12) and 2025 (Debian 13) alike. Newer ones close all descriptors but the first three; older ones do not
  * notice the end of a namespace that is no file, so both are left to isolate-network. No port is forwarded either way.
  */
-export function pasta(path: string, standIn: string | undefined): Carrier {
+export function pasta(path: string, standIn: string | undefined, failure: string): Carrier {
   const ports = ["-t", "-u", "-T", "-U"].flatMap((option) => [option, "none"]);
   const names = standIn === undefined ? [] : ["--dns-forward", standIn];
   const namespace = ["--netns-only", "--no-netns-quit", "--netns", namespacePath];
@@ -22,7 +24,13 @@ export function pasta(path: string, standIn: string | undefined): Carrier {
   return {
     argv: [path, ...run, ...namespace, "--config-net", "--no-map-gw", ...ports, ...names],
     readyDescriptor: 1,
+    failure,
   };
+}
+
+/** For a host on which nothing is known to be wrong. */
+export function notStarted(program: string): string {
+  return `${program} does not start (see what 'isolate doctor' says of the private network)`;
 }
 
 /**
@@ -32,7 +40,11 @@ export function pasta(path: string, standIn: string | undefined): Carrier {
 export function slirp4netns(path: string): Carrier {
   const closed = ["--disable-host-loopback", "--disable-dns", "--enable-sandbox", "--enable-seccomp"];
   const namespace = ["--netns-type=path", namespacePath, "tap0"];
-  return { argv: [path, "--configure", "--mtu=65520", ...closed, "--ready-fd=3", ...namespace], readyDescriptor: 3 };
+  return {
+    argv: [path, "--configure", "--mtu=65520", ...closed, "--ready-fd=3", ...namespace],
+    readyDescriptor: 3,
+    failure: notStarted("slirp4netns"),
+  };
 }
 
 /** Of IPv4 and IPv6: this host, its loopback, every group, and everybody on the wire. */

@@ -40,7 +40,7 @@ const unreachable = {
   hint: "start it",
 } as const;
 
-const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true };
+const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true, defaultRoute: true };
 
 /** A host on which all is well. */
 const good: Facts = {
@@ -279,6 +279,18 @@ describe("what works all the same is a note", () => {
       { network: { ...network, programs: ["nft", "slirp4netns"] } },
       "private network",
       /IPv4 alone/,
+    ],
+    [
+      "no default route, for pasta",
+      { network: { ...network, defaultRoute: false } },
+      "private network",
+      /no default route.*slirp4netns does$/,
+    ],
+    [
+      "no default route, with slirp4netns",
+      { network: { ...network, programs: ["nft", "pasta", "slirp4netns"], defaultRoute: false } },
+      "private network",
+      /^by slirp4netns/,
     ],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],

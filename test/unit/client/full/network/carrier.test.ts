@@ -4,16 +4,16 @@ import { pasta, rules, slirp4netns } from "../../../../../client/full/network/ca
 describe("pasta", () => {
   // Each of these opens something if it is left out.
   test.each(["--no-map-gw", "-t none", "-u none", "-T none", "-U none"])("%s", (words) => {
-    expect(pasta("/usr/bin/pasta", undefined).argv.join(" ")).toContain(` ${words}`);
+    expect(pasta("/usr/bin/pasta", undefined, "").argv.join(" ")).toContain(` ${words}`);
   });
 
   test("names are passed on only where something stands for the host's own nameserver", () => {
-    expect(pasta("/usr/bin/pasta", undefined).argv).not.toContain("--dns-forward");
-    expect(pasta("/usr/bin/pasta", "169.254.77.53").argv.slice(-2)).toEqual(["--dns-forward", "169.254.77.53"]);
+    expect(pasta("/usr/bin/pasta", undefined, "").argv).not.toContain("--dns-forward");
+    expect(pasta("/usr/bin/pasta", "169.254.77.53", "").argv.slice(-2)).toEqual(["--dns-forward", "169.254.77.53"]);
   });
 
   test("it stays in the foreground, so that it dies with the engine", () => {
-    expect(pasta("/usr/bin/pasta", undefined)).toMatchObject({
+    expect(pasta("/usr/bin/pasta", undefined, "")).toMatchObject({
       readyDescriptor: 1,
       argv: expect.arrayContaining(["--foreground", "/proc/self/fd/0", "/proc/self/fd/1"]),
     });
