@@ -27,7 +27,7 @@ test("slirp4netns leads neither to the host's loopback nor to its nameserver", (
   });
 });
 
-test("the rules name every address of the host's, groups and broadcasts; lo passes, and what is not named does not", () => {
+test("the rules name every address of the host's, groups and broadcasts; lo passes, and everything unnamed is dropped", () => {
   const text = rules([
     { address: "192.0.2.2", length: 32 },
     { address: "fd99::2", length: 128 },
