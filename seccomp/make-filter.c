@@ -6,6 +6,8 @@
  * handful of them and not one for each rule.
  */
 
+#include "known-calls.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <sched.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The call is refused with `refusal` when argument number `arg`, under `mask`, equals `value`; without a mask, always. */
@@ -105,6 +108,13 @@ static const struct rule blocklist[] = {
 };
 
 /*
+ * The families of sockets that a network namespace confines, in ascending order; those of AF_PACKET and AF_NETLINK are for
+ * capabilities over it. All others are refused: AF_VSOCK reaches the machine's own ports and its hypervisor from every
+ * namespace (Linux 6.18), AF_ALG, AF_XDP, AF_TIPC, AF_RXRPC, AF_BLUETOOTH, AF_CAN and the rest are much kernel code.
+ */
+static const uint32_t socket_families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
+
+/*
  * No new user namespaces, as flatpak and Docker refuse them: whoever has one has every capability in it, and the kernel's
  * code behind those is within reach. The flags of clone3(2) are in memory, where no filter can look; without it the C
  * library takes clone(2). setns(2) makes none, and lxc-attach needs it.
@@ -155,6 +165,45 @@ static const struct rule mount_rules[] = {
     FORBIDDEN(mount_setattr),
 };
 
+/* Whose names libseccomp does not know yet: open_tree_attr(2). */
+static const struct numbered mounts_by_number[] = {{467, EPERM}, {0}};
+static const struct numbered none_by_number[] = {{0}};
+
+/* The least significant 32 bits of an argument, from `first` to `last`: an int to the kernel. By aligned powers of two. */
+static void refuse_range(scmp_filter_ctx filter, int syscall, uint64_t first, uint64_t last, int refusal)
+{
+    while (first <= last) {
+        uint64_t size = first ? first & -first : (uint64_t)1 << 32;
+
+        while (first + size - 1 > last)
+            size /= 2;
+        check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(refusal), syscall, 1,
+                               SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, UINT32_MAX & ~(size - 1), first)),
+              "add a rule for a range");
+        first += size;
+    }
+}
+
+/*
+ * socketcall(2) of i386 has its arguments in memory, where no filter can look. There libseccomp refuses whatever makes a
+ * socket by it: 32-bit programs have to make theirs by socket(2), which Linux 4.3 gave them.
+ */
+static void add_families(scmp_filter_ctx filter)
+{
+    static const int makers[] = {SCMP_SYS(socket), SCMP_SYS(socketpair)};
+
+    for (size_t m = 0; m < sizeof makers / sizeof *makers; m++) {
+        uint64_t next = 0;
+
+        for (size_t f = 0; f < sizeof socket_families / sizeof *socket_families; f++) {
+            if (socket_families[f] > next)
+                refuse_range(filter, makers[m], next, socket_families[f] - 1, EAFNOSUPPORT);
+            next = socket_families[f] + 1;
+        }
+        refuse_range(filter, makers[m], next, UINT32_MAX, EAFNOSUPPORT);
+    }
+}
+
 static scmp_filter_ctx new_filter(const struct target *target)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -171,7 +220,8 @@ static scmp_filter_ctx new_filter(const struct target *target)
 
 #define RULES(of) of, sizeof of / sizeof *of
 
-static void print_filter(const char *name, scmp_filter_ctx filter)
+/* Unless `numbered` is NULL, what is unknown on that machine and those calls are refused first: known-calls.h. */
+static void print_filter(const char *name, scmp_filter_ctx filter, const char *machine, const struct numbered *numbered)
 {
     struct sock_filter instruction;
     int fd = memfd_create(name, 0);
@@ -180,6 +230,8 @@ static void print_filter(const char *name, scmp_filter_ctx filter)
     check(seccomp_export_bpf(filter, fd), "compile a filter");
     check(lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0, "read a filter");
     printf("static const struct sock_filter %s[] = {\n", name);
+    if (numbered && !print_known(machine, numbered))
+        check(-ENOENT, "find the calls of that machine");
     while (read(fd, &instruction, sizeof instruction) == (ssize_t)sizeof instruction)
         printf("    {0x%x, %u, %u, 0x%x},\n", instruction.code, instruction.jt, instruction.jf, instruction.k);
     printf("};\n");
@@ -197,17 +249,18 @@ int main(int argc, char **argv)
         printf("/* Made by make-filter.c for %s. */\n", argv[1]);
         terminal = new_filter(&targets[i]);
         add_rules(terminal, RULES(terminal_rules));
-        print_filter("terminal_filter", terminal);
+        print_filter("terminal_filter", terminal, argv[1], NULL);
         whole = new_filter(&targets[i]);
         add_rules(whole, RULES(terminal_rules));
         add_rules(whole, RULES(blocklist));
-        print_filter("default_filter", whole);
+        add_families(whole);
+        print_filter("default_filter", whole, argv[1], none_by_number);
         userns = new_filter(&targets[i]);
         add_rules(userns, RULES(userns_rules));
-        print_filter("userns_filter", userns);
+        print_filter("userns_filter", userns, argv[1], none_by_number);
         mounts = new_filter(&targets[i]);
         add_rules(mounts, RULES(mount_rules));
-        print_filter("mount_filter", mounts);
+        print_filter("mount_filter", mounts, argv[1], mounts_by_number);
         return fflush(stdout) == 0 ? 0 : 1;
     }
     fprintf(stderr, "usage: make-filter x86_64|aarch64 > filter-programs.h\n");

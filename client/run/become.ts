@@ -70,7 +70,7 @@ function withoutRoot(
 ): LaunchSpec {
   if (!identity) throw new IsolateError("missing-protection", { what: "root has no identity to take on" });
   const { trees, spec: staged } = stage(spec, toBeMapped(facts, ids, libc));
-  attachTrees(trees, identity.userns, calls, libc);
+  attachTrees(trees, { userns: identity.userns, opened: facts.opened }, calls, libc);
   giveUpRoot(identity, calls, libc);
   return staged;
 }

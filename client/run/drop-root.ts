@@ -10,7 +10,7 @@ import type { BaseIds } from "../../protocol/ids.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
 import type { RootCalls } from "./linux/root-calls.ts";
-import type { HostFacts } from "./plan.ts";
+import type { HostFacts, Opened } from "./plan.ts";
 
 /** Whom the sandbox runs as. */
 export interface Identity {
@@ -32,9 +32,13 @@ export interface Tree {
  * Host paths whose stored ids are the host's own and must appear as the sandbox's. Where root chose ids, what is bound is
  * for those to use as they may on the host, and a directory that is theirs already has its ids in place.
  */
-export function toBeMapped({ sources, directory }: HostFacts, ids: BaseIds | undefined, libc: Libc): Set<string> {
+export function toBeMapped(
+  { sources, directory, opened }: Pick<HostFacts, "sources" | "directory" | "opened">,
+  ids: BaseIds | undefined,
+  libc: Libc,
+): Set<string> {
   const mapped = ids ? [] : sources.map(({ path }) => path);
-  if (directory !== undefined && libc.ownerOf(directory) !== ids?.uid) mapped.push(directory);
+  if (directory !== undefined && libc.ownerOf(descriptorOf(directory, opened)) !== ids?.uid) mapped.push(directory);
   return new Set(mapped);
 }
 
@@ -56,16 +60,31 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
   return { trees, spec: { ...spec, root, mounts, init, connection, monitor: staged(spec.monitor) } };
 }
 
-/** Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. */
-export function attachTrees(trees: readonly Tree[], userns: number, calls: RootCalls, libc: Libc): void {
-  attempt("a mount namespace of its own", () => calls.leaveMountNamespace());
+function descriptorOf(path: string, opened: Opened): number {
+  const descriptor = opened.get(path);
+  if (descriptor === undefined)
+    throw new IsolateError("missing-protection", { what: `${path} was not opened when it was looked at` });
+  return descriptor;
+}
+
+/**
+ * Throws `system-call`. Afterwards the `staging` paths of the trees are there, and the host's own /tmp is not. What is
+ * `opened` is not looked up again: others may have put something else in its place.
+ */
+export function attachTrees(
+  trees: readonly Tree[],
+  { userns, opened }: { readonly userns: number; readonly opened: Opened },
+  calls: RootCalls,
+  libc: Libc,
+): void {
   const mounts = trees.map(({ from, mapped, readOnly }) => {
-    const directory = libc.kindOf(from) === "directory";
-    const mount = attempt(from, () => calls.cloneTree(from));
+    const mount = attempt(from, () => calls.cloneTree(opened.get(from) ?? from));
+    const directory = attempt(from, () => libc.kindOfOpened(mount)) === "directory";
     if (mapped) attempt(`ids of ${from}`, () => calls.mapIds(mount, userns));
     if (readOnly) attempt(`read-only ${from}`, () => calls.makeReadOnly(mount));
     return { mount, directory };
   });
+  attempt("a mount namespace of its own", () => calls.leaveMountNamespace());
   attempt(staging, () => calls.mountTmpfs(staging, "mode=0755,size=1m"));
   mounts.forEach(({ mount, directory }, index) => {
     const target = `${staging}/${index}`;
@@ -76,6 +95,7 @@ export function attachTrees(trees: readonly Tree[], userns: number, calls: RootC
     });
     libc.close(mount);
   });
+  for (const descriptor of opened.values()) libc.close(descriptor);
 }
 
 /** Throws unless afterwards nothing of root is left in this thread. */

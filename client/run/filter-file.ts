@@ -6,11 +6,12 @@ import type { Libc } from "./linux/libc.ts";
 const instructionSize = 8; // struct sock_filter
 const maximumInstructions = 4096; // BPF_MAXINSNS
 
-/** A descriptor from which the filter can be read. Throws `bad-filter`. */
+/** A descriptor from which the filter can be read: a copy of what was looked at. Throws `bad-filter`. */
 export function openFilter(file: string, libc: Libc): number {
-  const wrong = whatIsWrong(sizeOf(file, libc));
+  const filter = readFilter(file, libc);
+  const wrong = whatIsWrong(filter.length);
   if (wrong) throw new IsolateError("bad-filter", { file, wrong });
-  return libc.open(file);
+  return libc.memoryFile(filter);
 }
 
 function whatIsWrong(size: number): string | undefined {
@@ -21,10 +22,9 @@ function whatIsWrong(size: number): string | undefined {
 }
 
 /** No farther than one byte too many. */
-function sizeOf(file: string, libc: Libc): number {
+function readFilter(file: string, libc: Libc): Uint8Array {
   let fd: number | undefined;
   try {
-    if (libc.kindOf(libc.realPath(file)) === "directory") throw new SystemCallError("open", "EISDIR");
     fd = libc.open(file);
     const buffer = new Uint8Array(maximumInstructions * instructionSize + 1);
     let size = 0;
@@ -33,7 +33,7 @@ function sizeOf(file: string, libc: Libc): number {
       if (length === 0) break;
       size += length;
     }
-    return size;
+    return buffer.subarray(0, size);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     const reasons: Readonly<Record<string, string>> = {

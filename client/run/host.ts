@@ -6,8 +6,8 @@ import { type HostProgram, missingProgram } from "./host-programs.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
 import type { Bind, RunRequest } from "./options/options.ts";
-import type { Look } from "./paths-in-root.ts";
-import type { HostFacts, Source } from "./plan.ts";
+import { isWithin, type Look } from "./paths-in-root.ts";
+import type { HostFacts, Opened, Source } from "./plan.ts";
 
 /** Not the caller's PATH: root may be the caller, and `.` in it. */
 export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
@@ -22,25 +22,55 @@ export function probeHost(
   known: Pick<HostFacts, "environment" | "descriptorLimit" | "session" | "privateNetwork">,
 ): HostFacts {
   const own = ownDirectories(libc);
+  const uid = libc.uid();
+  const opened = new Map<string, number>();
+  const find = finder(uid === 0 ? opened : undefined, libc);
   return {
     ...known,
-    uid: libc.uid(),
+    uid,
     gid: libc.gid(),
     engine: findProgram(programs[request.engine], libc),
     init: findOwn(request.engine === "lxc" ? "isolate-seccomp" : "isolate-init", libc, own),
     monitor: findOwn("isolate-monitor", libc, own),
-    resolvConf: request.network === "none" ? undefined : realPath("/etc/resolv.conf", libc),
+    resolvConf: request.network === "none" ? undefined : findIfAny("/etc/resolv.conf", find)?.path,
     scopesSockets: request.network === "host" && libc.scopesSockets(),
-    sources: request.binds.map((bind) => findSource(bind, libc)),
-    directory: "directory" in request.root ? findRoot(request.root.directory, libc) : undefined,
+    sources: request.binds.map((bind) => findSource(bind, find)),
+    directory: "directory" in request.root ? findRoot(request.root.directory, find, libc) : undefined,
+    opened,
   };
 }
 
-/** Looks at the host's paths, links not followed. */
-export function looker(libc: Libc): Look {
+type Find = (path: string, check?: (through: string) => void) => Source;
+
+/** What is at a path: it is opened once, and stays open in `keep`. `check` is told of a path to what was opened. */
+function finder(keep: Map<string, number> | undefined, libc: Libc): Find {
+  return (from, check = () => undefined) => {
+    const fd = libc.openPath(from);
+    let kept = false;
+    try {
+      const path = libc.pathOf(fd);
+      check(`/proc/self/fd/${fd}`);
+      const first = keep?.get(path) ?? fd;
+      const kind = libc.kindOfOpened(first) === "directory" ? "directory" : "file";
+      kept = keep !== undefined && first === fd;
+      keep?.set(path, first);
+      return { path, kind };
+    } finally {
+      if (!kept) libc.close(fd);
+    }
+  };
+}
+
+/** Looks at the host's paths, links not followed; at what is `opened` by its descriptor. */
+export function looker(libc: Libc, opened: Opened): Look {
+  const longestFirst = [...opened].sort(([one], [other]) => other.length - one.length);
   return (path) => {
-    const kind = libc.kindOf(path);
-    return kind === "link" ? { kind, to: libc.readLink(path) } : { kind };
+    const descriptor = opened.get(path);
+    if (descriptor !== undefined) return { kind: libc.kindOfOpened(descriptor) === "directory" ? "directory" : "file" };
+    const [above, fd] = longestFirst.find(([one]) => isWithin(path, one)) ?? [];
+    const real = above === undefined ? path : `/proc/self/fd/${fd}/${path.slice(above.length)}`;
+    const kind = libc.kindOf(real);
+    return kind === "link" ? { kind, to: libc.readLink(real) } : { kind };
   };
 }
 
@@ -86,11 +116,10 @@ export function findOwn(name: Own, libc: Libc, directories = ownDirectories(libc
   throw new IsolateError("missing-protection", { what: `${name} is not at ${looked.join(" or ")}` });
 }
 
-function findSource(bind: Bind, libc: Libc): Source {
+function findSource(bind: Bind, find: Find): Source {
   const wrong = (why: string) => new IsolateError("bad-bind", { bind: bind.text, wrong: why });
   try {
-    const path = libc.realPath(bind.from);
-    return { path, kind: libc.kindOf(path) === "directory" ? "directory" : "file" };
+    return find(bind.from);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     if (error.errno === "ENOENT" || error.errno === "ENOTDIR") throw wrong(`there is no ${bind.from} on the host`);
@@ -98,16 +127,32 @@ function findSource(bind: Bind, libc: Libc): Source {
   }
 }
 
-function findRoot(directory: string, libc: Libc): string {
+function findRoot(directory: string, find: Find, libc: Libc): string {
   const wrong = (why: string) => new IsolateError("bad-root", { directory, wrong: why });
-  const path = realPath(directory, libc);
-  if (path === undefined) throw wrong("it does not exist");
-  if (path === "/") throw wrong("it is the host's own root");
-  if (libc.kindOf(path) !== "directory") throw wrong("it is not a directory");
-  if (["bin", "usr", "sbin"].every((name) => libc.kindOf(`${path}/${name}`) === "absent")) {
-    throw wrong("it holds no bin and no usr");
+  let isRoot = false;
+  const look = (through: string): void => {
+    try {
+      isRoot = ["bin", "usr", "sbin"].some((name) => libc.kindOf(`${through}/${name}`) !== "absent");
+    } catch (error) {
+      if (error instanceof SystemCallError) throw wrong(`it cannot be looked into: ${error.errno}`);
+      throw error;
+    }
+  };
+  const found = findIfAny(directory, (path) => find(path, look));
+  if (found === undefined) throw wrong("it does not exist");
+  if (found.path === "/") throw wrong("it is the host's own root");
+  if (found.kind !== "directory") throw wrong("it is not a directory");
+  if (!isRoot) throw wrong("it holds no bin and no usr");
+  return found.path;
+}
+
+function findIfAny(path: string, find: Find): Source | undefined {
+  try {
+    return find(path);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
   }
-  return path;
 }
 
 function realPath(path: string, libc: Libc): string | undefined {

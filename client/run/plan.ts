@@ -14,6 +14,9 @@ export interface Source {
   readonly kind: "directory" | "file";
 }
 
+/** Host paths of root's run to their descriptors (open(2), O_PATH). */
+export type Opened = ReadonlyMap<string, number>;
+
 export interface HostFacts {
   readonly uid: number;
   readonly gid: number;
@@ -37,6 +40,11 @@ export interface HostFacts {
   readonly session: Shown | undefined;
   /** Of `-t`: absolute, without links. */
   readonly directory: string | undefined;
+  /**
+   * For root: what `sources`, `directory` and `resolvConf` were when they were looked at. All that root does with them goes
+   * by these, since others may change what is at their paths meanwhile. For others empty: the kernel judges them.
+   */
+  readonly opened: Opened;
 }
 
 export interface PrivateNetwork {

@@ -15,6 +15,6 @@ export async function run(request: RunRequest, context: RunContext): Promise<nev
   const probed = await probe(checked, context);
   const asked = ask(checked, probed.facts, early, context);
   const settled = await settle(checked, probed.facts, asked, context);
-  const spec = plan(request, probed.facts, settled.root, looker(context.libc));
+  const spec = plan(request, probed.facts, settled.root, looker(context.libc, probed.facts.opened));
   return become({ checked, probed, orders: asked.orders, settled, spec }, context);
 }

@@ -10,3 +10,11 @@ export function readEnvironment(lines: readonly string[]): Readonly<Record<strin
   }
   return Object.fromEntries(variables);
 }
+
+/**
+ * Without the variables that Bun obeys in a program that it has compiled: BUN_OPTIONS loads code into it, and with
+ * BUN_BE_BUN it is Bun itself and runs any script. Whoever sets them rules over `isolate-client`, not over `isolate`.
+ */
+export function withoutBun(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("BUN_")));
+}

@@ -17,7 +17,7 @@ import { readIntent } from "../run/options/options.ts";
 import { createPrint } from "../run/report/print.ts";
 import { createOutput, report } from "../run/report/report.ts";
 import { run } from "../run/run.ts";
-import { readEnvironment } from "./environment.ts";
+import { readEnvironment, withoutBun } from "./environment.ts";
 import { native } from "./native.ts";
 
 const { systemCall, architecture } = native;
@@ -61,5 +61,5 @@ async function main(): Promise<void> {
 
 /** Throws `missing-protection` where it is not installed. */
 function becomeClient(): never {
-  return libc.execute(findOwn("isolate-client", libc), words, environmentList(environment));
+  return libc.execute(findOwn("isolate-client", libc), words, environmentList(withoutBun(environment)));
 }

@@ -184,7 +184,7 @@ static void keep_only(struct request *request)
 
 static void connect_network(int socket)
 {
-    char room[200];
+    char room[600];
     const char *wrong = await_network(socket, room, sizeof room);
 
     if (wrong)

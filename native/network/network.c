@@ -1,12 +1,13 @@
 /*
- * isolate-network --socket FD --rules FD --ready-fd N FILTER [ARG...] -- CARRIER [ARG...] -- ENGINE [ARG...]
+ * isolate-network --socket FD --rules FD --ready-fd N --failure TEXT FILTER [ARG...] -- CARRIER [ARG...] -- ENGINE [ARG...]
  *
  * Becomes ENGINE, which starts a sandbox with a network namespace of its own, and leaves a child. That waits until
  * isolate-init sends the namespace over the socket (handover.h), runs FILTER in it with the rules as standard input, and
  * becomes CARRIER, a program that carries the namespace's packets in user mode (pasta(1), slirp4netns(1)): with the
  * namespace as standard input, in the user namespace that owns it, and with all rights there.
  *
- * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. All programs are absolute paths.
+ * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. Where it does not start, TEXT
+ * stands before its own words. All programs are absolute paths.
  */
 
 #include "descriptors.h"
@@ -18,6 +19,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -31,6 +33,7 @@ struct request {
     int socket;
     int rules;
     int ready_fd;
+    const char *failure;
     char **filter;
     char **carrier;
     char **engine;
@@ -55,16 +58,17 @@ static struct request parse(int argc, char **argv)
     static const char *const options[] = {"--socket", "--rules", "--ready-fd"};
     int numbers[3];
     struct request request;
-    char **words = argv + 7;
+    char **words = argv + 9;
 
-    if (argc < 8)
-        fail("cannot start: expected --socket FD --rules FD --ready-fd N FILTER... -- CARRIER... -- ENGINE...");
+    if (argc < 10 || strcmp(argv[7], "--failure") != 0)
+        fail("cannot start: expected --socket FD --rules FD --ready-fd N --failure TEXT FILTER... -- CARRIER... -- "
+             "ENGINE...");
     for (int i = 0; i < 3; i++) {
         if (strcmp(argv[1 + 2 * i], options[i]) != 0)
             fail("cannot start: an option is unknown");
         numbers[i] = atoi(argv[2 + 2 * i]);
     }
-    request = (struct request){.socket = numbers[0], .rules = numbers[1], .ready_fd = numbers[2]};
+    request = (struct request){.socket = numbers[0], .rules = numbers[1], .ready_fd = numbers[2], .failure = argv[8]};
     if (request.socket <= STDERR_FILENO || request.rules <= STDERR_FILENO ||
         (request.ready_fd != STDOUT_FILENO && request.ready_fd != STDERR_FILENO + 1))
         fail("cannot start: a descriptor is wrong");
@@ -181,6 +185,7 @@ __attribute__((noreturn)) static void carry(struct request request, pid_t engine
     enter_owner();
     die_with(engine);
     filter(&request);
+    dprintf(STDERR_FILENO, "%s: ", request.failure); /* is read where the carrier ends before it is ready */
     close_from(request.ready_fd == STDOUT_FILENO ? STDERR_FILENO + 1 : request.ready_fd + 1);
     execv(request.carrier[0], request.carrier);
     fail("cannot run the program that carries packets: %s", strerror(errno));

@@ -90,6 +90,20 @@ describe("in a directory of somebody else's making", () => {
   });
 });
 
+describe("what its runtime obeys of an environment", () => {
+  test.each(["BUN_BE_BUN=1", "BUN_OPTIONS=--preload ./preload.cjs", "BUN_JSC_dumpOptions=1"])(
+    "%s changes neither the starter nor the whole client",
+    async (variable) => {
+      const [name = "", value = ""] = variable.split(/=(.*)/s);
+      const options = { cwd: trap, env: { [name]: value } };
+      const ran = await world.isolate(["-z", world.template, "echo", "ran"], options);
+      expect(ran).toEqual({ code: 0, stdout: "ran\n", stderr: "" });
+      expect(await world.isolate(["ps", "--json"], options)).toEqual({ code: 0, stdout: "[]\n", stderr: "" });
+      expect(existsSync(join(trap, "sprung"))).toBe(false);
+    },
+  );
+});
+
 test("it runs without HOME, PATH or anything else in the environment", async () => {
   const [first = "", ...argv] = asUser(alice, [
     "env",

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { listen, shout } from "../support/datagrams.ts";
 import { createHostNetwork, type HostNetwork, own, port, probe, remote } from "../support/host-network.ts";
 import { asUser, eventually, finished, must, root, run, start, type User } from "../support/process.ts";
 import { program } from "../support/project.ts";
@@ -40,6 +41,9 @@ function client(args: readonly string[], { as = alice, prepare = "" }: Where = {
 const isolate = (args: readonly string[], where?: Where) => run(client(args, where));
 const fresh = (...args: string[]): string[] => ["-z", world.template, ...args];
 const hide = (name: string): string => `mount --bind /dev/null "$(readlink -f /usr/bin/${name})"`;
+/** A resolver that slirp4netns leads to as well. */
+const remoteResolver = `echo nameserver ${remote.ipv4} >/mnt/other; mount --bind /mnt/other "$(readlink -f /etc/resolv.conf)"`;
+const withoutPasta = `${hide("pasta")}; ${remoteResolver}`;
 const everywhere = (address: string): string[] => [`tcp,${address},${port}`, `udp,${address},${port}`];
 const lines = (targets: readonly string[], what: string): string => targets.map((one) => `${one} ${what}\n`).join("");
 
@@ -75,13 +79,81 @@ describe("--net=private", () => {
     expect((await isolate(fresh("-n", ...probe(...targets)))).stdout).toBe(lines(targets, "host"));
   });
 
-  test("a socket that is bound to the device does send outside, and no packet of its own making can be", async () => {
-    const raw =
-      "use Socket; print socket(my $s, 17, SOCK_RAW, 0) ? 'raw' : $!; print socket(my $t, PF_INET, SOCK_RAW, 1) ? 'raw' : $!";
+  describe("what is sent to everybody reaches nobody, neither on the host nor outside", () => {
+    const targets = (device: string, address: string): string[] =>
+      [
+        ...["224.0.0.1", "224.0.0.251", "239.1.2.3", "255.255.255.255", "10.99.0.255"],
+        ...["ff01::1", "ff02::1", "ff02::2"].map((group) => `${group}%${device}`),
+        ...["ff05::1", "ff0e::1"],
+      ]
+        .map((one) => `${one},${port + 1},${one.replace(/%.*/, "")}`)
+        .concat(["224.0.0.1", "255.255.255.255"].map((one) => `${one},${port + 1},bound ${one},device,${device}`))
+        .concat([`224.0.0.1,${port + 1},by interface,interface,${address}`, `${remote.ipv4},${port + 1},control`]);
+    const sent = { stdout: "sent\n", stderr: "", code: 0 };
+    const servers = async () => ({
+      host: await listen(network.on, port + 1),
+      remote: await listen(network.onRemote, port + 1),
+    });
+
+    test.each([
+      ["by pasta", [], "v0", own.ipv4, ""],
+      ["by pasta, for who has every capability", ["--cap-add", "ALL"], "v0", own.ipv4, ""],
+      ["by slirp4netns", [], "tap0", "10.0.2.100", withoutPasta],
+    ] as const)("%s", async (_, args, device, address, prepare) => {
+      const { host, remote } = await servers();
+      try {
+        const words = shout(...targets(device, address));
+        expect(await isolate(fresh("--net=private", ...args, ...words), { prepare })).toEqual(sent);
+        expect(await host.heard()).toEqual([]);
+        expect(await remote.heard()).toEqual(["control"]);
+      } finally {
+        await host.close();
+        await remote.close();
+      }
+    });
+
+    test("while the host's own network lets it through", async () => {
+      const { host, remote } = await servers();
+      try {
+        await isolate(fresh("-n", ...shout(...targets("v0", own.ipv4))));
+        expect(await host.heard()).toEqual(expect.arrayContaining(["224.0.0.1", "ff02::1"]));
+        expect(await remote.heard()).toEqual(expect.arrayContaining(["224.0.0.1", "255.255.255.255", "control"]));
+      } finally {
+        await host.close();
+        await remote.close();
+      }
+    });
+  });
+
+  test("a socket that is bound to the device does send outside", async () => {
     const target = `tcp,${remote.ipv4},${port},v0`;
     expect((await isolate(fresh("--net=private", ...probe(target)))).stdout).toBe(`${target} remote\n`);
-    expect((await isolate(fresh("--net=private", "perl", "-e", raw))).stdout).toBe(
-      "Operation not permittedOperation not permitted",
+  });
+
+  test.each([
+    ["for a user", []],
+    ["for who has NET_ADMIN, elsewhere", ["--cap-add", "NET_ADMIN"]],
+    ["for who has every capability", ["--cap-add", "ALL"]],
+    ["without a filter of system calls", ["--seccomp=none"]],
+  ])("no packet of a sandbox's own making can be sent, and no rule be changed, %s", async (_, args) => {
+    // AF_PACKET, and raw IPv4 and IPv6; then SIOCSIFFLAGS on the device that leads to pasta.
+    const script = `use Socket; $\\ = ' '; socket(my $d, PF_INET, SOCK_DGRAM, 0);
+print socket(my $s, $_->[0], SOCK_RAW, $_->[1]) ? 'raw' : $! for [17, 0], [PF_INET, 1], [PF_INET, 255], [PF_INET6, 58];
+print ioctl($d, 0x8914, my $down = pack('a16 s x14', 'v0', 0)) ? 'down' : $!`;
+    const { stdout } = await isolate(fresh("--net=private", ...args, "perl", "-e", script));
+    expect(stdout).toBe("Operation not permitted ".repeat(5));
+  });
+
+  test("ping goes out, where the host lets its users ping", async () => {
+    const ping = `use Socket; $| = 1; for (@ARGV) {
+socket(my $s, PF_INET, SOCK_DGRAM, 1) or die $!;
+send($s, pack('C2 n3', 8, 0, 0, 0, 1), 0, pack_sockaddr_in(0, inet_aton($_)));
+my $ready = ''; vec($ready, fileno($s), 1) = 1;
+print "$_ ", select($ready, undef, undef, 1) ? "answers\\n" : "is silent\\n"; }`;
+    const prepare = "echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range";
+    const args = fresh("--net=private", "perl", "-e", ping, remote.ipv4, "224.0.0.1", "10.99.0.255");
+    expect((await isolate(args, { prepare })).stdout).toBe(
+      `${remote.ipv4} answers\n224.0.0.1 is silent\n10.99.0.255 is silent\n`,
     );
   });
 
@@ -103,8 +175,9 @@ describe("--net=private", () => {
     const addresses = ["127.0.0.1", own.ipv4, own.other, "10.0.2.2", "10.0.2.3"];
     const targets = addresses.flatMap((address) => everywhere(address));
     const outside = everywhere(remote.ipv4);
-    const prepare = `${hide("pasta")}; echo nameserver ${remote.ipv4} >/mnt/other; mount --bind /mnt/other "$(readlink -f /etc/resolv.conf)"`;
-    const { stdout } = await isolate(fresh("--net=private", ...probe(...outside, ...targets)), { prepare });
+    const { stdout } = await isolate(fresh("--net=private", ...probe(...outside, ...targets)), {
+      prepare: withoutPasta,
+    });
     expect(stdout.startsWith(lines(outside, "remote"))).toBe(true);
     expect(stdout).not.toMatch(/ host$/m);
     expect(stdout.trim().split("\n")).toHaveLength(outside.length + targets.length);
@@ -112,6 +185,46 @@ describe("--net=private", () => {
     const refused = await isolate(fresh("--net=private", "true"), { prepare: hide("pasta") });
     expect(refused).toMatchObject({ code: 125, stdout: "" });
     expect(refused.stderr).toContain("the host resolves names at its own 127.0.0.53");
+  });
+
+  describe("where the host has no default route", () => {
+    let island: HostNetwork;
+    beforeAll(async () => {
+      island = await createHostNetwork({ routed: false });
+    });
+    afterAll(() => island?.close());
+    const onIsland = (prepare: string, ...command: string[]) =>
+      run(
+        island.on(
+          ["env", `ISOLATE_SOCKET=${world.socket}`].concat(
+            asUser(alice, [program("isolate"), ...fresh("--net=private", ...command)]),
+          ),
+          prepare,
+        ),
+      );
+
+    test("pasta, which does not start, leaves it to slirp4netns", async () => {
+      const target = `tcp,${remote.ipv4},${port}`;
+      const result = await onIsland(remoteResolver, ...probe(target));
+      expect(result).toEqual({ code: 0, stderr: "", stdout: `${target} remote\n` });
+    });
+
+    test.each([
+      [
+        "slirp4netns is not installed",
+        `${hide("slirp4netns")}; ${remoteResolver}`,
+        "apt-get install slirp4netns, or ip ",
+      ],
+      ["slirp4netns would not lead to the host's resolver", "", "ip "],
+    ])("and %s: one sentence with what to do, and nothing runs", async (_, prepare, command) => {
+      const before = await world.settled();
+      const { code, stdout, stderr } = await onIsland(prepare, "echo", "ran");
+      expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+      expect(stderr).toContain(
+        `network of its own: pasta does not start, for the host has no default route (as root: ${command}route add default`,
+      );
+      expect(await world.settled()).toEqual(before);
+    });
   });
 
   test.each([
@@ -127,7 +240,7 @@ describe("--net=private", () => {
     [
       "a device that is none",
       "mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 1 3",
-      /cannot give the sandbox a network of its own: Failed to/,
+      /cannot give the sandbox a network of its own: pasta does not start \(see what 'isolate doctor' says.*\): Failed to/,
     ],
   ] as const)("%s: one sentence, and the command has never run", async (_, prepare, sentence, as: User = alice) => {
     const before = await world.settled();

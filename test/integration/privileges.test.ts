@@ -123,9 +123,12 @@ test("a user's own directory has them too, with the one id that is there", async
 });
 
 test("--no-new-userns refuses the calls by which one mounts, too, but to capabilities that were asked for", async () => {
-  const openTree = "/opt/try-syscall call 428";
-  expect((await inside(alice, ["--no-new-userns"], openTree)).stdout).toBe("EPERM\n");
-  expect((await inside(alice, [], openTree)).stdout).not.toBe("EPERM\n");
+  // open_tree, fsopen, mount_setattr and open_tree_attr; the first needs no right.
+  const [openTree, ...others] = [428, 430, 442, 467].map((number) => `/opt/try-syscall call ${number}`);
+  const calls = [openTree, ...others].join("; ");
+  for (const filter of [[], ["--seccomp=tty"], ["--seccomp=none"]])
+    expect((await inside(alice, ["--no-new-userns", ...filter], calls)).stdout).toBe("EPERM\n".repeat(4));
+  expect((await inside(alice, [], openTree ?? "")).stdout).not.toBe("EPERM\n");
   const mount = "mount -t tmpfs none /mnt && echo mounted";
   expect((await inside(alice, ["--no-new-userns", "--cap-add", "SYS_ADMIN"], mount)).stdout).toBe("mounted\n");
 });

@@ -152,6 +152,30 @@ describe("a sandbox", () => {
     expect((await isolate(["/mnt/try-syscall", call, String(number)])).stdout).toBe(`${errno}\n`);
   });
 
+  describe("has sockets of the families alone that a network namespace confines", () => {
+    // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK and AF_PACKET; AF_ALG, AF_VSOCK, AF_XDP, and what is none. As SOCK_STREAM.
+    const families = [1, 2, 10, 16, 17, 38, 40, 44, 46, 4242, -1];
+    const tried = async (call: string, ...args: string[]): Promise<boolean[]> => {
+      const script = families.map((family) => `/mnt/try-syscall ${call} ${family} 1`).join("; ");
+      const { stdout } = await isolate([...args, "sh", "-c", script]);
+      return stdout
+        .trim()
+        .split("\n")
+        .map((answer) => answer === "EAFNOSUPPORT");
+    };
+    const confined = [false, false, false, false, false, true, true, true, true, true, true];
+
+    test.each([[["--net=none"]], [["-n"]], [["--cap-add", "ALL"]], [["--no-new-userns"]]])("with %j", async (args) => {
+      expect(await tried("socket", ...args)).toEqual(confined);
+    });
+
+    test("and by socketcall, which hides the family, none at all", async () => {
+      if (x64) expect(await tried("socketcall-int80")).toEqual(Array(families.length).fill(true));
+      // The programs of 32 bits that have no other call.
+      if (x64) expect((await tried("socketcall-int80", "--seccomp=tty")).slice(0, 5)).toEqual(Array(5).fill(false));
+    });
+  });
+
   test("makes every other call, and has user namespaces of its own", async () => {
     const number = String(x64 ? 101 : 117); // ptrace(-1): EIO, or the like, of the kernel's own
     expect((await isolate(["/mnt/try-syscall", "call", number])).stdout).not.toMatch(/EPERM|ENOSYS/);

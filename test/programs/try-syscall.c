@@ -36,7 +36,31 @@ static long try_call(char **arg)
     return syscall(strtol(arg[0], NULL, 0), -1L, 0L, 0L);
 }
 
+/* FAMILY TYPE; the whole 64 bits of the family. */
+static long try_socket(char **arg)
+{
+    return syscall(SYS_socket, strtoul(arg[0], NULL, 0), strtol(arg[1], NULL, 0), 0L);
+}
+
 #ifdef __x86_64__
+/* By i386's multiplexer, which has its arguments in memory: socketcall(2). Those are below 4 GB, where this program is. */
+static long try_socketcall_int80(char **arg)
+{
+    static unsigned words[3];
+    long result;
+
+    words[0] = (unsigned)strtoul(arg[0], NULL, 0);
+    words[1] = (unsigned)strtoul(arg[1], NULL, 0);
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(102L), "b"(1L), "c"(words)
+                     : "memory", "r8", "r9", "r10", "r11");
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
 static long try_call_int80(char **arg)
 {
     long result;
@@ -218,7 +242,9 @@ static const struct {
 } calls[] = {
     {"ioctl", 1, try_ioctl},
     {"call", 1, try_call},
+    {"socket", 2, try_socket},
 #ifdef __x86_64__
+    {"socketcall-int80", 2, try_socketcall_int80},
     {"call-int80", 1, try_call_int80},
     {"ioctl-int80", 1, try_ioctl_int80},
     {"ioctl-x32", 1, try_ioctl_x32},

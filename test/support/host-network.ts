@@ -17,7 +17,8 @@ const set = (ipv4: string, ipv6: string): string =>
 
 export type HostNetwork = Awaited<ReturnType<typeof createHostNetwork>>;
 
-export async function createHostNetwork() {
+/** `routed`: the host has a way to more than what is on its wire. */
+export async function createHostNetwork({ routed = true } = {}) {
   const children: ChildProcess[] = [];
   const spawned = async (command: readonly string[]): Promise<number> => {
     const child = start(command);
@@ -64,7 +65,9 @@ export async function createHostNetwork() {
       String(outside),
     ]);
     await must([...enter(outside), "sh", "-c", set(remote.ipv4, remote.ipv6)]);
-    const routes = `ip route add default via ${remote.ipv4} && ip -6 route add default via ${remote.ipv6}`;
+    const routes = routed
+      ? `ip route add default via ${remote.ipv4} && ip -6 route add default via ${remote.ipv6}`
+      : "true";
     await must([
       ...enter(host),
       "sh",
@@ -80,6 +83,8 @@ export async function createHostNetwork() {
     await spawned([...enter(outside), ...server("remote")]);
     await spawned([...enter(host), ...server("host")]);
     return {
+      /** In front of a command on the remote machine. */
+      onRemote: (command: readonly string[]): string[] => [...enter(outside), ...command],
       /** In front of a command. `prepare`: shell, in a mount namespace of that command's own. */
       on: (command: readonly string[], prepare = ""): string[] =>
         prepare === ""

@@ -38,6 +38,7 @@ export interface Facts {
     readonly programs: readonly string[];
     /** This caller may open /dev/net/tun; for root, every user. */
     readonly tun: boolean;
+    readonly defaultRoute: boolean;
   };
   /** Our own helpers: where each is, or where it was looked for. */
   readonly helpers: readonly {

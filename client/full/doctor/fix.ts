@@ -1,6 +1,6 @@
 /** Commands that fix a host, for its distribution. Pure. */
 
-type Wanted = "bubblewrap" | "nftables" | "passt" | "zfs";
+type Wanted = "bubblewrap" | "nftables" | "passt" | "slirp4netns" | "zfs";
 
 const managers: readonly (readonly [ids: readonly string[], command: string, zfs?: string])[] = [
   [["ubuntu"], "apt-get install", "apt-get install zfsutils-linux"],
@@ -16,6 +16,7 @@ const ofGentoo: Readonly<Record<string, string>> = {
   bubblewrap: "sys-apps/bubblewrap",
   nftables: "net-firewall/nftables",
   passt: "net-misc/passt",
+  slirp4netns: "app-containers/slirp4netns",
 };
 
 /** `distribution`: `ID`, then `ID_LIKE`, of os-release(5). Undefined where we do not know the command. */

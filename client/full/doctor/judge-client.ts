@@ -76,7 +76,7 @@ export const abstractSockets: Judge = ({ network: { scopesSockets } }) => {
     : [note("a run with -n reaches the host's: Landlock of Linux 6.12 or newer would close them, or --net=private")];
 };
 
-export const privateNetwork: Judge = ({ network: { programs, tun }, distribution, caller }) => {
+export const privateNetwork: Judge = ({ network: { programs, tun, defaultRoute }, distribution, caller }) => {
   const { ok, note } = check("private network");
   const wanted = [
     ...(programs.includes("nft") ? [] : (["nftables"] as const)),
@@ -91,7 +91,16 @@ export const privateNetwork: Judge = ({ network: { programs, tun }, distribution
     return [note("--net=private needs /dev/net/tun, open to you", asRoot("chmod 666 /dev/net/tun", caller.uid))];
   if (!programs.includes("pasta"))
     return [note("by slirp4netns: IPv4 alone, and no nameserver at an address of the host's own; passt has both")];
-  return [ok("by pasta")];
+  if (defaultRoute) return [ok("by pasta")];
+  if (programs.includes("slirp4netns"))
+    return [note("by slirp4netns, IPv4 alone: the host has no default route, without which pasta may not start")];
+  const command = install("slirp4netns", distribution);
+  return [
+    note(
+      "the host has no default route, without which pasta may not start; slirp4netns does",
+      command && asRoot(command, caller.uid),
+    ),
+  ];
 };
 
 export const helpers: Judge = ({ helpers: all }) =>

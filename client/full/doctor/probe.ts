@@ -10,6 +10,7 @@ import { isPastSigned } from "../../run/extras.ts";
 import { lookUp, ownDirectories, programDirectories, systemDirectories } from "../../run/host.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import type { Api } from "../api.ts";
+import { hasDefaultRoute } from "../network/default-route.ts";
 import { mayOpenTun } from "../network/tun.ts";
 import type { Daemon, Facts, Trial, Unit } from "./facts.ts";
 import { rangesOf, readDistribution, readPools, readUnits } from "./parse.ts";
@@ -58,6 +59,7 @@ export async function probe({ socket, api, environment, self, libc }: ProbeOptio
       scopesSockets: libc.scopesSockets(),
       programs: (["nft", "pasta", "slirp4netns"] as const).filter((program) => lookUp(program, libc) !== undefined),
       tun: mayOpenTun(uid),
+      defaultRoute: hasDefaultRoute(read("/proc/net/route") ?? "", read("/proc/net/ipv6_route") ?? ""),
     },
     helpers: ["isolate-init", "isolate-monitor", "isolate-network", "isolate-seccomp"].map((name) =>
       findHelper(name, libc),

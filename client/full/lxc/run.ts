@@ -91,8 +91,8 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
 }
 
 /** The one thing that this engine asks of a root, and many have not. Gives where it leads to. */
-function findInit({ spec }: ContainerRun, { libc }: RunContext): string {
-  const init = resolveInRoot("/sbin/init", [{ at: "/", from: spec.root }], looker(libc));
+function findInit({ spec, facts }: ContainerRun, { libc }: RunContext): string {
+  const init = resolveInRoot("/sbin/init", [{ at: "/", from: spec.root }], looker(libc, facts.opened));
   if ("kind" in init && init.kind === "file") return init.path;
   throw refuse("the root has no /sbin/init to boot", "use the engine 'bwrap', or install systemd-sysv in the template");
 }
@@ -100,7 +100,7 @@ function findInit({ spec }: ContainerRun, { libc }: RunContext): string {
 /** The caller's host paths, with their ids mapped, in a mount namespace of this process and of what it starts. */
 function staged({ spec, facts, ids }: ContainerRun, userns: number, { libc, rootCalls }: RunContext): LaunchSpec {
   const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids, libc));
-  attachTrees(trees, userns, rootCalls, libc);
+  attachTrees(trees, { userns, opened: facts.opened }, rootCalls, libc);
   return moved;
 }
 

@@ -5,6 +5,8 @@ export interface Carrier {
   readonly argv: readonly string[];
   /** On which it is to say that it is ready, as native/network/network.c wants it. */
   readonly readyDescriptor: 1 | 3;
+  /** What stands before its own words where it does not start: that it is so, and what to do. */
+  readonly failure: string;
 }
 
 /** Standard input is the namespace, and the user namespace is entered already. */
@@ -14,7 +16,7 @@ const namespacePath = "/proc/self/fd/0";
  * Of 2023 (Debian 12) and 2025 (Debian 13) alike. Newer ones close all descriptors but the first three; older ones do not
  * notice the end of a namespace that is no file, so both are left to isolate-network. No port is forwarded either way.
  */
-export function pasta(path: string, standIn: string | undefined): Carrier {
+export function pasta(path: string, standIn: string | undefined, failure: string): Carrier {
   const ports = ["-t", "-u", "-T", "-U"].flatMap((option) => [option, "none"]);
   const names = standIn === undefined ? [] : ["--dns-forward", standIn];
   const namespace = ["--netns-only", "--no-netns-quit", "--netns", namespacePath];
@@ -22,7 +24,13 @@ export function pasta(path: string, standIn: string | undefined): Carrier {
   return {
     argv: [path, ...run, ...namespace, "--config-net", "--no-map-gw", ...ports, ...names],
     readyDescriptor: 1,
+    failure,
   };
+}
+
+/** For a host on which nothing is known to be wrong. */
+export function notStarted(program: string): string {
+  return `${program} does not start (see what 'isolate doctor' says of the private network)`;
 }
 
 /**
@@ -32,34 +40,44 @@ export function pasta(path: string, standIn: string | undefined): Carrier {
 export function slirp4netns(path: string): Carrier {
   const closed = ["--disable-host-loopback", "--disable-dns", "--enable-sandbox", "--enable-seccomp"];
   const namespace = ["--netns-type=path", namespacePath, "tap0"];
-  return { argv: [path, "--configure", "--mtu=65520", ...closed, "--ready-fd=3", ...namespace], readyDescriptor: 3 };
+  return {
+    argv: [path, "--configure", "--mtu=65520", ...closed, "--ready-fd=3", ...namespace],
+    readyDescriptor: 3,
+    failure: notStarted("slirp4netns"),
+  };
 }
 
+/** Of IPv4 and IPv6: this host, its loopback, every group, and everybody on the wire. */
+const nobodys4 = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"];
+const nobodys6 = ["::/128", "::1/128", "ff00::/8"];
+
 /**
- * For nft(8), in the sandbox's network namespace: the host itself is out of reach, at all the addresses that it has. Routes
- * would not do: a socket that is bound to a device passes them by.
+ * For nft(8), in the sandbox's network namespace: TCP, UDP and ping go out, and nothing else does. The host itself is out of
+ * reach, at all the addresses that it has, and so is whoever listens for groups and broadcasts: for pasta forwards these, and
+ * the host's kernel then hands them to every socket that is bound to any address. Routes would not do: a socket that is bound
+ * to a device passes them by. Neighbour discovery is the kernel's own; nobody inside can make such packets.
  */
-export function rules(own: readonly Prefix[]): string {
-  const all = [
-    { address: "0.0.0.0", length: 8 },
-    { address: "127.0.0.0", length: 8 },
-    { address: "::", length: 128 },
-    { address: "::1", length: 128 },
-    ...own,
-  ];
+export function rules(closed: readonly Prefix[]): string {
   const elements = (ipv6: boolean): string =>
-    all
-      .filter(({ address }) => address.includes(":") === ipv6)
-      .map(({ address, length }) => `${address}/${length}`)
+    (ipv6 ? nobodys6 : nobodys4)
+      .concat(
+        closed
+          .filter(({ address }) => address.includes(":") === ipv6)
+          .map(({ address, length }) => `${address}/${length}`),
+      )
       .join(", ");
   return `table inet isolate {
-  set host4 { type ipv4_addr; flags interval; auto-merge; elements = { ${elements(false)} }; }
-  set host6 { type ipv6_addr; flags interval; auto-merge; elements = { ${elements(true)} }; }
+  set closed4 { type ipv4_addr; flags interval; auto-merge; elements = { ${elements(false)} }; }
+  set closed6 { type ipv6_addr; flags interval; auto-merge; elements = { ${elements(true)} }; }
   chain out {
-    type filter hook output priority 0; policy accept;
+    type filter hook output priority 0; policy drop;
     oifname "lo" accept
-    ip daddr @host4 reject
-    ip6 daddr @host6 reject
+    icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept
+    ip daddr @closed4 reject
+    ip6 daddr @closed6 reject
+    meta l4proto { tcp, udp } accept
+    icmp type echo-request accept
+    icmpv6 type echo-request accept
   }
 }
 `;

@@ -7,13 +7,18 @@ export interface Prefix {
 }
 
 /** Of /proc/net/fib_trie. */
-export function ownIpv4(fibTrie: string): Prefix[] {
+export const ownIpv4 = (fibTrie: string): Prefix[] => ofKind(fibTrie, "host LOCAL");
+
+/** Of /proc/net/fib_trie: by which everybody in one of the host's networks is reached. */
+export const broadcasts = (fibTrie: string): Prefix[] => ofKind(fibTrie, "link BROADCAST");
+
+function ofKind(fibTrie: string, kind: "host LOCAL" | "link BROADCAST"): Prefix[] {
   const found = new Map<string, Prefix>();
   let address = "";
   for (const line of fibTrie.split("\n")) {
     address = /^\s*\|-- ([0-9.]+)$/.exec(line)?.[1] ?? address;
-    const length = /^\s*\/(\d+) host LOCAL$/.exec(line)?.[1];
-    if (length !== undefined) found.set(`${address}/${length}`, { address, length: Number(length) });
+    const [, length, said] = /^\s*\/(\d+) (.*)$/.exec(line) ?? [];
+    if (length !== undefined && said === kind) found.set(`${address}/${length}`, { address, length: Number(length) });
   }
   return [...found.values()];
 }

@@ -7,8 +7,9 @@ import { findOwn, lookUp } from "../../run/host.ts";
 import { missingProgram } from "../../run/host-programs.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import type { PrivateNetwork } from "../../run/plan.ts";
-import { type Carrier, pasta, rules, slirp4netns } from "./carrier.ts";
-import { isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
+import { type Carrier, notStarted, pasta, rules, slirp4netns } from "./carrier.ts";
+import { hasDefaultRoute } from "./default-route.ts";
+import { broadcasts, isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
 import { planNames, type StandIn } from "./resolver.ts";
 import { mayOpenTun } from "./tun.ts";
 
@@ -19,17 +20,20 @@ export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
   if (filter === undefined) throw missingProgram("nft");
   const trie = libc.readTextIfAny("/proc/net/fib_trie");
   if (trie === undefined) throw cannot("the host's own addresses cannot be read from /proc/net/fib_trie", "");
-  const own = [...ownIpv4(trie), ...ownIpv6(libc.readTextIfAny("/proc/net/ipv6_route") ?? "")];
+  const ipv6Routes = libc.readTextIfAny("/proc/net/ipv6_route") ?? "";
+  const own = [...ownIpv4(trie), ...ownIpv6(ipv6Routes)];
+  const isRouted = hasDefaultRoute(libc.readTextIfAny("/proc/net/route") ?? "", ipv6Routes);
   const hostsText = libc.readTextIfAny("/etc/resolv.conf");
   const names = hostsText === undefined ? undefined : planNames(hostsText, (address) => isOwn(address, own));
-  const carrier = chooseCarrier(names?.standIn, libc);
-  const rulesFile = libc.memoryFile(rules(own));
+  const carrier = chooseCarrier(names?.standIn, isRouted, libc);
+  const rulesFile = libc.memoryFile(rules([...own, ...broadcasts(trie)]));
   const [outside, inside] = libc.socketPair();
   const numbers = ["--socket", outside, "--rules", rulesFile, "--ready-fd", carrier.readyDescriptor].map(String);
+  const options = [...numbers, "--failure", carrier.failure];
   return {
     connection: {
       path,
-      argv: [...numbers, filter, "-f", "-", "--", ...carrier.argv, "--"],
+      argv: [...options, filter, "-f", "-", "--", ...carrier.argv, "--"],
       descriptors: [outside, rulesFile],
     },
     socket: inside,
@@ -37,19 +41,28 @@ export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
   };
 }
 
-function chooseCarrier(standIn: StandIn | undefined, libc: Libc): Carrier {
+/** `isRouted`: the host has a default route, without which pasta does not start before its releases of 2025. */
+function chooseCarrier(standIn: StandIn | undefined, isRouted: boolean, libc: Libc): Carrier {
   const pastaPath = lookUp("pasta", libc);
   const slirpPath = lookUp("slirp4netns", libc);
   if (pastaPath === undefined && slirpPath === undefined) throw missingProgram("pasta");
   if (!mayOpenTun(libc.uid()))
     throw cannot("/dev/net/tun is missing, or not open to every user", "as root: modprobe tun; chmod 666 /dev/net/tun");
-  if (pastaPath !== undefined) return pasta(pastaPath, standIn?.address);
+  const slirpServes = slirpPath !== undefined && standIn === undefined;
+  if (pastaPath !== undefined && (isRouted || !slirpServes))
+    return pasta(pastaPath, standIn?.address, isRouted ? notStarted("pasta") : withoutRoute(standIn));
   if (standIn !== undefined)
     throw cannot(
       `the host resolves names at its own ${standIn.for}, which slirp4netns leads to only with all that is at that address`,
       "install pasta: apt-get install passt",
     );
   return slirp4netns(slirpPath ?? "");
+}
+
+function withoutRoute(standIn: StandIn | undefined): string {
+  const route = "ip route add default via GATEWAY";
+  const other = standIn === undefined ? `apt-get install slirp4netns, or ${route}` : route;
+  return `pasta does not start, for the host has no default route (as root: ${other})`;
 }
 
 function cannot(wrong: string, fix: string): IsolateError {

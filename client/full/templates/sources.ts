@@ -1,7 +1,7 @@
 /** Where a template's content comes from: a directory, an archive, or Debian. Each becomes one stream of plain tar. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, createReadStream, statSync } from "node:fs";
+import { accessSync, constants, createReadStream, fstatSync, openSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -54,14 +54,16 @@ export async function openSource(source: TemplateSource): Promise<OpenSource> {
 }
 
 function openDirectory(path: string): OpenSource {
-  if (!stat(path).isDirectory()) throw new IsolateError("bad-source", { source: path, wrong: "it is not a directory" });
+  const descriptor = openOnce(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (!fstatSync(descriptor).isDirectory())
+    throw new IsolateError("bad-source", { source: path, wrong: "it is not a directory" });
   needProgram("tar");
   const kept = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--one-file-system"];
-  const args = ["-C", path, "--format=pax", ...kept, "-cf", "-", "."];
+  const args = ["-C", "/proc/self/fd/3", "--format=pax", ...kept, "-cf", "-", "."];
   return {
     title: path,
     firstStage: "reading the directory",
-    start: async () => startProgram({ program: "tar", args, source: path }),
+    start: async () => startProgram({ program: "tar", args, source: path, descriptor }),
   };
 }
 
@@ -70,10 +72,11 @@ function openTar(path: string): OpenSource {
   if (path === "-" && process.stdin.isTTY) {
     throw new IsolateError("bad-source", { source: title, wrong: "it is a terminal; pipe a tar archive into it" });
   }
-  if (path !== "-" && stat(path).isDirectory()) {
+  const descriptor = path === "-" ? undefined : openOnce(path, constants.O_RDONLY);
+  if (descriptor !== undefined && fstatSync(descriptor).isDirectory()) {
     throw new IsolateError("bad-source", { source: path, wrong: "it is a directory; --dir takes one" });
   }
-  const open = (): Readable => (path === "-" ? process.stdin : createReadStream(path));
+  const open = (): Readable => (descriptor === undefined ? process.stdin : createReadStream(path, { fd: descriptor }));
   return { title, firstStage: "reading the archive", start: () => startArchive(open(), title) };
 }
 
@@ -159,6 +162,8 @@ interface ProgramOptions {
   readonly args: readonly string[];
   readonly source: string;
   readonly input?: Readable;
+  /** Becomes the program's descriptor 3. */
+  readonly descriptor?: number;
   readonly stageOf?: (line: string) => string | undefined;
   readonly onStage?: (stage: string) => void;
 }
@@ -166,11 +171,11 @@ interface ProgramOptions {
 /** How long a producer may take to clean up after SIGTERM: mmdebstrap unmounts and removes its directory. */
 const graceMilliseconds = 20_000;
 
-function startProgram({ program, args, source, input, stageOf, onStage }: ProgramOptions): Content {
+function startProgram({ program, args, source, input, descriptor, stageOf, onStage }: ProgramOptions): Content {
   // A process group of its own: mmdebstrap ignores signals itself and wants them sent to the programs that it runs.
   const child = spawn(program, args, {
     detached: true,
-    stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
+    stdio: [input ? "pipe" : "ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
     env: { ...process.env, LC_ALL: "C.UTF-8" },
   });
   const { stdin, stdout, stderr } = child;
@@ -246,9 +251,10 @@ export function complaint(lines: readonly string[]): string | undefined {
   return chosen?.replace(/[^\x20-\x7e]/g, "?").slice(0, 300);
 }
 
-function stat(path: string): ReturnType<typeof statSync> & object {
+/** So that what was looked at is what is read, whoever can put something else at that path. */
+function openOnce(path: string, flags: number): number {
   try {
-    return statSync(path);
+    return openSync(path, flags);
   } catch (error) {
     throw new IsolateError("bad-source", { source: path === "" ? "''" : path, wrong: messageOf(error) }, error);
   }

@@ -37,17 +37,27 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     return decodeBytes(buffer.subarray(0, checked("readlinkat", AT_FDCWD, path, buffer, buffer.length)));
   }
 
+  /** `status`: struct statx. */
+  function typeOf(status: Uint16Array): "directory" | "link" | "file" {
+    const type = (status[14] ?? 0) & S_IFMT; // stx_mode
+    return type === S_IFLNK ? "link" : type === S_IFDIR ? "directory" : "file";
+  }
+
   /** Of the thing itself, a link not followed. */
   function kindOf(path: string): "absent" | "directory" | "link" | "file" {
     const status = new Uint16Array(128); // struct statx
     const result = attempt("statx", AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 1, status);
-    if (result < 0) {
-      const { errno } = failure("statx", result);
-      if (errno === "ENOENT" || errno === "ENOTDIR") return "absent";
-      throw new SystemCallError(`statx ${path}`, errno);
-    }
-    const type = (status[14] ?? 0) & S_IFMT; // stx_mode
-    return type === S_IFLNK ? "link" : type === S_IFDIR ? "directory" : "file";
+    if (result >= 0) return typeOf(status);
+    const { errno } = failure("statx", result);
+    if (errno === "ENOENT" || errno === "ENOTDIR") return "absent";
+    throw new SystemCallError(`statx ${path}`, errno);
+  }
+
+  /** Where what is open lies now: absolute, normal and without links. Throws ENOENT where it was removed. */
+  function pathOf(fd: number): string {
+    const found = readLink(`/proc/self/fd/${fd}`);
+    if (kindOf(found) === "absent") throw new SystemCallError("openat", "ENOENT");
+    return found;
   }
 
   function readText(path: string): string {
@@ -65,10 +75,10 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     }
   }
 
-  /** Uid of the thing itself, a link not followed. */
-  function ownerOf(path: string): number {
+  /** Uid of what is open. */
+  function ownerOf(fd: number): number {
     const status = new Uint32Array(64); // struct statx
-    checked("statx", AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 8, status); // STATX_UID
+    checked("statx", fd, "", AT_EMPTY_PATH, 8, status); // STATX_UID
     return status[5] ?? 0; // stx_uid
   }
 
@@ -86,6 +96,14 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     ownerOf,
     readLink,
     kindOf,
+    pathOf,
+
+    /** Of what is open. */
+    kindOfOpened(fd: number): "directory" | "link" | "file" {
+      const status = new Uint16Array(128); // struct statx
+      checked("statx", fd, "", AT_EMPTY_PATH, 1, status);
+      return typeOf(status);
+    },
 
     readText,
 
@@ -107,9 +125,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     realPath(path: string): string {
       const fd = openPath(path);
       try {
-        const found = readLink(`/proc/self/fd/${fd}`);
-        if (kindOf(found) === "absent") throw new SystemCallError("openat", "ENOENT"); // it was removed
-        return found;
+        return pathOf(fd);
       } finally {
         attempt("close", fd);
       }

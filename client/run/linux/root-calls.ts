@@ -29,11 +29,12 @@ const O_CLOEXEC = 0o2000000;
 const O_WRONLY = 1;
 const O_CREAT = 0o100;
 const O_EXCL = 0o200;
+const MS_SLAVE = 1 << 19;
 
 export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNumbers>) {
-  function setAttributes(mount: number, set: number, userns: number): void {
+  function setAttributes(mount: number, { set = 0, propagation = 0, userns = 0 }): void {
     // struct mount_attr: set, clear, propagation, userns, of 64 bits each. By halves, without big integers.
-    const attributes = Uint32Array.of(set, 0, 0, 0, 0, 0, userns, 0);
+    const attributes = Uint32Array.of(set, 0, 0, 0, propagation, 0, userns, 0);
     checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, 32);
   }
 
@@ -48,19 +49,27 @@ export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNu
       checked("mount", "tmpfs", target, "tmpfs", 6, options); // MS_NOSUID | MS_NODEV
     },
 
-    /** A detached copy of the mounts at that path, as a descriptor. */
-    cloneTree(path: string): number {
+    /**
+     * A detached copy of the mounts at that path, or at what is open there, as a descriptor. What is mounted inside of it
+     * later stays inside. Only mounts of this thread's own namespace are copied: `leaveMountNamespace` comes after this.
+     */
+    cloneTree(from: string | number): number {
       const flags = 1 | O_CLOEXEC | AT_RECURSIVE; // OPEN_TREE_CLONE
-      return checked("open_tree", AT_FDCWD, path, flags);
+      const mount =
+        typeof from === "string"
+          ? checked("open_tree", AT_FDCWD, from, flags)
+          : checked("open_tree", from, "", flags | AT_EMPTY_PATH);
+      setAttributes(mount, { propagation: MS_SLAVE });
+      return mount;
     },
 
     /** Stored ids will appear as those of the user namespace, and the other way round (mount_setattr(2)). */
     mapIds(mount: number, userns: number): void {
-      setAttributes(mount, 0x100000, userns); // MOUNT_ATTR_IDMAP
+      setAttributes(mount, { set: 0x100000, userns }); // MOUNT_ATTR_IDMAP
     },
 
     makeReadOnly(mount: number): void {
-      setAttributes(mount, 1, 0); // MOUNT_ATTR_RDONLY
+      setAttributes(mount, { set: 1 }); // MOUNT_ATTR_RDONLY
     },
 
     makeDirectory: (path: string): void => void checked("mkdirat", AT_FDCWD, path, 0o777),

@@ -46,22 +46,39 @@ function answer(program: readonly Instruction[], { architecture, number, args = 
     else if (code === 0x15) jump(accumulator === k);
     else if (code === 0x25) jump(accumulator > k);
     else if (code === 0x35) jump(accumulator >= k);
-    else if (code === 0x06)
-      return { [allow]: "allow", [kill]: "kill", [errno + 1]: "EPERM", [errno + 38]: "ENOSYS" }[k] ?? `${k}`;
+    else if (code === 0x06) return names[k] ?? `${k}`;
     else throw new Error(`no such instruction: ${code}`);
   }
 }
-const [allow, kill, errno] = [0x7fff0000, 0x80000000, 0x00050000];
+const names: Readonly<Record<number, string>> = {
+  2147418112: "allow",
+  2147483648: "kill",
+  327681: "EPERM",
+  327718: "ENOSYS",
+  327777: "EAFNOSUPPORT",
+};
 
 // AUDIT_ARCH_* of linux/audit.h, and the numbers of some calls: syscalls(2).
-const x86_64 = { architecture: 0xc000003e, ioctl: 16, keyctl: 250, bpf: 321, read: 0, clone: 56, unshare: 272 };
+const x86_64 = {
+  ...{ architecture: 0xc000003e, ioctl: 16, keyctl: 250, bpf: 321, read: 0, clone: 56, unshare: 272 },
+  ...{ socket: 41, socketpair: 53 },
+};
 const x32 = {
   ...{ architecture: 0xc000003e, ioctl: 0x40000202, keyctl: 0x400000fa, bpf: 0x40000141 },
-  ...{ read: 0x40000000, clone: 0x40000038, unshare: 0x40000110 },
+  ...{ read: 0x40000000, clone: 0x40000038, unshare: 0x40000110, socket: 0x40000029, socketpair: 0x40000035 },
 };
-const i386 = { architecture: 0x40000003, ioctl: 54, keyctl: 288, bpf: 357, read: 3, clone: 120, unshare: 310 };
-const aarch64 = { architecture: 0xc00000b7, ioctl: 29, keyctl: 219, bpf: 280, read: 63, clone: 220, unshare: 97 };
-const arm = { architecture: 0x40000028, ioctl: 54, keyctl: 311, bpf: 386, read: 3, clone: 120, unshare: 337 };
+const i386 = {
+  ...{ architecture: 0x40000003, ioctl: 54, keyctl: 288, bpf: 357, read: 3, clone: 120, unshare: 310 },
+  ...{ socket: 359, socketpair: 360 },
+};
+const aarch64 = {
+  ...{ architecture: 0xc00000b7, ioctl: 29, keyctl: 219, bpf: 280, read: 63, clone: 220, unshare: 97 },
+  ...{ socket: 198, socketpair: 199 },
+};
+const arm = {
+  ...{ architecture: 0x40000028, ioctl: 54, keyctl: 311, bpf: 386, read: 3, clone: 120, unshare: 337 },
+  ...{ socket: 281, socketpair: 288 },
+};
 const riscv64 = { architecture: 0xc00000f3, read: 63 };
 
 describe.each([
@@ -107,10 +124,58 @@ describe.each([
 
   test("mounting is the fourth's alone", () => {
     const openTree = 428 + (calls.read & 0x40000000);
+    const openTreeAttr = 467 + (calls.read & 0x40000000);
     const each = (program: readonly Instruction[]) =>
-      [openTree, openTree + 1, openTree + 2, calls.read].map((number) => answer(program, { architecture, number }));
-    expect(each(mount)).toEqual(["EPERM", "EPERM", "EPERM", "allow"]);
-    for (const program of [terminal, whole, userns]) expect(each(program)).toEqual(Array(4).fill("allow"));
+      [openTree, openTree + 1, openTree + 2, openTreeAttr, calls.read].map((number) =>
+        answer(program, { architecture, number }),
+      );
+    expect(each(mount)).toEqual(["EPERM", "EPERM", "EPERM", "EPERM", "allow"]);
+    for (const program of [terminal, whole, userns]) expect(each(program)).toEqual(Array(5).fill("allow"));
+  });
+
+  test("calls newer than the filters do not exist, except to the terminal's filter", () => {
+    const bit = calls.read & 0x40000000;
+    const newest = 470 + bit;
+    for (const program of [whole, userns, mount]) {
+      const each = (numbers: readonly number[]) => numbers.map((number) => answer(program, { architecture, number }));
+      expect(each([newest, calls.read, 424 + bit])).toEqual(Array(3).fill("allow"));
+      expect(each([newest + 1, newest + 100, 0x3fffffff | bit, 0x7fffffff, 0x80000000, 0xffffffff])).toEqual(
+        Array(6).fill("ENOSYS"),
+      );
+    }
+    expect(answer(terminal, { architecture, number: newest + 1 })).toBe("allow");
+  });
+
+  test("sockets are of the families that a network namespace confines, by the 32 bits that the kernel looks at", () => {
+    const each = (program: readonly Instruction[], families: readonly bigint[]) => [
+      ...new Set(
+        [calls.socket, calls.socketpair].flatMap((number) =>
+          families.map((family) => answer(program, { architecture, number, args: [family] })),
+        ),
+      ),
+    ];
+    const allowed = [1n, 2n, 10n, 16n, 17n];
+    const others = Array.from({ length: 300 }, (_, family) => BigInt(family)).filter((one) => !allowed.includes(one));
+    const odd = Array.from({ length: 27 }, (_, bit) => 1n << BigInt(bit + 5)).flatMap((high) => [
+      high | 1n,
+      high | 16n,
+    ]);
+    for (const above of [0n, 1n << 32n, 0xffffffffn << 32n]) {
+      expect(
+        each(
+          whole,
+          allowed.map((family) => family | above),
+        ),
+      ).toEqual(["allow"]);
+      const refused = [...others, ...odd, 0xffffffffn];
+      expect(
+        each(
+          whole,
+          refused.map((family) => family | above),
+        ),
+      ).toEqual(["EAFNOSUPPORT"]);
+    }
+    for (const program of [terminal, userns, mount]) expect(each(program, [...allowed, ...others])).toEqual(["allow"]);
   });
 
   test("the blocklist is the default filter's alone", () => {
@@ -120,6 +185,26 @@ describe.each([
     expect(each(whole)).toEqual(["ENOSYS", "EPERM", "allow"]);
     expect(each(terminal)).toEqual(["allow", "allow", "allow"]);
   });
+});
+
+test("i386's socketcall makes no sockets, whose family it hides, and does all the rest", () => {
+  const { default: whole = [], terminal = [] } = filters("x86_64");
+  const each = (program: readonly Instruction[]) =>
+    Array.from({ length: 20 }, (_, index) => BigInt(index + 1))
+      .filter((number) => answer(program, { ...i386, number: 102, args: [number] }) !== "allow")
+      .map(Number);
+  expect(each(whole)).toEqual([1, 8]); // SYS_SOCKET, SYS_SOCKETPAIR of linux/net.h
+  expect(each(terminal)).toEqual([]);
+});
+
+test("arm's own calls go on, and the 64-bit numbers of x32 are nobody's", () => {
+  const { default: onArm = [] } = filters("aarch64");
+  const { default: onX86 = [] } = filters("x86_64");
+  expect(answer(onArm, { ...arm, number: 0xf0002 })).toBe("allow"); // cacheflush
+  expect(answer(onArm, { ...arm, number: 0xf0007 })).toBe("ENOSYS");
+  expect(answer(onArm, { ...aarch64, number: 0xf0002 })).toBe("ENOSYS");
+  expect(answer(onX86, { ...x86_64, number: 514 })).toBe("ENOSYS"); // ioctl, before Linux 5.4
+  expect(answer(onX86, { ...x86_64, number: 335 })).toBe("allow"); // uretprobe
 });
 
 test.each([

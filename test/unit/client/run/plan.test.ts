@@ -19,6 +19,7 @@ const facts: HostFacts = {
   session: undefined,
   environment: {},
   sources: [],
+  opened: new Map(),
   directory: undefined,
 };
 const root: Root = {

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { readEnvironment } from "../../../../client/starter/environment.ts";
+import { readEnvironment, withoutBun } from "../../../../client/starter/environment.ts";
 
 test("an environment is read as getenv(3) reads it", () => {
   const lines = ["A=1", "B=x=y", "A=2", "PRE_SPAWN_HOOKx", "", "__proto__=p", "C="];
@@ -9,4 +9,10 @@ test("an environment is read as getenv(3) reads it", () => {
     ["__proto__", "p"],
     ["C", ""],
   ]);
+});
+
+test("what Bun obeys is left out, and nothing else", () => {
+  const obeyed = { BUN_OPTIONS: "--preload x", BUN_BE_BUN: "1", BUN_JSC_dumpOptions: "1", BUN_INSPECT: "" };
+  const others = { A: "1", BUN: "2", XBUN_OPTIONS: "3" };
+  expect(withoutBun({ ...obeyed, ...others })).toEqual(others);
 });

@@ -41,7 +41,7 @@ const unreachable = {
   hint: "start it",
 } as const;
 
-const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true };
+const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true, defaultRoute: true };
 
 const template = { template: "p/t", driver: "zfs", snapshot: "p/t@1", created: null, bytes: 1, below: [] };
 
@@ -289,6 +289,18 @@ describe("what works all the same is a note", () => {
       { network: { ...network, programs: ["nft", "slirp4netns"] } },
       "private network",
       /IPv4 alone/,
+    ],
+    [
+      "no default route, for pasta",
+      { network: { ...network, defaultRoute: false } },
+      "private network",
+      /no default route.*slirp4netns does$/,
+    ],
+    [
+      "no default route, with slirp4netns",
+      { network: { ...network, programs: ["nft", "pasta", "slirp4netns"], defaultRoute: false } },
+      "private network",
+      /^by slirp4netns/,
     ],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],

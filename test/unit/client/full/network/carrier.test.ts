@@ -4,16 +4,16 @@ import { pasta, rules, slirp4netns } from "../../../../../client/full/network/ca
 describe("pasta", () => {
   // Each of these opens something if it is left out.
   test.each(["--no-map-gw", "-t none", "-u none", "-T none", "-U none"])("%s", (words) => {
-    expect(pasta("/usr/bin/pasta", undefined).argv.join(" ")).toContain(` ${words}`);
+    expect(pasta("/usr/bin/pasta", undefined, "").argv.join(" ")).toContain(` ${words}`);
   });
 
   test("names are passed on only where something stands for the host's own nameserver", () => {
-    expect(pasta("/usr/bin/pasta", undefined).argv).not.toContain("--dns-forward");
-    expect(pasta("/usr/bin/pasta", "169.254.77.53").argv.slice(-2)).toEqual(["--dns-forward", "169.254.77.53"]);
+    expect(pasta("/usr/bin/pasta", undefined, "").argv).not.toContain("--dns-forward");
+    expect(pasta("/usr/bin/pasta", "169.254.77.53", "").argv.slice(-2)).toEqual(["--dns-forward", "169.254.77.53"]);
   });
 
   test("it stays in the foreground, so that it dies with the engine", () => {
-    expect(pasta("/usr/bin/pasta", undefined)).toMatchObject({
+    expect(pasta("/usr/bin/pasta", undefined, "")).toMatchObject({
       readyDescriptor: 1,
       argv: expect.arrayContaining(["--foreground", "/proc/self/fd/0", "/proc/self/fd/1"]),
     });
@@ -27,12 +27,15 @@ test("slirp4netns leads neither to the host's loopback nor to its nameserver", (
   });
 });
 
-test("the rules name every address of the host's, and lo passes", () => {
+test("the rules name every address of the host's, groups and broadcasts; lo passes, and everything unnamed is dropped", () => {
   const text = rules([
     { address: "192.0.2.2", length: 32 },
     { address: "fd99::2", length: 128 },
   ]);
-  expect(text).toContain("elements = { 0.0.0.0/8, 127.0.0.0/8, 192.0.2.2/32 };");
-  expect(text).toContain("elements = { ::/128, ::1/128, fd99::2/128 };");
-  expect(text.indexOf('oifname "lo" accept')).toBeLessThan(text.indexOf("reject"));
+  expect(text).toContain("elements = { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255/32, 192.0.2.2/32 };");
+  expect(text).toContain("elements = { ::/128, ::1/128, ff00::/8, fd99::2/128 };");
+  const order = ["policy drop", 'oifname "lo" accept', "@closed4 reject", "@closed6 reject", "l4proto", "echo-request"];
+  const places = order.map((words) => text.indexOf(words));
+  expect(places).not.toContain(-1);
+  expect(places).toEqual([...places].sort((one, other) => one - other));
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { isOwn, ownIpv4, ownIpv6 } from "../../../../../client/full/network/own-addresses.ts";
+import { broadcasts, isOwn, ownIpv4, ownIpv6 } from "../../../../../client/full/network/own-addresses.ts";
 
 const trie = `Main:
   +-- 0.0.0.0/0 3 0 5
@@ -45,6 +45,11 @@ describe("the host's own addresses", () => {
       "172.17.0.1/32",
     ]);
     expect(ownIpv4("")).toEqual([]);
+  });
+
+  test("broadcasts are told apart from them", () => {
+    expect(broadcasts(trie)).toEqual([{ address: "192.0.2.255", length: 32 }]);
+    expect(broadcasts("")).toEqual([]);
   });
 
   test("of IPv6: what is local or anycast, as it is usually written", () => {

@@ -1,12 +1,21 @@
 /** Against a server that stands for the daemon: what arrives, and above all what must not look whole. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { type CreateTemplateOptions, createTemplate } from "../../../../../client/full/templates/create.ts";
-import type { TemplateSource } from "../../../../../client/full/templates/sources.ts";
+import { openSource, type TemplateSource } from "../../../../../client/full/templates/sources.ts";
 
 let directory: string;
 let server: Server;
@@ -95,12 +104,23 @@ describe("a directory", () => {
   });
 
   test("is asked of tar with ids, attributes, access lists and one file system", async () => {
-    fake("tar", `echo "$@" > ${at("arguments")}; echo content`);
+    fake("tar", `echo "$@" > ${at("arguments")}; readlink /proc/self/fd/3 > ${at("directory")}; echo content`);
     mkdirSync(at("root"));
     await create({ kind: "directory", path: at("root") });
     const words = readFileSync(at("arguments"), "utf8").trim().split(" ");
     const kept = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--one-file-system"];
-    expect(words).toEqual(["-C", at("root"), "--format=pax", ...kept, "-cf", "-", "."]);
+    expect(words).toEqual(["-C", "/proc/self/fd/3", "--format=pax", ...kept, "-cf", "-", "."]);
+    expect(readFileSync(at("directory"), "utf8")).toBe(`${at("root")}\n`);
+  });
+
+  test("is the one that was looked at, whatever is at its path afterwards", async () => {
+    archive();
+    const source = await openSource({ kind: "directory", path: at("root") });
+    renameSync(at("root"), at("gone"));
+    symlinkSync("/usr/share/doc", at("root"));
+    const { stream } = await source.start(() => {});
+    const input = Buffer.concat(await stream.toArray());
+    expect(execFileSync("tar", ["-tf", "-"], { input, encoding: "utf8" })).toContain("./etc/hostname\n");
   });
 
   test("that tar could not read whole never reaches its end", async () => {
@@ -125,6 +145,15 @@ describe("a directory", () => {
 });
 
 describe("an archive", () => {
+  test("is the file that was looked at, whatever is at its path afterwards", async () => {
+    const plain = archive();
+    const source = await openSource({ kind: "tar", path: at("root.tar") });
+    renameSync(at("root.tar"), at("gone"));
+    symlinkSync("/etc/passwd", at("root.tar"));
+    const { stream } = await source.start(() => {});
+    expect(Buffer.concat(await stream.toArray())).toEqual(plain);
+  });
+
   test.each(["plain", "gzip", "xz", "zstd", "bzip2"])("%s arrives as plain tar", async (compression) => {
     const plain = archive();
     const content = compression === "plain" ? plain : execFileSync(compression, ["-c"], { input: plain });
