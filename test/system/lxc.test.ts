@@ -284,7 +284,7 @@ describe("root", () => {
 
   test("DEBUG_LXC_SPAWN keeps a log with a name that nobody could prepare", async () => {
     const { stderr } = await lxc(["true"], { env: { DEBUG_LXC_SPAWN: "1" } });
-    const file = /LXC's log goes to (\/tmp\/isolate_lxc_log\.\S+)/.exec(stderr)?.[1] ?? "";
+    const file = /LXC's log is (\/tmp\/isolate_lxc_log\.\S+)/.exec(stderr)?.[1] ?? "";
     expect(readFileSync(file, "utf8")).toContain("lxc-start");
     rmSync(file);
   });
@@ -332,7 +332,7 @@ describe("refuses with one sentence and 125, and spends no clone:", () => {
       "only root may put a container on a bridge",
     ],
     ["a user's :ro", { args: ["-d", "/srv:/mnt:ro"], as: alice }, {}, "could make '/srv:/mnt:ro' writable"],
-    ["a user without a manager", { as: bob }, {}, "user 1002 has no user manager of systemd's"],
+    ["a user without a manager", { as: bob }, {}, "user 1002 has no systemd user manager"],
   ] as const)("%s", async (_what, how, env, sentence) => {
     const { args = [], as = root } = how as { args?: readonly string[]; as?: User };
     const outcome = await lxc([...args, "echo", "ran"], { as, env });
@@ -381,7 +381,7 @@ describe("--cpus, --memory and --pids for bwrap and chroot", () => {
   test("a user without a manager is told so, and nothing runs", async () => {
     const outcome = await world.isolate(["--pids=50", "-z", world.template, "echo", "ran"], { as: bob });
     expect(outcome).toMatchObject({ code: 125, stdout: "" });
-    expect(outcome.stderr).toContain("user 1002 has no user manager of systemd's");
+    expect(outcome.stderr).toContain("user 1002 has no systemd user manager");
   });
 
   test("a fork bomb stops at the limit", async () => {

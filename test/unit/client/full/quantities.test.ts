@@ -35,7 +35,7 @@ describe("a moment", () => {
   test.each(["", "5x", "-5m", "yesterday", "2026-02-30", "2026-11-31", "2026-11-30 25:00", "1e3s", "2026-11-30Z"])(
     "is not '%s'",
     (text) => {
-      expect(() => readMoment(text, "--since", now)).toThrow("--since needs a moment");
+      expect(() => readMoment(text, "--since", now)).toThrow("--since needs a time");
     },
   );
 });

@@ -117,7 +117,7 @@ describe("what is said to an X server", () => {
     expect(setupRest(hex("01 00 0b00 0000 0203"))).toBe(0x302 * 4);
     expect(setupRefusal(hex("01 00 0b00 0000 0100"), hex("00000000"))).toBeUndefined();
     expect(setupRefusal(hex("00 03 0b00 0000 0100"), Buffer.from("No\n\0"))).toBe("No");
-    expect(setupRefusal(hex("00 00 0b00 0000 0000"), new Uint8Array())).toBe("it does not say why");
+    expect(setupRefusal(hex("00 00 0b00 0000 0000"), new Uint8Array())).toBe("it gives no reason");
   });
   test("a question for an extension", () => {
     expect(shown(extensionRequest("SECURITY"))).toBe(`6200040008000000${shown(Buffer.from("SECURITY"))}`);

@@ -217,7 +217,13 @@ describe("what does not work fails, with the command that fixes it", () => {
       /cannot serve; put it on ext4/,
       undefined,
     ],
-    ["no template", withHealth({}, []), "templates", /none/, "sudo isolate template create debian --debian trixie"],
+    [
+      "no template",
+      withHealth({}, []),
+      "templates",
+      /no template/,
+      "sudo isolate template create debian --debian trixie",
+    ],
     [
       "a template without a snapshot",
       withPool({ snapshot: null, lastError: "it has no snapshot yet" }),
@@ -278,7 +284,7 @@ describe("what works all the same is a note", () => {
       "slirp4netns alone",
       { network: { ...network, programs: ["nft", "slirp4netns"] } },
       "private network",
-      /IPv4 alone/,
+      /IPv4 only/,
     ],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],
@@ -294,7 +300,7 @@ describe("what works all the same is a note", () => {
       "zfs",
       /95 % full/,
     ],
-    ["another version", withHealth({ version: "0.9" }), "daemon", /0\.9 and this client 1\.0/],
+    ["another version", withHealth({ version: "0.9" }), "daemon", /0\.9 and this client's is 1\.0/],
     ["units that are not there, with a daemon", { units: [{ ...unit, load: "not-found" }] }, "units", /by hand/],
     ["a socket that is not enabled", { units: [{ ...unit, file: "disabled" }] }, "units", /next boot/],
     ["changed unit files", { units: [{ ...unit, needsReload: true }] }, "units", /have changed/],
@@ -310,7 +316,7 @@ describe("what works all the same is a note", () => {
       "an X that does not answer",
       { desktop: [{ name: "x11", variable: "DISPLAY", path: "/tmp/.X11-unix/X7", answers: false }] },
       "X",
-      /nobody answers/,
+      /nothing answers/,
     ],
   ];
   test.each(cases)("%s", (_what, facts, name, message) => {
