@@ -1,4 +1,4 @@
-/** What the doctor says of hosts that we do not have. */
+/** The judgements of `isolate doctor` for hosts that the tests do not run on. */
 import { describe, expect, test } from "@jest/globals";
 import type { Check } from "../../../../../client/full/doctor/check.ts";
 import type { Facts } from "../../../../../client/full/doctor/facts.ts";
@@ -42,7 +42,7 @@ const unreachable = {
 
 const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true };
 
-/** A host on which all is well. */
+/** A host without problems. */
 const good: Facts = {
   caller: { uid: 1000, name: "ann", groups: [1000, 990], groupsAtLogin: [1000, 990] },
   distribution: ["ubuntu", "debian"],
@@ -70,12 +70,12 @@ const good: Facts = {
 const said = (facts: Partial<Facts>, name: string): Check | undefined =>
   judge({ ...good, ...facts }).find((check) => check.name === name && check.state !== "ok");
 
-test("a host on which all is well has nothing but ok", () => {
+test("a host without problems has only ok", () => {
   expect(judge(good).filter(({ state }) => state !== "ok")).toEqual([]);
   expect(isWell(judge(good))).toBe(true);
 });
 
-test("well is only where a run was tried and works, whatever else is ok", () => {
+test("a host is well only if a run was tried and works, even if all else is ok", () => {
   expect(isWell(judge({ ...good, run: undefined }))).toBe(false);
   expect(isWell(judge({ ...good, run: { template: "debian", trial: { ok: false, said: "no" } } }))).toBe(false);
   expect(isWell(judge({ ...good, kernel: "5.4.0" }))).toBe(false);
@@ -90,7 +90,7 @@ const withHealth = (more: Partial<typeof health>, pools: readonly (typeof pool)[
 });
 const withPool = (more: object) => withHealth({}, [{ ...pool, ...more }]);
 
-describe("what does not work fails, with the command that fixes it", () => {
+describe("a fault is a failure, with the command that fixes it", () => {
   const cases: [what: string, facts: Partial<Facts>, name: string, message: RegExp, fix: string | undefined][] = [
     ["an old kernel", { kernel: "5.10.0-32-amd64" }, "kernel", /5\.12/, undefined],
     [
@@ -114,7 +114,7 @@ describe("what does not work fails, with the command that fixes it", () => {
       /AppArmor .*setting up uid map/,
       sysctl("kernel.apparmor_restrict_unprivileged_userns = 0"),
     ],
-    ["a container around us", { sandbox: dead, inContainer: true }, "user namespaces", /container/, undefined],
+    ["a surrounding container", { sandbox: dead, inContainer: true }, "user namespaces", /container/, undefined],
     ["no seccomp", { seccompActions: [] }, "seccomp", /CONFIG_SECCOMP_FILTER/, undefined],
     ["no bwrap on Ubuntu", { bwrap: undefined }, "bwrap", /not installed/, "sudo apt-get install bubblewrap"],
     [
@@ -125,7 +125,7 @@ describe("what does not work fails, with the command that fixes it", () => {
       "emerge sys-apps/bubblewrap",
     ],
     [
-      "no bwrap where we do not know how",
+      "no bwrap on an unknown distribution",
       { bwrap: undefined, distribution: ["x"] },
       "bwrap",
       /not installed/,
@@ -154,14 +154,14 @@ describe("what does not work fails, with the command that fixes it", () => {
       "sudo groupadd --system isolate",
     ],
     [
-      "no member",
+      "a caller who is not a member",
       { caller: { ...caller, groups: [1000], groupsAtLogin: [1000] } },
       "group",
       /not in 'isolate'; log in again/,
       "sudo usermod -aG isolate ann",
     ],
     [
-      "a login of before",
+      "a login from before",
       { caller: { ...caller, groups: [1000] } },
       "group",
       /not yet in this login/,
@@ -245,7 +245,7 @@ describe("what does not work fails, with the command that fixes it", () => {
       /0 MiB free of 1024/,
       "zfs list -o space -r rpool/isolate",
     ],
-    ["the own limit", withHealth({ limits: { leasesPerUser: 2, held: 2 } }), "limit", /you hold 2/, "isolate ps"],
+    ["the caller's limit", withHealth({ limits: { leasesPerUser: 2, held: 2 } }), "limit", /you hold 2/, "isolate ps"],
     [
       "ids that belong to somebody",
       withHealth({ ids: { base: 1, wrong: "the ids are ann's", fix: "set ids.base" } }),
@@ -269,9 +269,9 @@ describe("what does not work fails, with the command that fixes it", () => {
   });
 });
 
-describe("what works all the same is a note", () => {
+describe("a fault with which runs still work is a note", () => {
   const cases: [what: string, facts: Partial<Facts>, name: string, message: RegExp][] = [
-    ["a kernel for ZFS alone", { kernel: "5.15.0-1-amd64" }, "kernel", /5\.19/],
+    ["a kernel only for ZFS", { kernel: "5.15.0-1-amd64" }, "kernel", /5\.19/],
     ["CVE-2026-87766", { bwrap: { path: "/b", version: "0.11.0", setuid: false } }, "bwrap", /CVE-2026-87766/],
     [
       "a kernel without Landlock's scopes",
@@ -280,12 +280,7 @@ describe("what works all the same is a note", () => {
       /6\.12/,
     ],
     ["no pasta", { network: { ...network, programs: ["nft"] } }, "private network", /needs passt$/],
-    [
-      "slirp4netns alone",
-      { network: { ...network, programs: ["nft", "slirp4netns"] } },
-      "private network",
-      /IPv4 only/,
-    ],
+    ["only slirp4netns", { network: { ...network, programs: ["nft", "slirp4netns"] } }, "private network", /IPv4 only/],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],
     [
@@ -301,7 +296,7 @@ describe("what works all the same is a note", () => {
       /95 % full/,
     ],
     ["another version", withHealth({ version: "0.9" }), "daemon", /0\.9 and this client's is 1\.0/],
-    ["units that are not there, with a daemon", { units: [{ ...unit, load: "not-found" }] }, "units", /by hand/],
+    ["missing units, with a daemon", { units: [{ ...unit, load: "not-found" }] }, "units", /by hand/],
     ["a socket that is not enabled", { units: [{ ...unit, file: "disabled" }] }, "units", /next boot/],
     ["changed unit files", { units: [{ ...unit, needsReload: true }] }, "units", /have changed/],
     [
@@ -325,7 +320,7 @@ describe("what works all the same is a note", () => {
   });
 });
 
-test("what a private network lacks is installed by one line, in the distribution's own words", () => {
+test("one command of the distribution installs what a private network lacks", () => {
   const fix = (distribution: readonly string[], programs: readonly string[]): string | undefined =>
     said({ distribution, network: { ...network, programs } }, "private network")?.fix;
   expect(fix(["debian"], [])).toBe("sudo apt-get install nftables && sudo apt-get install passt");
@@ -333,7 +328,7 @@ test("what a private network lacks is installed by one line, in the distribution
   expect(fix(["nixos"], ["pasta"])).toBeUndefined();
 });
 
-test("another pool's illness is none of ours", () => {
+test("faults of pools that isolate does not use are ignored", () => {
   const pools = [
     { name: "rpool", health: "ONLINE", capacity: 1 },
     { name: "tank", health: "FAULTED", capacity: 99 },
@@ -341,7 +336,7 @@ test("another pool's illness is none of ours", () => {
   expect(said({ zfs: { ...zfs, pools }, ...withHealth({}, [onZfs]) }, "zfs")).toBeUndefined();
 });
 
-test("what cannot be seen from here is neither ok nor a failure, and says how to see it", () => {
+test("a check that is impossible here is neither ok nor a failure, and says how to check", () => {
   expect(said({ zfs: { ...zfs, pools: undefined } }, "zfs")).toEqual({
     name: "zfs",
     state: "unchecked",
@@ -357,7 +352,7 @@ test("what cannot be seen from here is neither ok nor a failure, and says how to
   ]);
 });
 
-describe("what a host says of itself", () => {
+describe("parsers of the host's files and programs", () => {
   test("os-release(5)", () => {
     expect(readDistribution('NAME="x"\nID=ubuntu\nID_LIKE="debian other"\nVERSION_ID=1\n')).toEqual([
       "ubuntu",

@@ -37,7 +37,7 @@ const routes = [
 ].join("\n");
 
 describe("the host's own addresses", () => {
-  test("of IPv4: what is local, and no network and no broadcast", () => {
+  test("IPv4: local addresses, but no network and broadcast addresses", () => {
     expect(ownIpv4(trie).map(({ address, length }) => `${address}/${length}`)).toEqual([
       "192.0.2.2/32",
       "127.0.0.0/8",
@@ -47,7 +47,7 @@ describe("the host's own addresses", () => {
     expect(ownIpv4("")).toEqual([]);
   });
 
-  test("of IPv6: what is local or anycast, as it is usually written", () => {
+  test("IPv6: local and anycast addresses, in the usual spelling", () => {
     expect(ownIpv6(routes)).toEqual([
       { address: "fd99::2", length: 128 },
       { address: "fd99::", length: 128 },
