@@ -256,7 +256,7 @@ describe("-1", () => {
       for (const as of [alice, root]) {
         const options = as === root ? ["-u", "1000000"] : [];
         const sentence = await refused(["--x11=untrusted", ...options], onDisplay(`:${guarded}`), as);
-        expect(sentence).toMatch(/lets (you )?in without a cookie/);
+        expect(sentence).toMatch(/accepts (you )?without a cookie/);
       }
     } finally {
       await onHost(["xhost", `-si:localuser:#${alice.uid}`]);

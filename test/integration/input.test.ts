@@ -268,7 +268,7 @@ describe("a run", () => {
       ];
       for (const args of wrong) {
         const outcome = await on(args);
-        const what = engine === "chroot" ? "cannot honour" : /cannot (bind|set) '|-p needs an absolute directory/;
+        const what = engine === "chroot" ? "cannot honour" : /cannot (bind|set) '|-p needs an absolute path/;
         expectRefusal(outcome, what);
       }
       if (engine === "bwrap") expectRefusal(await on(["-p", "/etc\n"]), "cannot start in '/etc?' of the root");
