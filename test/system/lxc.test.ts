@@ -324,7 +324,12 @@ describe("refuses with one sentence and 125, and spends no clone:", () => {
     ["too much", {}, { LXC_CPU_QUOTA: "101" }, "is not a whole number from 1 to 100"],
     ["a quota in another notation", {}, { LXC_MEM_MB_QUOTA: "9e9" }, "is not a whole number"],
     ["a missing bridge", { args: ["-n"] }, { LXC_NET_BR: "nosuch0" }, "there is no bridge 'nosuch0'"],
-    ["a bridge with more in its name", { args: ["-n"] }, { LXC_NET_BR: "a\nlxc.x = 1" }, "not the name of a network device"],
+    [
+      "a bridge with more in its name",
+      { args: ["-n"] },
+      { LXC_NET_BR: "a\nlxc.x = 1" },
+      "not the name of a network device",
+    ],
     [
       "a bridge for a user",
       { args: ["-n"], as: alice },

@@ -82,7 +82,7 @@ export interface RefillRequest {
   readonly size?: string;
   readonly fresh: boolean;
   readonly reclaimOnly: boolean;
-  /** Set where `template` is the instance of a unit. */
+  /** Set if `template` is a unit's instance name. */
   readonly instance?: true;
 }
 

@@ -70,10 +70,10 @@ function harmlessJson(text: string): string {
   return text.replace(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu, escaped);
 }
 
-/** Characters that a cell may have and still widen its column, unless most of the others are longer. */
+/** A longer cell does not widen its column, unless most of the others are longer too. */
 const wide = 40;
 
-/** One cell that is much longer than the others moves the rest of its own row alone. */
+/** A cell that is much longer than the others shifts only the rest of its own row. */
 function columnWidth(lengths: readonly number[]): number {
   const median = [...lengths].sort((a, b) => a - b)[Math.floor(lengths.length / 2)] ?? 0;
   return Math.max(...lengths.filter((length) => length <= Math.max(wide, median)));

@@ -3,7 +3,7 @@ import { expectNobodys, getent } from "../../../../client/full/own-ids.ts";
 
 const nobody = async () => "";
 
-test("nobody has the ids of root's -t, by this host's own getent(1) too", async () => {
+test("nobody has the ids of root's -t, also according to this host's getent(1)", async () => {
   await expectNobodys(nobody, ["ann:100000:65536\n", ""]);
   await expectNobodys(getent, []);
   expect(await getent(["passwd", "--", "0", "4294967294"])).toMatch(/^root:[^\n]*\n$/);
