@@ -141,8 +141,8 @@ async function receive(fd, known) {
 const identity = ({ dev, ino }) => `${dev}:${ino}`;
 
 /**
- * Whether it descends from this process. One that its parent has left behind does not, whoever started it. Scripts and
- * hooks that apt and dpkg start are their packages' own affair.
+ * Whether it descends from this process. A process whose parent has ended does not count. Neither do scripts and hooks
+ * that apt and dpkg start: they belong to their packages.
  * @param {number} pid
  * @returns {boolean}
  */

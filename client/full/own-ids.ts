@@ -17,9 +17,9 @@ export async function expectNobodys(getent: Getent, delegated: readonly string[]
   const refuse = (wrong: string, cause?: unknown) =>
     new IsolateError("bad-ids", { option: "-t, from", value: String(first), wrong }, cause);
   if (delegated.some((text) => canBeTaken(first, text)))
-    throw refuse(`/etc/subuid or /etc/subgid gives ids up to ${last} to somebody`);
+    throw refuse(`/etc/subuid or /etc/subgid delegates ids up to ${last}`);
   const account = await findAccount(getent, first).catch((error: unknown) => {
-    throw refuse(`cannot find out whether accounts have ids up to ${last}: ${(error as Error).message}`, error);
+    throw refuse(`it is unknown whether accounts have ids up to ${last}: ${(error as Error).message}`, error);
   });
   if (account) throw refuse(`accounts have ids up to ${last}: there is ${account}`);
 }

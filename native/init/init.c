@@ -413,7 +413,7 @@ int main(int argc, char **argv)
         become(&request, &beginning, ends[1]);
     }
     if (getsid(0) == getpid())
-        setpgid(sandbox.command, sandbox.command); /* as the child also does: a signal for its group may arrive earlier */
+        setpgid(sandbox.command, sandbox.command); /* as the child also does: a signal for the group may come first */
     if (request.inner.wanted) {
         const char *wrong;
 
