@@ -362,7 +362,7 @@ describe("isolate doctor", () => {
         {
           name: "templates",
           state: "fail",
-          message: "there is no template",
+          message: "there is none",
           fix: "sudo isolate template create debian --debian trixie",
         },
       ]);

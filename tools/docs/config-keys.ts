@@ -1,13 +1,13 @@
-/** Lists the keys of isolated.toml from the schema that validates the file. Pure. */
+/** Every key of isolated.toml, read off the schema that checks the file. Pure. */
 import type { TSchema } from "@sinclair/typebox";
 import { Config } from "../../daemon/config.ts";
 
 export interface ConfigKey {
-  /** The key's table; `undefined` for the top level. */
+  /** The table that it stands in; undefined for the top. */
   readonly table: { readonly name: string; readonly repeated: boolean; readonly about: string } | undefined;
   readonly name: string;
   readonly about: string;
-  /** In TOML: the default or an example. */
+  /** As TOML writes it: what holds without it, or how it may look. */
   readonly value: { readonly kind: "default" | "example"; readonly text: string };
   readonly schema: TSchema;
 }
@@ -25,7 +25,7 @@ export function configKeys(): ConfigKey[] {
   ];
 }
 
-/** Returns a file to begin with: every key as a comment with its default. */
+/** Everything as a comment, at its default: a file to begin with. */
 export function commentedConfig(): string {
   const lines = [
     "# Configuration of isolated(8); isolated.toml(5) explains it. Lines that are commented out show the defaults, except",
@@ -42,7 +42,7 @@ export function commentedConfig(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Describes the valid values for a reader. */
+/** What may stand there, for a reader. */
 export function describeValues({ schema }: ConfigKey): string {
   const choices = (schema.anyOf ?? []) as readonly TSchema[];
   if (choices.length > 0)
@@ -81,13 +81,13 @@ function described(name: string, { description }: TSchema): string {
   return description;
 }
 
-/** Returns the keys of a table, or of the entries of a list of tables. */
+/** The keys of a table, or of the entries of a list of tables. */
 function tableOf(schema: TSchema): Record<string, TSchema> | undefined {
   const inner = schema.type === "array" ? (schema.items as TSchema) : schema;
   return inner.type === "object" ? (inner.properties as Record<string, TSchema>) : undefined;
 }
 
-/** Returns lines of at most 100 characters. */
+/** Lines of at most 100 characters. */
 function comment(text: string): string[] {
   const lines: string[] = [];
   let line = "#";

@@ -1,9 +1,8 @@
-/** One line of `isolate doctor`, and functions that all judgements share. Pure. */
+/** One line of the doctor, and the words that all judgements share. Pure. */
 import type { Facts } from "./facts.ts";
 
 /**
- * `fail`: a run will not work. `note`: a run works, but somebody should know. `unchecked`: it cannot be checked from
- * here.
+ * `fail`: a run will not work. `note`: it works, and somebody should know. `unchecked`: it cannot be seen from here.
  */
 export type State = "ok" | "note" | "fail" | "unchecked";
 
@@ -25,7 +24,7 @@ export const check = (name: string) => {
   return { ok: say("ok"), note: say("note"), fail: say("fail"), unchecked: say("unchecked") };
 };
 
-/** Compares versions such as `6.12.48-amd64`. */
+/** Of versions such as `6.12.48-amd64`. */
 export function atLeast(version: string, major: number, minor: number): boolean {
   const [, first, second] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   return Number(first) > major || (Number(first) === major && Number(second) >= minor);

@@ -1,69 +1,69 @@
-/** The facts that `isolate doctor` judges. `undefined` if the host lacks something or does not tell. */
+/** What the checks of `isolate doctor` judge. `undefined` stands for what this host does not have, or does not tell. */
 import type { Health, Pool } from "../../../protocol/schema.ts";
 
-/** A program that was run to see whether it works. */
+/** A program that was run to see whether it does. */
 export type Trial = { readonly ok: true } | { readonly ok: false; readonly said: string };
 
 export interface Facts {
   readonly caller: {
     readonly uid: number;
     readonly name: string;
-    /** The groups of this process. */
+    /** Of this process. */
     readonly groups: readonly number[];
-    /** The groups in the host's databases, which the next login will have. */
+    /** As the host's databases have them now, and the next login will. */
     readonly groupsAtLogin: readonly number[];
   };
   /** `ID` and `ID_LIKE` of os-release(5). */
   readonly distribution: readonly string[];
-  /** The release of uname(2). */
+  /** uname(2)'s release. */
   readonly kernel: string;
   readonly inContainer: boolean;
   readonly userNamespaces: {
     /** user.max_user_namespaces. */
     readonly most: number | undefined;
-    /** kernel.unprivileged_userns_clone: only on Debian, absent in newer kernels. */
+    /** kernel.unprivileged_userns_clone: Debian's own, gone in newer kernels. */
     readonly unprivileged: boolean | undefined;
-    /** kernel.apparmor_restrict_unprivileged_userns: on Ubuntu since 23.10. */
+    /** kernel.apparmor_restrict_unprivileged_userns: Ubuntu's, since 23.10. */
     readonly appArmorRestricts: boolean;
   };
-  /** A minimal sandbox as an ordinary user; `undefined` without bwrap. */
+  /** A bare sandbox, as an ordinary user; undefined without bwrap. */
   readonly sandbox: Trial | undefined;
-  /** The kernel's actions of seccomp(2). */
+  /** Actions of seccomp(2) that the kernel has. */
   readonly seccompActions: readonly string[];
   readonly bwrap: { readonly path: string; readonly version: string | undefined; readonly setuid: boolean } | undefined;
   readonly network: {
-    /** Whether the kernel can block abstract Unix sockets, landlock(7). */
+    /** Abstract Unix sockets can be closed, landlock(7). */
     readonly scopesSockets: boolean;
-    /** The installed programs among nft, pasta and slirp4netns. */
+    /** Of nft, pasta and slirp4netns, those that are there. */
     readonly programs: readonly string[];
-    /** Whether this caller may open /dev/net/tun; for root, whether every user may. */
+    /** This caller may open /dev/net/tun; for root, every user. */
     readonly tun: boolean;
   };
-  /** isolate's helpers: the path of each, or where it was looked for. */
+  /** Our own helpers: where each is, or where it was looked for. */
   readonly helpers: readonly {
     readonly name: string;
     readonly path: string | undefined;
     readonly looked: readonly string[];
   }[];
   readonly zfs: {
-    /** The version of the loaded module. */
+    /** Of the loaded module. */
     readonly module: string | undefined;
     readonly commands: boolean;
     readonly pools: readonly ZfsPool[] | undefined;
   };
   readonly overlayKnown: boolean;
-  /** The file system of the state directory's usual place. */
+  /** The file system that the state directory is on, or would be, by its usual place. */
   readonly stateFileSystem: { readonly path: string; readonly type: string } | undefined;
-  /** The group whose members may lease. */
+  /** Whose members may lease. */
   readonly group: { readonly name: string; readonly gid: number | undefined };
   readonly subordinate: { readonly uids: readonly number[]; readonly gids: readonly number[] };
   readonly socket: string;
   readonly daemon: Daemon;
   readonly clientVersion: string;
-  /** `undefined` if systemd does not run. */
+  /** Undefined where systemd does not run. */
   readonly units: readonly Unit[] | undefined;
   readonly desktop: readonly DesktopSocket[];
-  /** A whole run; `undefined` if it could not be tried. */
+  /** A whole run; undefined where nothing was left to run it with. */
   readonly run: { readonly template: string; readonly trial: Trial } | undefined;
 }
 
@@ -91,7 +91,7 @@ export interface Unit {
 
 export interface DesktopSocket {
   readonly name: "x11" | "wayland" | "pulse";
-  /** The name of the variable that says where it is, if it is set. */
+  /** The variable that tells where it is, as it is set. */
   readonly variable: string | undefined;
   readonly path: string | undefined;
   readonly answers: boolean;

@@ -4,7 +4,7 @@ type Wanted = "bubblewrap" | "nftables" | "passt" | "zfs";
 
 const managers: readonly (readonly [ids: readonly string[], command: string, zfs?: string])[] = [
   [["ubuntu"], "apt-get install", "apt-get install zfsutils-linux"],
-  // In contrib; the module is built for the running kernel.
+  // In contrib; the module is built for the kernel that runs.
   [["debian"], "apt-get install", "apt-get install linux-headers-$(uname -r) zfs-dkms zfsutils-linux"],
   [["gentoo"], "emerge", "emerge sys-fs/zfs"],
   [["arch"], "pacman -S"],
@@ -18,9 +18,7 @@ const ofGentoo: Readonly<Record<string, string>> = {
   passt: "net-misc/passt",
 };
 
-/**
- * Returns the install command; `undefined` if it is not known. `distribution`: `ID`, then `ID_LIKE`, of os-release(5).
- */
+/** `distribution`: `ID`, then `ID_LIKE`, of os-release(5). Undefined where we do not know the command. */
 export function install(what: Wanted, distribution: readonly string[]): string | undefined {
   for (const id of distribution) {
     const found = managers.find(([ids]) => ids.some((known) => id === known || id.startsWith(`${known}-`)));
@@ -32,7 +30,7 @@ export function install(what: Wanted, distribution: readonly string[]): string |
   return undefined;
 }
 
-/** Returns the command that sets it now and at each boot: sysctl.d(5). */
+/** sysctl.d(5): now, and after the next start too. */
 export function setSysctl(assignment: string): string {
   return `sh -c 'echo "${assignment}" > /etc/sysctl.d/60-isolate.conf && sysctl --system'`;
 }

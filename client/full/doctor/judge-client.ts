@@ -1,14 +1,18 @@
-/** Judges what the client needs of its host. Pure. */
+/** What the client needs of its host. Pure. */
 import { atLeast, check, type Judge } from "./check.ts";
 import { asRoot, install, setSysctl } from "./fix.ts";
 
 export const kernel: Judge = ({ kernel: release }) => {
   const { ok, note, fail } = check("kernel");
-  if (atLeast(release, 5, 19)) return [ok(`Linux ${release} maps the ids of mounts and of overlay layers`)];
+  if (atLeast(release, 5, 19)) return [ok(`Linux ${release} maps the ids of mounts, of an overlay's layers too`)];
   if (atLeast(release, 5, 12)) {
-    return [note(`Linux ${release} maps the ids of ZFS mounts; templates in the overlay store need 5.19`)];
+    return [note(`Linux ${release} maps the ids of ZFS's mounts; templates of the overlay store need 5.19`)];
   }
-  return [fail(`Linux ${release} cannot map the ids of a mount; boot Linux 5.12 or newer, 5.19 for the overlay store`)];
+  return [
+    fail(
+      `Linux ${release} cannot map the ids of a mount, which needs 5.12, and 5.19 for the overlay store; boot a newer kernel`,
+    ),
+  ];
 };
 
 export const userNamespaces: Judge = ({ sandbox, userNamespaces: host, inContainer, caller }) => {
@@ -18,27 +22,27 @@ export const userNamespaces: Judge = ({ sandbox, userNamespaces: host, inContain
     return [fail("user.max_user_namespaces is 0", root(setSysctl("user.max_user_namespaces = 15000")))];
   }
   if (host.unprivileged === false) {
-    return [fail("ordinary users may not make them", root(setSysctl("kernel.unprivileged_userns_clone = 1")))];
+    return [fail("users may not make them", root(setSysctl("kernel.unprivileged_userns_clone = 1")))];
   }
   if (sandbox === undefined) return [unchecked("cannot be tried without bwrap")];
-  if (sandbox.ok) return [ok("an ordinary user can start a minimal sandbox")];
+  if (sandbox.ok) return [ok("an ordinary user's bare sandbox starts")];
   if (host.appArmorRestricts) {
     return [
       fail(
-        `AppArmor removes the rights in them from programs without a profile (${sandbox.said})`,
+        `AppArmor takes their rights away from programs without a profile (${sandbox.said})`,
         root(setSysctl("kernel.apparmor_restrict_unprivileged_userns = 0")),
       ),
     ];
   }
-  const where = inContainer ? "; this is a container: its manager has to allow user namespaces" : "";
-  return [fail(`an ordinary user cannot start a minimal sandbox: ${sandbox.said}${where}`)];
+  const where = inContainer ? "; this is a container, and its manager has to allow it" : "";
+  return [fail(`an ordinary user's bare sandbox does not start: ${sandbox.said}${where}`)];
 };
 
 export const seccomp: Judge = ({ seccompActions }) => {
   const { ok, fail } = check("seccomp");
   return seccompActions.includes("errno")
     ? [ok("the kernel filters system calls")]
-    : [fail("the kernel has no seccomp filters; boot one with CONFIG_SECCOMP_FILTER")];
+    : [fail("the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER); boot one that has")];
 };
 
 export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
@@ -50,14 +54,16 @@ export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
   const { path, version, setuid } = found;
   if (setuid) {
     return [
-      fail(`${path} is set-user-id, and so cannot join a user namespace`, asRoot(`chmod u-s ${path}`, caller.uid)),
+      fail(`${path} is set-user-id, and then takes no user namespace of ours`, asRoot(`chmod u-s ${path}`, caller.uid)),
     ];
   }
   if (version === undefined) return [fail(`${path} does not say its version`)];
   if (!atLeast(version, 0, 8)) return [fail(`bubblewrap ${version} is too old: 0.8 or newer is needed`)];
   if (!atLeast(version, 0, 12)) {
     return [
-      note(`bubblewrap ${version} follows links in the root (CVE-2026-87766, fixed in 0.12); isolate works around it`),
+      note(
+        `bubblewrap ${version} follows links of the root (CVE-2026-87766, fixed in 0.12); isolate resolves them itself`,
+      ),
     ];
   }
   return [ok(`bubblewrap ${version}`)];
@@ -66,8 +72,8 @@ export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
 export const abstractSockets: Judge = ({ network: { scopesSockets } }) => {
   const { ok, note } = check("abstract sockets");
   return scopesSockets
-    ? [ok("the kernel can keep a run with -n from the host's")]
-    : [note("a run with -n can reach the host's; to prevent it, boot Linux 6.12 or newer, or use --net=private")];
+    ? [ok("the kernel closes the host's to a run with -n")]
+    : [note("a run with -n reaches the host's: Landlock of Linux 6.12 or newer would close them, or --net=private")];
 };
 
 export const privateNetwork: Judge = ({ network: { programs, tun }, distribution, caller }) => {
@@ -81,16 +87,15 @@ export const privateNetwork: Judge = ({ network: { programs, tun }, distribution
     const fix = commands.map((command) => asRoot(command, caller.uid)).join(" && ");
     return [note(`--net=private needs ${wanted.join(" and ")}`, fix === "" ? undefined : fix)];
   }
-  if (!tun) return [note("--net=private needs access to /dev/net/tun", asRoot("chmod 666 /dev/net/tun", caller.uid))];
+  if (!tun)
+    return [note("--net=private needs /dev/net/tun, open to you", asRoot("chmod 666 /dev/net/tun", caller.uid))];
   if (!programs.includes("pasta"))
-    return [
-      note("with slirp4netns: IPv4 only, and no nameserver at one of the host's own addresses; install passt for both"),
-    ];
-  return [ok("with pasta")];
+    return [note("by slirp4netns: IPv4 alone, and no nameserver at an address of the host's own; passt has both")];
+  return [ok("by pasta")];
 };
 
 export const helpers: Judge = ({ helpers: all }) =>
   all.map(({ name, path, looked }) => {
     const { ok, fail } = check(name);
-    return path === undefined ? fail(`it is not at ${looked.join(" or ")}: reinstall isolate`) : ok(path);
+    return path === undefined ? fail(`it is not at ${looked.join(" or ")}: install isolate again, whole`) : ok(path);
   });

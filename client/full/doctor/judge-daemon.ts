@@ -1,4 +1,4 @@
-/** Judges the connection to the daemon and the caller's rights there. Pure. */
+/** The way to the daemon, and what it lets this caller have. Pure. */
 
 import type { Health } from "../../../protocol/schema.ts";
 import { check, type Judge } from "./check.ts";
@@ -7,7 +7,7 @@ import { asRoot } from "./fix.ts";
 
 export const group: Judge = ({ group: { name, gid }, caller }) => {
   const { ok, fail } = check("group");
-  if (caller.uid === 0) return [ok("root needs no group")];
+  if (caller.uid === 0) return [ok("root needs none")];
   if (gid === undefined) return [fail(`there is no group '${name}'`, asRoot(`groupadd --system ${name}`, caller.uid))];
   if (caller.groups.includes(gid)) return [ok(`${caller.name} is in '${name}'`)];
   if (caller.groupsAtLogin.includes(gid)) {
@@ -28,24 +28,22 @@ const wantedIds = 65535;
 export const subordinateIds: Judge = ({ subordinate: { uids, gids }, caller }) => {
   const { ok, note } = check("subordinate ids");
   const enough = (counts: readonly number[]): boolean => counts.some((count) => count >= wantedIds);
-  if (caller.uid !== 0 && enough(uids) && enough(gids)) return [ok("ids 1 to 65535 inside are from your own ranges")];
+  if (caller.uid !== 0 && enough(uids) && enough(gids)) return [ok("ids 1 to 65535 inside are of your own ranges")];
   if (caller.uid === 0 || (uids.length === 0 && gids.length === 0))
-    return [ok("ids inside are from a range that the daemon allocates")];
+    return [ok("ids inside are of a range that the daemon gives")];
   const lacking = [...(enough(uids) ? [] : ["/etc/subuid"]), ...(enough(gids) ? [] : ["/etc/subgid"])];
   return [
-    note(
-      `no range of ${wantedIds} ids for ${caller.name} in ${lacking.join(" and ")}: the daemon allocates one instead`,
-    ),
+    note(`no range of ${wantedIds} ids for ${caller.name} in ${lacking.join(" and ")}: the daemon gives one instead`),
   ];
 };
 
 export const givenIds: Judge = ({ daemon: found }) => {
   const { ok, fail } = check("given ids");
-  // A daemon of an earlier version does not report them.
+  // A daemon of an earlier version says nothing of them.
   const ids = found.answers ? (found.health.ids as Health["ids"] | undefined) : undefined;
   if (!ids) return [];
   if (ids.wrong !== null) return [fail(`${ids.wrong}${ids.fix === null ? "" : `; ${ids.fix}`}`)];
-  return [ok(`the ids from ${ids.base} on, for users without a range, belong to no account`)];
+  return [ok(`those from ${ids.base} on, which users without a range get, are no account's`)];
 };
 
 export const units: Judge = ({ units: found, daemon, caller }) => {
@@ -53,7 +51,7 @@ export const units: Judge = ({ units: found, daemon, caller }) => {
   const root = (command: string): string => asRoot(command, caller.uid);
   const socket = found?.find(({ name }) => name === "isolated.socket");
   const bad = daemon.answers ? note : fail;
-  if (!found || !socket) return [note("systemd does not run here: isolated has to be started by other means")];
+  if (!found || !socket) return [note("systemd does not run here: isolated has to be started some other way")];
   if (socket.load === "not-found") {
     const message = "isolated.socket is not installed";
     return [
@@ -89,11 +87,11 @@ export const daemon: Judge = (facts) => {
   if (!found.answers) {
     const { code, message, hint } = found;
     if (code === "not-running") return [fail(message, asRoot(startOf(facts), caller.uid))];
-    // If the socket may not be opened, the group's check gives the hint.
+    // Of a socket that is out of reach the group's check says the rest.
     return [fail(code === "socket-forbidden" || hint === "" ? message : `${message}; ${hint}`)];
   }
   if (found.health.version !== clientVersion) {
-    const message = `its version is ${found.health.version} and this client's is ${clientVersion}; to update the daemon:`;
+    const message = `it is version ${found.health.version} and this client ${clientVersion}; it runs the new one after`;
     return [note(message, asRoot("systemctl restart isolated.service", caller.uid))];
   }
   return [ok(`version ${found.health.version} answers at ${socket}`)];
@@ -109,6 +107,6 @@ export const limits: Judge = ({ daemon: found }) => {
   if (!found.answers) return [];
   const { held, leasesPerUser } = found.health.limits;
   if (held >= leasesPerUser)
-    return [fail(`you hold ${held} clones, which is the limit; end some sandboxes`, "isolate ps")];
-  return [ok(`you hold ${held} clones; the limit is ${leasesPerUser}`)];
+    return [fail(`you hold ${held} clones, which is the limit; end some of them`, "isolate ps")];
+  return [ok(`you hold ${held} of at most ${leasesPerUser} clones`)];
 };

@@ -1,4 +1,4 @@
-/** Judges the source of clones: ZFS, the overlay store, the templates, and free space. Pure. */
+/** Where clones come from: ZFS, the overlay store, templates, and room for them. Pure. */
 import { atLeast, check, type Judge } from "./check.ts";
 import { asRoot, install } from "./fix.ts";
 
@@ -14,7 +14,7 @@ export const zfs: Judge = (facts) => {
     const command = host.commands ? "modprobe zfs" : install("zfs", distribution);
     const fix = command && asRoot(command, caller.uid);
     if (templates.length > 0) return [fail(`${loaded}, and ${templates.join(", ")} need it`, fix)];
-    return [note(`${loaded}; isolate uses the overlay store`, fix)];
+    return [note(`${loaded}: templates are in the overlay store`, fix)];
   }
   if (!atLeast(host.module, 2, 2))
     return [note(`OpenZFS ${host.module} cannot map the ids of a mount, which needs 2.2`)];
@@ -33,43 +33,40 @@ export const zfs: Judge = (facts) => {
     ok(`OpenZFS ${host.module.trim()}`),
     ...ill.map(({ name, health }) =>
       health === "DEGRADED"
-        ? note(`the pool ${name} is degraded but works; see`, `zpool status -v ${name}`)
+        ? note(`the pool ${name} is degraded and goes on; see`, `zpool status -v ${name}`)
         : fail(`the pool ${name} is ${health.toLowerCase()}; see`, `zpool status -v ${name}`),
     ),
     ...host.pools
       .filter(({ name, capacity }) => used.has(name) && capacity >= 90)
       .map(({ name, capacity }) =>
-        note(`the pool ${name} is ${capacity} % full, which makes ZFS slow; see`, `zfs list -o space -r ${name}`),
+        note(`the pool ${name} is ${capacity} % full, where ZFS becomes slow; see`, `zfs list -o space -r ${name}`),
       ),
   ];
 };
 
-/** Linux file systems with FS_ALLOW_IDMAP, mount_setattr(2). */
+/** Those of Linux that have FS_ALLOW_IDMAP, mount_setattr(2). */
 const mappable = ["ext4", "xfs", "btrfs", "f2fs", "tmpfs", "bcachefs", "zfs"];
 
 export const overlay: Judge = ({ daemon: found, overlayKnown, stateFileSystem, caller }) => {
   const { ok, note, fail, unchecked } = check("overlay store");
   const said = found.answers ? found.health.storage.find(({ driver }) => driver === "overlay") : undefined;
   if (found.answers && said) {
-    if (said.wrong === null) return [ok("id-mapped overlays work (tested by the daemon)")];
+    if (said.wrong === null) return [ok("the daemon has tried it: id-mapped overlays work")];
     const message = said.fix ? `${said.wrong}; ${said.fix}` : said.wrong;
     return [found.pools.some(({ driver }) => driver === "overlay") ? fail(message) : note(message)];
   }
   if (!overlayKnown) return [note("the kernel does not know overlayfs", asRoot("modprobe overlay", caller.uid))];
   if (stateFileSystem && !mappable.includes(stateFileSystem.type)) {
     const { path, type } = stateFileSystem;
-    return [
-      note(`${path} is on ${type}, which may not support id-mapped mounts: put state_dir on another file system`),
-    ];
+    return [note(`${path} is on ${type}, which may not take id-mapped mounts: give state_dir another file system`)];
   }
-  return [unchecked("not checked: the daemon tests it when it starts")];
+  return [unchecked("not checked: the daemon tries it when it starts")];
 };
 
 export const templates: Judge = ({ daemon: found }) => {
   const { ok, note, fail, unchecked } = check("templates");
-  if (!found.answers) return [unchecked("not checked: only the daemon knows them")];
-  if (found.pools.length === 0)
-    return [fail("there is no template", "sudo isolate template create debian --debian trixie")];
+  if (!found.answers) return [unchecked("not checked: the daemon knows them")];
+  if (found.pools.length === 0) return [fail("there is none", "sudo isolate template create debian --debian trixie")];
   return found.pools.map(({ template, snapshot, lastError, ready, size }) => {
     if (snapshot === null && lastError === null) return note(`${template}: its snapshots are being looked up`);
     if (snapshot === null) return fail(`${template}: ${lastError}`, `sudo isolate template snapshot ${template}`);
@@ -84,7 +81,7 @@ const mebibyte = 2 ** 20;
 
 export const space: Judge = ({ daemon: found }) => {
   const { ok, note, fail, unchecked } = check("space");
-  if (!found.answers) return [unchecked("not checked: only the daemon knows where it writes")];
+  if (!found.answers) return [unchecked("not checked: the daemon knows where it writes")];
   return found.health.space.map(({ place, free, total }) => {
     const message = `${place}: ${Math.floor(free / mebibyte)} MiB free of ${Math.floor(total / mebibyte)}`;
     const see = place.includes("/") ? `zfs list -o space -r ${place}` : "isolate pool";

@@ -1,4 +1,4 @@
-/** Parses the files and programs' output of a host into facts. Pure. */
+/** What files and programs of a host say, as facts. Pure. */
 import type { Facts, Unit } from "./facts.ts";
 
 /** `ID` and `ID_LIKE`, os-release(5). */
@@ -7,7 +7,7 @@ export function readDistribution(text: string): string[] {
   return `${value("ID")} ${value("ID_LIKE")}`.split(" ").filter((word) => word !== "");
 }
 
-/** Returns the sizes of a user's ranges, subuid(5). */
+/** Counts of a user's ranges, subuid(5). */
 export function rangesOf(text: string, name: string, uid: number): number[] {
   return text.split("\n").flatMap((line) => {
     const [who, , count] = line.split(":");
@@ -15,7 +15,7 @@ export function rangesOf(text: string, name: string, uid: number): number[] {
   });
 }
 
-/** Reads the output of `systemctl show`: one paragraph for each unit. */
+/** Of `systemctl show`: a paragraph for each unit. */
 export function readUnits(text: string): Unit[] {
   return text
     .trim()
@@ -32,7 +32,7 @@ export function readUnits(text: string): Unit[] {
     });
 }
 
-/** Reads the output of `zpool list -H -p`. */
+/** Of `zpool list -H -p`. */
 export function readPools(text: string): NonNullable<Facts["zfs"]["pools"]> {
   return text
     .split("\n")

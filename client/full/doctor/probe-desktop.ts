@@ -1,4 +1,4 @@
-/** Checks for X, Wayland and PulseAudio in the session by connecting to each. */
+/** Whether the session has X, Wayland and PulseAudio, by connecting to each. */
 import { connect } from "node:net";
 import type { Environment } from "../../run/options/options.ts";
 import { findSoundServer } from "../desktop/sound/find-sound.ts";

@@ -1,4 +1,4 @@
-/** Probes this host for `isolate doctor`. Changes nothing, except that it runs short-lived test sandboxes. */
+/** Looks at this host for `isolate doctor`. Changes nothing; what is tried is a sandbox of its own, and it is gone at once. */
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
@@ -82,7 +82,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    return undefined; // absent or not readable: the judgements distinguish the two if it matters
+    return undefined; // absent, or not for us: the judgement tells them apart where it matters
   }
 }
 
@@ -96,7 +96,7 @@ function switchIn(path: string): boolean | undefined {
   return number === undefined ? undefined : number !== 0;
 }
 
-// --- The caller.
+// --- Who, and where.
 
 async function probeCaller(uid: number): Promise<Facts["caller"]> {
   const { stdout } = await run("id", ["-un"]);
@@ -111,13 +111,13 @@ async function probeCaller(uid: number): Promise<Facts["caller"]> {
   };
 }
 
-/** Returns the socket's group, or the usual group if there is no socket yet. */
+/** The socket's own group, or the usual one where there is no socket yet. */
 async function probeGroup(socket: string): Promise<Facts["group"]> {
   let wanted = groupName;
   try {
     wanted = String(statSync(socket).gid);
   } catch {
-    // There is no socket, or it cannot be reached.
+    // No socket, or out of reach.
   }
   const [name = wanted, , gid] = (await run("getent", ["group", wanted])).stdout.trim().split(":");
   const known = gid === undefined ? Number(wanted) : Number(gid);
@@ -128,7 +128,7 @@ function nearest(path: string): string {
   return existsSync(path) || path === "/" ? path : nearest(dirname(path));
 }
 
-/** Uses /proc/self/mountinfo, which can be read even by users who may not enter the directory. */
+/** From /proc/self/mountinfo, which whoever may not enter the directory can read. */
 function fileSystemOf(path: string): Facts["stateFileSystem"] {
   const mounts = (read("/proc/self/mountinfo") ?? "").split("\n").flatMap((line) => {
     const [left = "", right = ""] = line.split(" - ");
@@ -137,7 +137,7 @@ function fileSystemOf(path: string): Facts["stateFileSystem"] {
     return at === undefined || type === undefined || type === "" ? [] : [{ at, type }];
   });
   const within = mounts.filter(({ at }) => at === "/" || path === at || path.startsWith(`${at}/`));
-  // Of the deepest mounts, the last one covers the others.
+  // The last of the deepest covers the others.
   const deepest = Math.max(...within.map(({ at }) => at.length));
   const found = within.findLast(({ at }) => at.length === deepest);
   return found && { path, type: found.type };
@@ -164,7 +164,7 @@ function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
   return { name, path: looked.find(libc.isExecutable), looked };
 }
 
-/** Tries the namespaces of a run, with the host's root. Not as root, because that would not show what users may do. */
+/** The namespaces that every run has, over the host's own root. Root's would tell nothing about users'. */
 function trySandbox(bwrap: string, uid: number): Promise<Trial> {
   // As in a run, bubblewrap does not make the user namespace of such a caller.
   const isLarge = isPastSigned({ uid, gid: process.getgid?.() ?? 0 });
@@ -218,16 +218,16 @@ async function probeZfs(): Promise<Facts["zfs"]> {
   return { module, commands, pools: listed?.code === 0 ? readPools(listed.stdout) : undefined };
 }
 
-// --- A run.
+// --- The main job itself.
 
-/** Tries a run in the first template that has a snapshot and that this caller may lease from. */
+/** In the first template that has a snapshot, and that this caller may lease from. */
 async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["run"]> {
   const pools = daemon.answers ? daemon.pools.filter(({ snapshot }) => snapshot !== null) : [];
   let last: Facts["run"];
   for (const { template } of pools.sort((a, b) => b.ready - a.ready)) {
     const [program = "", ...args] = self;
     const done = await run(program, [...args, "-z", template, "--wait", "20", "true"]);
-    // 126 and 127: the run works, but that root has no `true`.
+    // 126 and 127: that root has no `true`, and was run.
     const ran = done.code === 126 || done.code === 127 ? { ...done, code: 0 } : done;
     last = { template, trial: outcome(ran, program) };
     if (last.trial.ok || !done.stderr.includes("list of allowed users")) return last;

@@ -1,12 +1,12 @@
-/** Runs a program of the host for its output, or to see whether it works. */
+/** Runs a program of the host to hear what it message, or to see whether it works. */
 import { execFile } from "node:child_process";
 import type { Trial } from "./facts.ts";
 
-/** Milliseconds until a program is killed. */
+/** Milliseconds. */
 const patience = 30_000;
 
 export interface Outcome {
-  /** `null` if it could not be started or took too long. */
+  /** null: it could not be started, or took too long. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;

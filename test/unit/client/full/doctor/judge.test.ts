@@ -1,4 +1,4 @@
-/** The judgements of `isolate doctor` for hosts that the tests do not run on. */
+/** What the doctor says of hosts that we do not have. */
 import { describe, expect, test } from "@jest/globals";
 import type { Check } from "../../../../../client/full/doctor/check.ts";
 import type { Facts } from "../../../../../client/full/doctor/facts.ts";
@@ -42,7 +42,7 @@ const unreachable = {
 
 const network = { scopesSockets: true, programs: ["nft", "pasta"], tun: true };
 
-/** A host without problems. */
+/** A host on which all is well. */
 const good: Facts = {
   caller: { uid: 1000, name: "ann", groups: [1000, 990], groupsAtLogin: [1000, 990] },
   distribution: ["ubuntu", "debian"],
@@ -70,12 +70,12 @@ const good: Facts = {
 const said = (facts: Partial<Facts>, name: string): Check | undefined =>
   judge({ ...good, ...facts }).find((check) => check.name === name && check.state !== "ok");
 
-test("a host without problems has only ok", () => {
+test("a host on which all is well has nothing but ok", () => {
   expect(judge(good).filter(({ state }) => state !== "ok")).toEqual([]);
   expect(isWell(judge(good))).toBe(true);
 });
 
-test("a host is well only if a run was tried and works, even if all else is ok", () => {
+test("well is only where a run was tried and works, whatever else is ok", () => {
   expect(isWell(judge({ ...good, run: undefined }))).toBe(false);
   expect(isWell(judge({ ...good, run: { template: "debian", trial: { ok: false, said: "no" } } }))).toBe(false);
   expect(isWell(judge({ ...good, kernel: "5.4.0" }))).toBe(false);
@@ -90,7 +90,7 @@ const withHealth = (more: Partial<typeof health>, pools: readonly (typeof pool)[
 });
 const withPool = (more: object) => withHealth({}, [{ ...pool, ...more }]);
 
-describe("a fault is a failure, with the command that fixes it", () => {
+describe("what does not work fails, with the command that fixes it", () => {
   const cases: [what: string, facts: Partial<Facts>, name: string, message: RegExp, fix: string | undefined][] = [
     ["an old kernel", { kernel: "5.10.0-32-amd64" }, "kernel", /5\.12/, undefined],
     [
@@ -114,7 +114,7 @@ describe("a fault is a failure, with the command that fixes it", () => {
       /AppArmor .*setting up uid map/,
       sysctl("kernel.apparmor_restrict_unprivileged_userns = 0"),
     ],
-    ["a surrounding container", { sandbox: dead, inContainer: true }, "user namespaces", /container/, undefined],
+    ["a container around us", { sandbox: dead, inContainer: true }, "user namespaces", /container/, undefined],
     ["no seccomp", { seccompActions: [] }, "seccomp", /CONFIG_SECCOMP_FILTER/, undefined],
     ["no bwrap on Ubuntu", { bwrap: undefined }, "bwrap", /not installed/, "sudo apt-get install bubblewrap"],
     [
@@ -125,7 +125,7 @@ describe("a fault is a failure, with the command that fixes it", () => {
       "emerge sys-apps/bubblewrap",
     ],
     [
-      "no bwrap on an unknown distribution",
+      "no bwrap where we do not know how",
       { bwrap: undefined, distribution: ["x"] },
       "bwrap",
       /not installed/,
@@ -154,14 +154,14 @@ describe("a fault is a failure, with the command that fixes it", () => {
       "sudo groupadd --system isolate",
     ],
     [
-      "a caller who is not a member",
+      "no member",
       { caller: { ...caller, groups: [1000], groupsAtLogin: [1000] } },
       "group",
       /not in 'isolate'; log in again/,
       "sudo usermod -aG isolate ann",
     ],
     [
-      "a login from before",
+      "a login of before",
       { caller: { ...caller, groups: [1000] } },
       "group",
       /not yet in this login/,
@@ -217,13 +217,7 @@ describe("a fault is a failure, with the command that fixes it", () => {
       /cannot serve; put it on ext4/,
       undefined,
     ],
-    [
-      "no template",
-      withHealth({}, []),
-      "templates",
-      /no template/,
-      "sudo isolate template create debian --debian trixie",
-    ],
+    ["no template", withHealth({}, []), "templates", /none/, "sudo isolate template create debian --debian trixie"],
     [
       "a template without a snapshot",
       withPool({ snapshot: null, lastError: "it has no snapshot yet" }),
@@ -245,7 +239,7 @@ describe("a fault is a failure, with the command that fixes it", () => {
       /0 MiB free of 1024/,
       "zfs list -o space -r rpool/isolate",
     ],
-    ["the caller's limit", withHealth({ limits: { leasesPerUser: 2, held: 2 } }), "limit", /you hold 2/, "isolate ps"],
+    ["the own limit", withHealth({ limits: { leasesPerUser: 2, held: 2 } }), "limit", /you hold 2/, "isolate ps"],
     [
       "ids that belong to somebody",
       withHealth({ ids: { base: 1, wrong: "the ids are ann's", fix: "set ids.base" } }),
@@ -269,9 +263,9 @@ describe("a fault is a failure, with the command that fixes it", () => {
   });
 });
 
-describe("a fault with which runs still work is a note", () => {
+describe("what works all the same is a note", () => {
   const cases: [what: string, facts: Partial<Facts>, name: string, message: RegExp][] = [
-    ["a kernel only for ZFS", { kernel: "5.15.0-1-amd64" }, "kernel", /5\.19/],
+    ["a kernel for ZFS alone", { kernel: "5.15.0-1-amd64" }, "kernel", /5\.19/],
     ["CVE-2026-87766", { bwrap: { path: "/b", version: "0.11.0", setuid: false } }, "bwrap", /CVE-2026-87766/],
     [
       "a kernel without Landlock's scopes",
@@ -280,7 +274,12 @@ describe("a fault with which runs still work is a note", () => {
       /6\.12/,
     ],
     ["no pasta", { network: { ...network, programs: ["nft"] } }, "private network", /needs passt$/],
-    ["only slirp4netns", { network: { ...network, programs: ["nft", "slirp4netns"] } }, "private network", /IPv4 only/],
+    [
+      "slirp4netns alone",
+      { network: { ...network, programs: ["nft", "slirp4netns"] } },
+      "private network",
+      /IPv4 alone/,
+    ],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],
     [
@@ -295,8 +294,8 @@ describe("a fault with which runs still work is a note", () => {
       "zfs",
       /95 % full/,
     ],
-    ["another version", withHealth({ version: "0.9" }), "daemon", /0\.9 and this client's is 1\.0/],
-    ["missing units, with a daemon", { units: [{ ...unit, load: "not-found" }] }, "units", /by hand/],
+    ["another version", withHealth({ version: "0.9" }), "daemon", /0\.9 and this client 1\.0/],
+    ["units that are not there, with a daemon", { units: [{ ...unit, load: "not-found" }] }, "units", /by hand/],
     ["a socket that is not enabled", { units: [{ ...unit, file: "disabled" }] }, "units", /next boot/],
     ["changed unit files", { units: [{ ...unit, needsReload: true }] }, "units", /have changed/],
     [
@@ -311,7 +310,7 @@ describe("a fault with which runs still work is a note", () => {
       "an X that does not answer",
       { desktop: [{ name: "x11", variable: "DISPLAY", path: "/tmp/.X11-unix/X7", answers: false }] },
       "X",
-      /nothing answers/,
+      /nobody answers/,
     ],
   ];
   test.each(cases)("%s", (_what, facts, name, message) => {
@@ -320,7 +319,7 @@ describe("a fault with which runs still work is a note", () => {
   });
 });
 
-test("one command of the distribution installs what a private network lacks", () => {
+test("what a private network lacks is installed by one line, in the distribution's own words", () => {
   const fix = (distribution: readonly string[], programs: readonly string[]): string | undefined =>
     said({ distribution, network: { ...network, programs } }, "private network")?.fix;
   expect(fix(["debian"], [])).toBe("sudo apt-get install nftables && sudo apt-get install passt");
@@ -328,7 +327,7 @@ test("one command of the distribution installs what a private network lacks", ()
   expect(fix(["nixos"], ["pasta"])).toBeUndefined();
 });
 
-test("faults of pools that isolate does not use are ignored", () => {
+test("another pool's illness is none of ours", () => {
   const pools = [
     { name: "rpool", health: "ONLINE", capacity: 1 },
     { name: "tank", health: "FAULTED", capacity: 99 },
@@ -336,7 +335,7 @@ test("faults of pools that isolate does not use are ignored", () => {
   expect(said({ zfs: { ...zfs, pools }, ...withHealth({}, [onZfs]) }, "zfs")).toBeUndefined();
 });
 
-test("a check that is impossible here is neither ok nor a failure, and says how to check", () => {
+test("what cannot be seen from here is neither ok nor a failure, and says how to see it", () => {
   expect(said({ zfs: { ...zfs, pools: undefined } }, "zfs")).toEqual({
     name: "zfs",
     state: "unchecked",
@@ -352,7 +351,7 @@ test("a check that is impossible here is neither ok nor a failure, and says how 
   ]);
 });
 
-describe("parsers of the host's files and programs", () => {
+describe("what a host says of itself", () => {
   test("os-release(5)", () => {
     expect(readDistribution('NAME="x"\nID=ubuntu\nID_LIKE="debian other"\nVERSION_ID=1\n')).toEqual([
       "ubuntu",
