@@ -7,7 +7,7 @@ import { connectTo, sendRequest } from "../run/lease.ts";
 import { SystemCallError } from "../run/linux/call.ts";
 import type { Libc } from "../run/linux/libc.ts";
 
-/** A lease, a template's tar and text are exchanges of their own. */
+/** A lease, a template's tar and text use other exchanges. */
 type PlainRoute = Exclude<RouteName, "lease" | "createTemplate" | "metrics">;
 type Ask<Name extends PlainRoute> = (keyof QueryOf<Name> extends never
   ? { query?: QueryOf<Name> }
@@ -15,7 +15,7 @@ type Ask<Name extends PlainRoute> = (keyof QueryOf<Name> extends never
   (BodyOf<Name> extends undefined ? { body?: undefined } : { body: BodyOf<Name> });
 
 export interface Api {
-  /** Throws `not-running`, `socket-forbidden`, `lost-daemon`, and `Refusal` when the daemon says no. */
+  /** Throws `not-running`, `socket-forbidden`, `lost-daemon`, and `Refusal` if the daemon refuses. */
   call<Name extends PlainRoute>(name: Name, ask: Ask<Name>): Promise<ReplyOf<Name>>;
 }
 

@@ -19,5 +19,7 @@ test("an account, a delegation and a directory that does not answer are refused"
   await expect(expectNobodys(nobody, ["", "ann:2147480000:1\n"])).rejects.toThrow(
     message("/etc/subuid or /etc/subgid delegates ids up to 2147483647"),
   );
-  await expect(expectNobodys(() => Promise.reject(new Error("silent")), [])).rejects.toThrow(message("it is unknown whether"));
+  await expect(expectNobodys(() => Promise.reject(new Error("silent")), [])).rejects.toThrow(
+    message("it is unknown whether"),
+  );
 });
