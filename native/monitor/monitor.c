@@ -123,7 +123,7 @@ static pid_t start_engine(const struct request *request, const struct caller *ca
     return engine;
 }
 
-/* The client dies with this process. This process keeps the lease open, so that the lease may outlive the sandbox. */
+/* The client dies with this process, because only this process keeps the lease open beyond the sandbox's end. */
 static pid_t start_client(const struct request *request, const struct caller *caller)
 {
     pid_t self = getpid();

@@ -111,7 +111,7 @@ describe("--net=private", () => {
 
     const refused = await isolate(fresh("--net=private", "true"), { prepare: hide("pasta") });
     expect(refused).toMatchObject({ code: 125, stdout: "" });
-    expect(refused.stderr).toContain("the host resolves names at its own 127.0.0.53");
+    expect(refused.stderr).toContain("the host's nameserver is its own 127.0.0.53");
   });
 
   test.each([
