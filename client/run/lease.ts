@@ -73,7 +73,7 @@ function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {
   }
 }
 
-/** Throws `not-running` and `socket-forbidden`. */
+/** Connects to the daemon. Throws `not-running` and `socket-forbidden`. */
 export function connectTo(socket: string, libc: Libc): number {
   try {
     return libc.connectUnix(socket);

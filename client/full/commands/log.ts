@@ -36,7 +36,7 @@ export async function log({ json, values }: CommandRequest, api: Api, print: Pri
   );
 }
 
-/** The daemon answers in parts. */
+/** Reads all parts of the daemon's answer. */
 async function readAll(query: LogQuery, api: Api): Promise<Pick<Log, "entries" | "unsaved">> {
   const entries: LogEntry[] = [];
   const wanted = Number(query.limit);
