@@ -40,7 +40,7 @@ const pageOf = (name: string): string => {
   return clientPage(page, release);
 };
 
-test("the pages have every option and every verb, each where its reader looks", () => {
+test("the pages have every option and every verb in the expected place", () => {
   for (const { long } of rootOptions) expect(pageOf("isolate")).toContain(escaped(`--${long}`));
   for (const { long } of [...rootOptions, ...runOptions, ...everywhere])
     expect(pageOf("isolate-run")).toContain(escaped(`--${long}`));

@@ -329,7 +329,7 @@ describe("help", () => {
   ])("'%s' is about '%s'", (line, expected) => expect(topic(line)).toBe(expected));
 });
 
-describe("a word that is no verb", () => {
+describe("a word that is not a verb", () => {
   test.each([
     ["pools", "pool"],
     ["dcotor", "doctor"],
