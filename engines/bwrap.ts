@@ -1,12 +1,12 @@
-/** A launch spec in bwrap(1)'s words. Bubblewrap 0.8 (Debian 12) understands all of them. */
+/** Translates a launch spec into options of bwrap(1). Bubblewrap 0.8 (Debian 12) supports all of them. */
 import type { Invocation, LaunchSpec, Mount } from "./spec.ts";
 
-/** Where isolate-init appears: in the engine's own /dev, so that nothing is made in the root. */
+/** The path of isolate-init inside: in the engine's /dev, so that nothing is made in the root. */
 export const initPath = "/dev/isolate-init";
 
 /**
- * No `--die-with-parent`: it is bound to the thread that started us (prctl(2), PR_SET_PDEATHSIG), so a background job
- * would die with its shell. isolate-init watches bwrap, and isolate-monitor, instead.
+ * No `--die-with-parent`: it depends on the thread that started isolate (prctl(2), PR_SET_PDEATHSIG), so a background
+ * job would die with its shell. Instead, isolate-init watches bwrap and isolate-monitor.
  */
 export function bwrap(spec: LaunchSpec): Invocation {
   const options = [
@@ -25,12 +25,12 @@ export function bwrap(spec: LaunchSpec): Invocation {
   return { options, inside: inside(spec) };
 }
 
-/** The whole line. bubblewrap reads options from `--args` too, but nothing after them. */
+/** Returns the whole command line. bubblewrap can read options from `--args`, but not the command after them. */
 export function bwrapLine({ options, inside }: Invocation): string[] {
   return [...options, "--", ...inside];
 }
 
-/** Of an engine whose options come later, through the descriptor, and end with its end. */
+/** Returns the command line of an engine that reads its options from the descriptor, up to the end of the stream. */
 export function bwrapLater(descriptor: number, inside: readonly string[]): string[] {
   return ["--args", String(descriptor), "--", ...inside];
 }
@@ -39,7 +39,7 @@ export function optionsBytes(options: readonly string[]): string {
   return options.map((word) => `${word}\0`).join("");
 }
 
-/** The first of all options that come later: with it and nothing more bubblewrap refuses its line. */
+/** The first option that is sent later: bubblewrap refuses to run with this option alone. */
 export const firstOption = "--userns";
 
 export function engineFileSystems({ root, readOnly }: LaunchSpec): string[] {
@@ -47,8 +47,8 @@ export function engineFileSystems({ root, readOnly }: LaunchSpec): string[] {
 }
 
 /**
- * They come after all mounts, so that none of them covers isolate-init. `--as-pid-1` is the last: isolate-init refuses to be
- * anything else, and so a line whose end did not come runs nothing.
+ * These options come after all mounts, so that no mount covers isolate-init. `--as-pid-1` is the last: isolate-init
+ * refuses to run as any other process, so a truncated list of options runs nothing.
  */
 export function lastOptions(spec: LaunchSpec): string[] {
   return [
@@ -67,7 +67,7 @@ export function lastOptions(spec: LaunchSpec): string[] {
   ];
 }
 
-/** bwrap refuses `--unshare-user` and other ids than 0 beside `--userns`. */
+/** With `--userns`, bwrap refuses `--unshare-user` and ids other than 0. */
 export function userNamespace(descriptor: number | undefined): string[] {
   if (descriptor !== undefined) return [firstOption, String(descriptor)];
   return ["--unshare-user", "--uid", "0", "--gid", "0"];
@@ -82,7 +82,7 @@ export function mount(it: Mount): string[] {
   return [it.readOnly ? "--ro-bind" : "--bind", it.from, it.to];
 }
 
-/** What of a spec isolate-init is told. */
+/** The parts of a spec that isolate-init needs. */
 export type Inside = Pick<LaunchSpec, "init" | "network" | "command">;
 
 export function inside({ init, network, command }: Inside): string[] {

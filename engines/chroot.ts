@@ -1,7 +1,7 @@
 /**
- * Another root and little more, for package work: the host's network, IPC, host name and /sys, and nothing of the root is
- * covered but /proc, /dev and /sys. In bwrap(1)'s words too: the mounts and the processes are in namespaces of the run's
- * own, so that the kernel takes all of them away however the run ends; and root inside is not the host's root.
+ * A different root and little more, for package work: the run has the host's network, IPC, host name and /sys, and only
+ * /proc, /dev and /sys of the root are covered. It uses bwrap(1) too: mounts and processes are in the run's own
+ * namespaces, so the kernel removes all of them however the run ends, and root inside is not the host's root.
  */
 import { engineFileSystems, inside, lastOptions, mount, userNamespace } from "./bwrap.ts";
 import type { Invocation, LaunchSpec } from "./spec.ts";

@@ -1,11 +1,14 @@
-/** What each engine can honour. `isolate help engines` prints this table, and an option that an engine cannot honour is refused. */
+/**
+ * The features that each engine supports. `isolate help engines` prints this table; an option that an engine lacks is
+ * refused.
+ */
 
 export const engineNames = ["bwrap", "lxc", "chroot"] as const;
 export type EngineName = (typeof engineNames)[number];
 
 export interface Feature {
   readonly title: string;
-  /** The options that need it, as `spelling` writes them; or one value of an option. */
+  /** The options that need it, in the form of `spelling`, or one value of an option. */
   readonly options: readonly string[];
 }
 
@@ -32,11 +35,11 @@ export type FeatureName = keyof typeof features;
 export interface Engine {
   readonly about: string;
   readonly can: readonly FeatureName[];
-  /** Nobody else may use it. */
+  /** Whether only root may use it. */
   readonly rootOnly: boolean;
 }
 
-/** What an engine has that makes a whole sandbox. */
+/** The features of an engine that makes a whole sandbox. */
 const usual = [
   "command",
   "environment",
@@ -71,7 +74,7 @@ export function isEngineName(name: string): name is EngineName {
   return (engineNames as readonly string[]).includes(name);
 }
 
-/** The first of the wanted features that the engine lacks. */
+/** Returns the first required feature that the engine lacks. */
 export function firstLacking(engine: EngineName, wanted: readonly FeatureName[]): FeatureName | undefined {
   return wanted.find((name) => !engines[engine].can.includes(name));
 }

@@ -1,4 +1,4 @@
-/** Those engines that become one process. lxc boots a container instead, and is loaded when it is asked for: `lxc.ts`. */
+/** The engines that become one process. lxc boots a container instead and is loaded only when it is used: `lxc.ts`. */
 import { bwrap } from "./bwrap.ts";
 import { chroot } from "./chroot.ts";
 import type { EngineName } from "./features.ts";

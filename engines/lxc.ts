@@ -1,64 +1,64 @@
 /**
- * A launch spec in lxc.container.conf(5)'s words, and the programs around it. LXC 5 and 6 understand all of them.
+ * Translates a launch spec into lxc.container.conf(5) and command lines. LXC 5 and 6 support all of it.
  *
- * Only paths, numbers and names of ours stand in the configuration; what the caller wrote (environment, command) goes
- * through argv, which needs no escaping.
+ * The configuration contains only isolate's own paths, numbers and names. The caller's words (environment, command) are
+ * passed in argv, which needs no escaping.
  */
 import type { Init, LaunchSpec, Limits, Mount } from "./spec.ts";
 
 export interface ContainerHost {
   /** Unique on the host. */
   readonly name: string;
-  /** LXC's directory of containers, for this one alone. */
+  /** LXC's directory of containers; only this container uses it. */
   readonly directory: string;
-  /** Path of the user namespace to join, and the map that it has, as in /proc/PID/uid_map and gid_map. */
+  /** Path of the user namespace to join, and its map as in /proc/PID/uid_map and gid_map. */
   readonly userns: string;
   readonly uidMap: string;
   readonly gidMap: string;
   /** The bridge for `network: "host"`. */
   readonly bridge: string;
   readonly tun: boolean;
-  /** The kernel accounts swap, so that it can be forbidden. */
+  /** Whether the kernel accounts swap, so that it can be forbidden. */
   readonly swap: boolean;
   readonly limits: Limits;
-  /** Microseconds in which `limits.cpu` is counted. */
+  /** The period of `limits.cpu` in microseconds. */
   readonly cpuPeriod: number;
-  /** In front of every program that starts something inside: a scope of the caller's own in the cgroups, if needed. */
+  /** Precedes every program that starts something inside: enters a scope in the caller's cgroups if necessary. */
   readonly scope: readonly string[];
-  /** A compiled filter of the caller's, by a path. */
+  /** Path of the caller's compiled filter. */
   readonly filterFile: string | undefined;
   readonly logFile: string;
   readonly logLevel: "ERROR" | "TRACE";
 }
 
-/** Each a whole command line; the first word is looked up by whoever runs it. */
+/** Whole command lines; the first word is looked up when the line is run. */
 export interface Container {
   readonly config: string;
-  /** Stays, and ends with the container. Dies with whoever started it, and the container with it. */
+  /** Stays until the container ends. Dies with its parent, and the container dies with it. */
   readonly start: readonly string[];
-  /** Prints the state, and the pid of init once there is one. */
+  /** Prints the state, and the pid of init as soon as it exists. */
   readonly info: readonly string[];
-  /** Asks init to end, and ends it two seconds later. */
+  /** Asks init to end, and kills it after two seconds. */
   readonly stop: readonly string[];
   readonly kill: readonly string[];
-  /** Runs a program of the root in it, beside the one that the spec wants. */
+  /** Runs a program of the root in the container, in addition to the spec's command. */
   readonly probe: (command: readonly string[]) => readonly string[];
   readonly attach: readonly string[];
 }
 
 /**
- * The wrapper seen from inside, in LXC's own /dev. Init is started by it, since LXC itself needs calls that the filter
- * refuses (bpf(2)). Attached commands have it in front of lxc-attach already: whoever is root inside could have put
- * something else at this place by then, so there it only changes the directory.
+ * The wrapper's path inside, in LXC's /dev. It starts init, because LXC itself needs calls that the filter refuses
+ * (bpf(2)). For attached commands the wrapper is in front of lxc-attach, because root inside could have replaced the
+ * inner wrapper by then. So the inner one only changes the directory there.
  */
 const starter = "/dev/isolate-seccomp";
 const filterInside = "/dev/isolate-filter";
 
 export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
   const named = ["-P", host.directory, "-n", host.name];
-  // Nothing of the caller's: LXC would read a configuration of theirs, and keep its locks elsewhere.
+  // No variables of the caller: LXC would read the caller's configuration and keep its locks elsewhere.
   const clean = ["env", "-i", "PATH=/usr/bin:/bin", `HOME=${host.directory}`, `XDG_RUNTIME_DIR=${host.directory}`];
-  // lxc-attach makes a user namespace itself, so that rule is for what it starts.
+  // lxc-attach itself makes a user namespace, so that rule applies only to the programs that it starts.
   const filter = filterWords(spec.init.path, { ...spec.init, noNewUserns: false }, host.filterFile);
   const attachTo = (environment: readonly string[], command: readonly string[]): string[] => [
     ...host.scope,
@@ -67,7 +67,7 @@ export function lxc(spec: LaunchSpec, host: ContainerHost): Container {
     "lxc-attach",
     ...named,
     "-l",
-    "FATAL", // it complains of an ordinary user who cannot drop groups, and goes on
+    "FATAL", // it reports an error if an ordinary user cannot drop groups, and continues
     "--clear-env",
     ...environment,
     "--",
@@ -170,10 +170,10 @@ function limits({ limits: { cpu, memory, pids }, cpuPeriod, swap }: ContainerHos
   ];
 }
 
-/** A line of fstab(5). LXC makes the directories above a target, open to all ids. */
+/** Returns a line of fstab(5). LXC makes the directories above a target, open to all ids. */
 function entry(mount: Exclude<Mount, { kind: "directory" }>): string {
   const to = relative(mount.to);
-  if (mount.kind === "data") throw new Error(`LXC cannot mount what is in no file, as for ${mount.to}`);
+  if (mount.kind === "data") throw new Error(`LXC can mount only files, not the descriptor for ${mount.to}`);
   if (mount.kind === "tmpfs") {
     const mode = (mount.mode ?? 0o755).toString(8);
     return `tmpfs ${to} tmpfs nosuid,nodev,size=256m,mode=${mode},create=dir 0 0`;
@@ -182,18 +182,18 @@ function entry(mount: Exclude<Mount, { kind: "directory" }>): string {
   return `${escaped(mount.from)} ${to} none ${mount.source === "file" ? "bind" : "rbind"}${mount.readOnly ? ",ro" : ""},create=${create} 0 0`;
 }
 
-/** LXC takes the target as one of the root's when it does not begin with a slash. */
+/** LXC resolves a target without a leading slash in the root. */
 function relative(path: string): string {
   return escaped(path.slice(1));
 }
 
-/** getmntent(3) reads blanks, line ends and backslashes as octal numbers. */
+/** Escapes blanks, line ends and backslashes as octal numbers, as getmntent(3) requires. */
 function escaped(path: string): string {
   return path.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 
-/** A line's value is taken as it is, up to the line's end; no path of ours has one, and this sees to it. */
+/** LXC reads a value up to the end of the line, without escapes, so a path must not contain a line end. */
 function plain(path: string): string {
-  if (/[\n\r]/.test(path)) throw new Error(`a path with a line end cannot stand in LXC's configuration: ${path}`);
+  if (/[\n\r]/.test(path)) throw new Error(`LXC's configuration cannot contain a path with a line end: ${path}`);
   return path;
 }

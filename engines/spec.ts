@@ -1,4 +1,4 @@
-/** What is to be started, before any engine's words for it. Made by `client/run/plan.ts`, turned into argv by an engine. */
+/** A launch, independent of the engine. `client/run/plan.ts` makes it; an engine turns it into argv. */
 
 export type Mount =
   | {
@@ -9,81 +9,81 @@ export type Mount =
       readonly readOnly: boolean;
     }
   /**
-   * A file of the sandbox's own that is nowhere on the host: what can be read from the descriptor. All ids can read it,
-   * and root can write it (0644): libpulse gives up on a cookie that it finds on a read-only file system.
+   * A file that exists only in the sandbox, with the content of the descriptor. All ids can read it and root can write
+   * it (0644): libpulse rejects a cookie on a read-only file system.
    */
   | { readonly kind: "data"; readonly descriptor: number; readonly to: string }
-  /** A directory and the missing ones above it, open to all ids (0755). */
+  /** A directory and its missing parents, open to all ids (0755). */
   | { readonly kind: "directory"; readonly to: string }
   | { readonly kind: "tmpfs"; readonly to: string; readonly mode?: number };
 
-/** `none`: a network namespace with only `lo`; `private`: one that a program of the host's connects, `Connection`. */
+/** `none`: a network namespace with only `lo`; `private`: one that a host program connects, `Connection`. */
 export const networks = ["none", "host", "private"] as const;
 export type Network = (typeof networks)[number];
 
 export interface LaunchSpec {
-  /** Host path of the root: the view of a clone, or a directory of the user's. */
+  /** Host path of the root: the view of a clone, or a directory of the user. */
   readonly root: string;
-  /** Nothing of the root itself can be written; what is mounted in it may be. */
+  /** Whether the root itself is read-only; mounts in it may be writable. */
   readonly readOnly: boolean;
-  /** In the order in which they are made, after the root and the engine's own /proc and /dev. */
+  /** In the order in which they are made, after the root and the engine's /proc and /dev. */
   readonly mounts: readonly Mount[];
-  /** The whole environment of the command. */
+  /** The command's whole environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly hostname: string;
   readonly network: Network;
-  /** Of a `private` network. */
+  /** Only for a `private` network. */
   readonly connection: Connection | undefined;
-  /** Descriptor of the user namespace to join; undefined: the engine makes one that maps the caller alone. */
+  /** Descriptor of the user namespace to join; `undefined` if the engine makes one that maps only the caller. */
   readonly userns: number | undefined;
-  /** Names as in capabilities(7), with `CAP_`. Never ALL: what is mounted belongs to the same user namespace. */
+  /** Names as in capabilities(7), with `CAP_`. Never ALL: the mounts belong to the same user namespace. */
   readonly capabilities: readonly string[];
   readonly init: Init;
   /** Host path of `isolate-monitor`, which stays outside. */
   readonly monitor: string;
-  /** The command is in a session that has no terminal. */
+  /** Whether the command runs in a session without a terminal. */
   readonly newSession: boolean;
   readonly command: readonly [string, ...string[]];
 }
 
-/** `isolate-network`, which stands in front of the engine: native/network/network.c. */
+/** `isolate-network`, which starts the engine: native/network/network.c. */
 export interface Connection {
   /** Host path of `isolate-network`. */
   readonly path: string;
-  /** What comes before the engine's own command line. */
+  /** The arguments before the engine's command line. */
   readonly argv: readonly string[];
-  /** What that tells of, and `isolate-init` does not. */
+  /** Descriptors that only these arguments name. */
   readonly descriptors: readonly number[];
 }
 
-/** The first program inside: pid 1, the filter, and the keeper of the lease's descriptor. */
+/** The first program inside: it is pid 1, installs the filter, and keeps the lease's descriptor. */
 export interface Init {
   /** Host path of `isolate-init`. */
   readonly path: string;
   readonly leaseDescriptor: number | undefined;
-  /** Kept open as long as the sandbox is there, out of reach of what runs in it. */
+  /** Descriptor to keep open as long as the sandbox exists, out of reach of the programs inside. */
   readonly heldDescriptor: number | undefined;
-  /** From which the monitor's orders are read. */
+  /** Descriptor from which the monitor's orders are read. */
   readonly monitorDescriptor: number | undefined;
-  /** A socket of `isolate-network`'s; the command starts once the network is there. */
+  /** A socket to `isolate-network`; the command starts as soon as the network is ready. */
   readonly networkDescriptor: number | undefined;
-  /** Abstract Unix sockets of the host's are out of reach, though its network is shared. */
+  /** Whether to block the host's abstract Unix sockets although its network is shared. */
   readonly noAbstractSockets: boolean;
   readonly filter: Filter;
-  /** A compiled filter on top of that one, to be read from there. */
+  /** Descriptor of a compiled filter to install in addition. */
   readonly filterDescriptor: number | undefined;
   readonly noNewUserns: boolean;
-  /** The root gets an id where it has none, machine-id(5), in an /etc of its own. */
+  /** Whether the root gets a machine-id(5) if it has none; its /etc is its own. */
   readonly machineId: boolean;
-  /** Of the command, as a hexadecimal mask, in a user namespace below; undefined: it has the sandbox's. */
+  /** The command's capabilities in a nested user namespace, as a hexadecimal mask; `undefined` for the sandbox's. */
   readonly innerCapabilities: string | undefined;
 }
 
-/** Which system calls are refused: see seccomp/make-filter.c. `none`: all are let through. */
+/** The system calls to refuse: see seccomp/make-filter.c. `none` allows all. */
 export type Filter = "default" | "tty" | "none";
 
-/** Undefined: no limit but the host's own. */
+/** `undefined`: no limit except the host's. */
 export interface Limits {
   /** Microseconds of processor time in each 100,000. */
   readonly cpu: number | undefined;
@@ -93,9 +93,9 @@ export interface Limits {
   readonly pids: number | undefined;
 }
 
-/** What becomes of a spec, in the engine's words; its program is looked up by the client. */
+/** The engine's command line for a spec; the client looks up the program. */
 export interface Invocation {
   readonly options: readonly string[];
-  /** isolate-init's line, up to the command's last word. */
+  /** isolate-init's command line, including the command. */
   readonly inside: readonly string[];
 }

@@ -1,4 +1,4 @@
-/* The filters of sandboxes, by their names. What they refuse is in make-filter.c. */
+/* Installs the filters of sandboxes. Their rules are in make-filter.c. */
 
 #include "filter.h"
 #include "program.h"

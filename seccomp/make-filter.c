@@ -1,9 +1,9 @@
 /*
  * make-filter x86_64|aarch64 > filter-programs.h
  *
- * The system calls that a sandbox is refused, and seccomp filters out of them, as C: a run then has nothing to compute
- * and needs no library. The kernel's instructions are libseccomp's, a binary tree, so that an allowed call passes a
- * handful of them and not one for each rule.
+ * Lists the system calls that a sandbox is refused, and prints seccomp filters for them as C. So a run has nothing to
+ * compute and needs no library. libseccomp makes a binary tree of instructions, so that an allowed call passes only a
+ * few of them and not one for each rule.
  */
 
 #include "known-calls.h"
@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The call is refused with `refusal` when argument number `arg`, under `mask`, equals `value`; without a mask, always. */
+/* Refuses the call with `refusal` if argument number `arg`, under `mask`, equals `value`; without a mask, always. */
 struct rule {
     int syscall;
     unsigned arg;
@@ -32,12 +32,12 @@ struct rule {
 };
 
 /*
- * ioctl's request is an unsigned int to the kernel: bits above 32 are thrown away there, so they must not count here
+ * The kernel reads ioctl's request as an unsigned int and ignores bits above 32, so they must not count here
  * (CVE-2019-10063: TIOCSTI | 1<<32 passed a comparison of the whole argument).
  */
 #define IOCTL(request) {SCMP_SYS(ioctl), 1, UINT32_MAX, (request), EPERM}
 
-/* To its callers the kernel has no such call: programs take their other way. */
+/* The call seems not to exist, so that programs use their fallback. */
 #define ABSENT(name) {SCMP_SYS(name), 0, 0, 0, ENOSYS}
 #define FORBIDDEN(name) {SCMP_SYS(name), 0, 0, 0, EPERM}
 
@@ -48,17 +48,17 @@ static const struct rule terminal_rules[] = {
 };
 
 /*
- * What both flatpak and Docker keep from their sandboxes, or one of them for a reason that holds here. Nothing of it is
- * needed by programs that do not administer the host. Calls that make and enter namespaces, and mount(2) in them, are
- * not here: a sandbox may have user namespaces of its own.
+ * Calls that flatpak and Docker refuse in their sandboxes, or one of them for a reason that also applies here. Only
+ * programs that administer the host need them. Calls that make and enter namespaces, and mount(2) in them, are not
+ * here: a sandbox may have its own user namespaces.
  */
 static const struct rule blocklist[] = {
-    /* Keys belong to host ids, not to namespaces: by its number a sandbox could link the caller's user keyring into its
-     * own, and read what is in there. */
+    /* Keys belong to host ids, not to namespaces: a sandbox could link the caller's user keyring by its number into its
+     * own keyring and read the keys. */
     ABSENT(add_key),
     ABSENT(request_key),
     ABSENT(keyctl),
-    /* Much kernel code within the reach of anybody, and many holes in it. */
+    /* A lot of kernel code that anybody can reach, with many vulnerabilities. */
     FORBIDDEN(perf_event_open),
     FORBIDDEN(bpf),
     FORBIDDEN(userfaultfd),
@@ -73,9 +73,9 @@ static const struct rule blocklist[] = {
     FORBIDDEN(set_mempolicy_home_node),
     FORBIDDEN(migrate_pages),
     FORBIDDEN(move_pages),
-    /* Files by their number, whatever the path to them (Docker's "Shocker" of 2014). */
+    /* Opens files by number, independent of their path (Docker's "Shocker" of 2014). */
     FORBIDDEN(open_by_handle_at),
-    /* The host's own: its kernel, log, clock, swap, quotas, ports. */
+    /* The host's kernel, log, clock, swap, quotas, ports. */
     FORBIDDEN(kexec_load),
     FORBIDDEN(kexec_file_load),
     FORBIDDEN(init_module),
@@ -92,7 +92,7 @@ static const struct rule blocklist[] = {
     FORBIDDEN(quotactl_fd),
     FORBIDDEN(iopl),
     FORBIDDEN(ioperm),
-    /* Obsolete: gone from newer kernels, or of no use but to attack older ones. */
+    /* Obsolete: removed from newer kernels, or useful only for attacks on older ones. */
     ABSENT(uselib),
     ABSENT(ustat),
     ABSENT(sysfs),
@@ -127,7 +127,7 @@ static const struct rule userns_rules[] = {
     ABSENT(clone3),
 };
 
-/* Unless its siblings are added, their programs are killed; once they are, the rules hold for their numbers as well. */
+/* Without the sibling architectures their programs would be killed; with them, the rules apply to their numbers too. */
 static const struct target {
     const char *name;
     uint32_t architectures[4]; /* a zero ends the list */
@@ -144,7 +144,7 @@ static void check(int result, const char *what)
     exit(1);
 }
 
-/* A call that one of the architectures does not have is left out there. */
+/* A call that an architecture lacks is omitted there. */
 static void add_rules(scmp_filter_ctx filter, const struct rule *rules, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -157,7 +157,7 @@ static void add_rules(scmp_filter_ctx filter, const struct rule *rules, size_t c
 }
 
 /*
- * Where no user namespace is to be had, nobody can mount anything, and the kernel's code for it is of no use but to attack.
+ * Without user namespaces nobody can mount anything, and the kernel code for mounting is useful only for attacks.
  */
 static const struct rule mount_rules[] = {
     FORBIDDEN(mount),    FORBIDDEN(umount),     FORBIDDEN(umount2), FORBIDDEN(pivot_root), FORBIDDEN(open_tree),

@@ -1,4 +1,4 @@
-/* A compiled filter of the caller's, on top of ours: of several filters the strictest answer counts (seccomp(2)). */
+/* Installs the caller's compiled filter in addition to isolate's: the strictest filter wins (seccomp(2)). */
 
 #include "program.h"
 
@@ -13,7 +13,7 @@
 const char *read_program(int fd, struct sock_fprog *program)
 {
     const size_t limit = BPF_MAXINSNS * sizeof(struct sock_filter);
-    char *bytes = malloc(limit + 1); /* one more tells that it is too long */
+    char *bytes = malloc(limit + 1); /* one more byte shows that it is too long */
     size_t size = 0;
 
     if (!bytes)

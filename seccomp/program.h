@@ -4,12 +4,12 @@
 #include <linux/filter.h>
 
 /*
- * A filter that somebody else compiled, as bwrap(1) --seccomp takes it: an array of struct sock_filter, such as
- * seccomp_export_bpf(3) writes. Reads it to the end of `fd`. Gives NULL, or why it cannot be one.
+ * Reads the caller's compiled filter, in the form of bwrap(1) --seccomp: an array of struct sock_filter, as written by
+ * seccomp_export_bpf(3). Reads to the end of `fd`. Returns NULL, or the reason why it cannot be a filter.
  */
 const char *read_program(int fd, struct sock_fprog *program);
 
-/* As install_filter (filter.h); the kernel judges the program: EINVAL when it is none. */
+/* As install_filter (filter.h); the kernel checks the program: EINVAL if it is not valid. */
 int install_program(const struct sock_fprog *program);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
-// `npm run build`: everything into dist/. dist/js is the TypeScript as modules (the tests run there), dist/bin the
-// programs. Needs what tools/prepare.mjs installs.
+// `npm run build`: builds everything into dist/. dist/js has the TypeScript as modules (the tests run there), dist/bin
+// the programs. Requires what tools/prepare.mjs installs.
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -28,7 +28,7 @@ function run(program, args) {
   }
 }
 
-/** For another architecture, as tools/cross.mjs says: the compiled programs alone, with the environment's CC. */
+/** For another architecture (tools/cross.mjs): only the compiled programs, with the environment's CC. */
 const { values: cross } = parseArgs({
   options: {
     out: { type: "string" },
@@ -55,10 +55,10 @@ if (cross.out === undefined) {
   setModes(cross.out);
 }
 
-/** One module. Only what is native stays in node_modules. */
+/** Bundles one module. Only native modules stay in node_modules. */
 function buildDaemon() {
-  // Little memory: the daemon keeps 15 MB, and without these flags garbage grows to 60 before it is collected. Threads
-  // for calls that wait in the kernel, for ZFS' transaction groups above all.
+  // To save memory: the daemon needs 15 MB, and without these flags garbage grows to 60 MB before it is collected. The
+  // threads are for calls that wait in the kernel, mostly for ZFS's transaction groups.
   const shebang = "#!/usr/bin/env -S UV_THREADPOOL_SIZE=16 node --max-semi-space-size=1 --optimize-for-size";
   const external = nativeModules.flatMap((name) => ["--external", name]);
   run(bun, [
@@ -76,8 +76,8 @@ function buildDaemon() {
 }
 
 /**
- * The whole client, one executable that obeys no file of the directory it is started in. Bun writes its temporary files
- * into the working directory and names the executable's mode itself.
+ * The whole client, one executable that reads no configuration from the directory in which it is started. Bun writes
+ * temporary files to the working directory and sets the executable's mode.
  */
 function buildClient(out, runtime) {
   run(bun, [
@@ -98,7 +98,7 @@ function buildClient(out, runtime) {
   renameSync(join(out, "isolate-client.new"), join(out, "isolate-client"));
 }
 
-/** The C programs, and the starter: its script as one module, in the engine that make compiles for it. */
+/** The C programs and the starter: its script is one module, in the engine that make compiles. */
 function buildStatic(out) {
   const objects = join(dirname(out), "obj");
   const script = join(objects, "starter.js");

@@ -1,23 +1,23 @@
 // @ts-check
-// Which installed Debian packages a machine has that installs what tools/packages.mjs names, and nothing else; and which
-// programs of this machine are of other packages.
+// Computes which installed Debian packages tools/packages.mjs accounts for, and which programs of this machine belong
+// to other packages.
 import { execFileSync } from "node:child_process";
 import { lstatSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /**
- * An installed package. Each of `depends` is met by any one of its alternatives.
+ * An installed package. Any one of its alternatives satisfies an entry of `depends`.
  * @typedef {{ name: string, base: boolean, depends: string[][], provides: string[] }} Package
  */
 
-/** A file that can be started, and the package that has it, if one has. @typedef {{ path: string, of?: string }} Program */
+/** An executable file, and the package that contains it, if any. @typedef {{ path: string, of?: string }} Program */
 
-/** CONTRIBUTING.md asks for these; apt installs the rest. Node and npm may come from elsewhere. */
+/** CONTRIBUTING.md requires these; apt installs the rest. Node and npm may come from elsewhere. */
 const prerequisites = ["apt", "git"];
 const isNode = (/** @type {string} */ name) => /^(nodejs|npm|node-.*)$/.test(name);
 
 /**
- * Pure. Returns the names of those packages that are there whenever `named` are: the base system, and what they depend on.
+ * Pure. Returns the names of the packages that are present whenever `named` are: the base system, and all dependencies.
  * @param {readonly Package[]} installed
  * @param {readonly string[]} named
  * @returns {Set<string>}
@@ -34,7 +34,7 @@ export function closure(installed, named) {
     const one = byName.get(name);
     if (one === undefined || found.has(name)) continue;
     found.add(name);
-    // Node's packages depend on the compilers: they must not hide that we need those ourselves.
+    // Node's packages depend on the compilers; that must not hide that isolate needs the compilers itself.
     if (isNode(name)) continue;
     for (const alternatives of one.depends) {
       const real = alternatives.find((each) => byName.has(each));
@@ -45,7 +45,7 @@ export function closure(installed, named) {
 }
 
 /**
- * Pure. Reads what dpkg-query prints for `format`.
+ * Pure. Parses the output of dpkg-query for `format`.
  * @param {string} listing
  * @returns {Package[]}
  */
@@ -68,7 +68,7 @@ export function parseInstalled(listing) {
 const format = "${Package}\t${db:Status-Status}\t${Essential}\t${Priority}\t${Pre-Depends},${Depends}\t${Provides}\n";
 
 /**
- * Returns the programs of this machine that are of no package which `named` bring along.
+ * Returns the programs of this machine that do not belong to the closure of `named`.
  * @param {readonly string[]} named
  * @returns {Program[]}
  */
@@ -98,10 +98,8 @@ function filesOf(packages) {
 }
 
 /**
- * Programs that update-alternatives(1) has put in the place of one of `ours`: where awk is gawk, a machine without gawk
- * has another awk.
- * @param {ReadonlySet<string>} ours
- * @returns {Set<string>}
+ * Returns the programs that update-alternatives(1) has put in the place of one of `ours`: if awk is gawk here, a
+ * machine without gawk has another awk. @param {ReadonlySet<string>} ours @returns {Set<string>}
  */
 function standInsFor(ours) {
   const directory = "/var/lib/dpkg/alternatives";
@@ -115,7 +113,9 @@ function standInsFor(ours) {
   );
 }
 
-/** What somebody has put there by hand, except Node, which may come that way, and links to packages' files. @returns {Program[]} */
+/**
+ * Returns programs installed by hand, except Node, which is allowed, and links to packages' files. @returns {Program[]}
+ */
 function localPrograms() {
   const node = realpathSync(process.execPath);
   const known = ["/bin/", "/sbin/", "/lib/", "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/share/"];
@@ -146,7 +146,7 @@ function target(path) {
   }
 }
 
-/** Links are listed with what they lead to. @param {string} path */
+/** Links do not count: their targets are listed too. @param {string} path */
 function isProgram(path) {
   const status = lstatSync(path, { throwIfNoEntry: false });
   return status?.isFile() === true && (status.mode & 0o111) !== 0;

@@ -1,27 +1,25 @@
 // @ts-check
-// For `npm run package -- --arch ARCH`: what belongs to the other architecture and is no program of this machine's. Its
-// libraries, as Debian packages, and what npm installs there alone are unpacked in a directory of the build's own;
-// nothing of it is installed, and dpkg's architectures stay as they are.
+// For `npm run package -- --arch ARCH`: builds for another architecture. Its libraries (Debian packages) and the npm
+// packages that only it needs are unpacked in a directory of the build. Nothing is installed, and dpkg's architectures
+// do not change.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NotPrepared, quietly } from "./prepare.mjs";
 
-/** Debian's name -> Node's, GNU's and Bun's. */
+/** Debian's names to those of Node, GNU and Bun. */
 const architectures = new Map([["arm64", { node: "arm64", gnu: "aarch64-linux-gnu", bun: "aarch64" }]]);
 
 export const crossArchitectures = [...architectures.keys()];
 
-/** What the modules are linked with, and what Node's own builds want since 26; their dependencies come along. */
+/** Libraries of the modules, and those that Node's builds require since 26; apt adds their dependencies. */
 const libraries = ["libatomic1", "libstdc++6", "libsystemd-dev"];
-/** What our programs are linked with. It depends on a compiler that runs over there, which is left away. */
+/** The C library of the compiled programs, without its dependency: a compiler that runs on that architecture. */
 const alone = ["musl-dev"];
 
 /**
- * Builds the programs, and says how the package for `debian` goes on: `bin` has them, `modules` npm's own of that
- * architecture, `libraries` the unpacked packages for dpkg-shlibdeps(1), `emulator` are the words that start its programs
- * here, and `env` is for compilers.
- * @param {string} root
- * @param {string} debian
+ * Builds the programs. Returns the input of the package for `debian`: `bin` has the programs, `modules` the npm
+ * packages of that architecture, `libraries` the unpacked packages for dpkg-shlibdeps(1); `emulator` is the command
+ * that starts its programs here, and `env` is for compilers. @param {string} root @param {string} debian
  */
 export async function crossTarget(root, debian) {
   const names = architectures.get(debian);
@@ -70,11 +68,11 @@ export async function crossTarget(root, debian) {
   };
 }
 
-/** An optional package of the lock that `npm ci` leaves out here. It is what the lock says, or there is none. */
+/** Gets an optional package that `npm ci` omits here. It must match the lock. */
 async function npmModule(root, modules, name) {
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
   const { version, integrity } = lock.packages[`node_modules/${name}`] ?? {};
-  if (!integrity) throw new NotPrepared(`cannot use ${name}: package-lock.json does not say what it is`);
+  if (!integrity) throw new NotPrepared(`cannot use ${name}: package-lock.json has no entry for it`);
   const target = join(modules, name);
   mkdirSync(target, { recursive: true });
   const packed = await quietly("npm", [
@@ -87,11 +85,14 @@ async function npmModule(root, modules, name) {
   ]);
   const [{ filename, integrity: got }] = JSON.parse(packed);
   if (got !== integrity)
-    throw new NotPrepared(`cannot use ${name}@${version}: package-lock.json has another integrity`);
+    throw new NotPrepared(`cannot use ${name}@${version}: its integrity differs from package-lock.json`);
   await quietly("tar", ["-C", target, "--strip-components=1", "-xzf", join(target, filename)]);
 }
 
-/** By apt from this machine's own sources, with lists and a cache beside the machine's. Gives the archives' paths. */
+/**
+ * Downloads with apt from this machine's sources, with separate lists and a separate cache. Returns the archives'
+ * paths.
+ */
 async function download(debian, directory) {
   for (const name of ["state/lists/partial", "cache/archives/partial"])
     mkdirSync(join(directory, name), { recursive: true });

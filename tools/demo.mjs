@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
-// `npm run demo`, as root: installs what is missing, builds, and shows what isolate does: a daemon, a small Debian
-// template and its pool, all inside one temporary directory, which is removed afterwards together with every mount in it.
+// `npm run demo`, as root: installs missing packages, builds, and demonstrates isolate: a daemon, a small Debian
+// template and its pool, all in one temporary directory, which is removed afterwards with every mount in it.
 import { spawn } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -20,13 +20,13 @@ const paint = (code, text) => (colourful ? `\x1b[${code}m${text}\x1b[0m` : text)
 const title = (text) => console.log(`\n${paint("1;36", text)}`);
 const note = (text) => console.log(paint("2", text));
 
-/** A step that did not end as it should; its message is for the person at the terminal. */
+/** A step that failed; the message is for the person at the terminal. */
 class DemoFailed extends Error {}
 
 /** @typedef {{ pid: number | undefined, end: Promise<string | number> }} Started */
 
 /**
- * What there is to undo; once that has begun nothing more is started.
+ * What must be undone; nothing is started after the undoing has begun.
  * @type {{ directory: string | undefined, daemon: Started | undefined, step: Started | undefined, undoing: boolean }}
  */
 const made = { directory: undefined, daemon: undefined, step: undefined, undoing: false };
@@ -48,17 +48,15 @@ async function main() {
   await asRoot(place, ["-r", "debian", String(poolSize)]);
   await asRoot(place, ["pool"]);
 
-  title("A command of an ordinary user, in a fresh root of their own");
-  note(
-    `setpriv makes us user ${place.uid} of group ${place.gid}, whom no file of this machine knows, without any privilege`,
-  );
+  title("An ordinary user runs a command in a fresh root filesystem");
+  note(`setpriv runs it as user ${place.uid} of group ${place.gid}, who owns nothing here and has no privileges`);
   await asUser(place, ["-z", "debian", "sh", "-c", "id; . /etc/os-release; echo $PRETTY_NAME; hostname; ls /"]);
 
-  title("That root is writable, as root; another run sees nothing of it");
+  title("The command can write there as root; other runs do not see it");
   await asUser(place, ["-z", "debian", "sh", "-c", "echo mine > /etc/demo; chown www-data /etc/demo; ls -l /etc/demo"]);
   await asUser(place, ["-z", "debian", "ls", "-l", "/etc/demo"], { code: 2 });
 
-  title("What was used is thrown away, and the pool is full again");
+  title("Used clones are destroyed, and the pool is full again");
   await poolFull(place);
   await asUser(place, ["pool"]);
 
@@ -66,13 +64,13 @@ async function main() {
   await showTiming(place);
 }
 
-/** One directory holds all that the demo makes. The user may pass through it, and list nothing. */
+/** One directory holds everything that the demo makes. The user may pass through it, but not list it. */
 function makePlace() {
   const directory = mkdtempSync(join(temporaryDirectory(), "isolate-demo-"));
   made.directory = directory;
   chmodSync(directory, 0o711);
   const at = (name) => join(directory, name);
-  // The checkout may be out of the user's reach; its helpers are looked for beside the client.
+  // The user may not be able to reach the checkout. The client looks for its helpers next to itself.
   mkdirSync(at("bin"), { mode: 0o755 });
   for (const [name, mode] of clientPrograms) {
     copyFileSync(join(root, "dist/bin", name), at(`bin/${name}`));
@@ -100,13 +98,13 @@ function makePlace() {
   return { directory, at, uid, gid, env };
 }
 
-/** sockaddr_un(7) has room for 107 bytes of the socket's path. */
+/** A socket's path can have 107 bytes, unix(7). */
 function temporaryDirectory() {
   const wanted = process.env.TMPDIR;
   return wanted?.startsWith("/") && /^[\w./-]{1,70}$/.test(wanted) ? wanted : "/var/tmp";
 }
 
-/** Ids below those of people's accounts' end that no file of accounts knows. */
+/** Finds ids in the range of people's accounts that no account uses. */
 function unusedIds() {
   const known = ["/etc/passwd", "/etc/group", "/etc/subuid", "/etc/subgid"].map((file) => {
     try {
@@ -135,7 +133,7 @@ async function startDaemon(place) {
   typed("#", [daemon, "--config", place.at("isolated.toml")]);
   mayStart();
   const output = openSync(log, "a");
-  // A session of its own: Ctrl-C is for the demo, which then stops the daemon in order.
+  // In its own session: Ctrl-C must reach only the demo, which then stops the daemon properly.
   const child = spawn(process.execPath, [daemon, "--config", place.at("isolated.toml")], {
     cwd: "/",
     detached: true,
@@ -150,7 +148,7 @@ async function startDaemon(place) {
   });
   for (let tries = 0; tries < 300 && !over; tries++) {
     if (await answers(place.at("socket"))) {
-      note(`it serves at ${place.at("socket")}; what you can type yourself meanwhile:`);
+      note(`it listens at ${place.at("socket")}; to try it yourself meanwhile, type:`);
       console.log(`  export PATH=${place.at("bin")}:$PATH ISOLATE_SOCKET=${place.at("socket")}`);
       return;
     }
@@ -181,7 +179,7 @@ async function asUser(place, words, { code = 0 } = {}) {
   await step("setpriv", [...ids, "--", place.at("bin/isolate"), ...words], { env: place.env, code });
 }
 
-/** Runs one shown command; its output is the person's to see. */
+/** Shows and runs one command, with its output. */
 async function step(program, args, { env, code = 0 }) {
   mayStart();
   const child = spawn(program, args, { cwd: "/", env, stdio: ["ignore", "inherit", "inherit"] });
@@ -189,11 +187,11 @@ async function step(program, args, { env, code = 0 }) {
   made.step = { pid: child.pid, end: ending };
   const end = await ending;
   made.step = undefined;
-  if (end !== code) throw new DemoFailed(`cannot go on: the command ended with ${end}, and ${code} was expected`);
+  if (end !== code) throw new DemoFailed(`cannot continue: the command ended with ${end} instead of ${code}`);
 }
 
 /**
- * The exit code, or the signal's or error's name.
+ * Returns the exit code, or the name of the signal or error.
  * @returns {Promise<string | number>}
  */
 function ended(child) {
@@ -214,7 +212,7 @@ async function poolFull(place) {
     if (JSON.parse(text).every((pool) => pool.ready >= pool.size && pool.leased + pool.retired === 0)) return;
     await sleep(100);
   }
-  throw new DemoFailed("cannot go on: the pool did not fill up again within 10 s");
+  throw new DemoFailed("cannot continue: the pool was not full again within 10 s");
 }
 
 async function showTiming(place) {
@@ -223,20 +221,20 @@ async function showTiming(place) {
   if (!isolate) throw new DemoFailed("cannot measure: a run failed");
   note(`the median of ${timedRuns} runs each:`);
   console.log(`  isolate -z debian true   ${isolate.toFixed(1)} ms`);
-  // Distributions that restrict unprivileged user namespaces refuse this one; there is nothing to compare with then.
+  // Fails on distributions that restrict unprivileged user namespaces; then there is no comparison.
   const view = ["--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "true"];
   const bare = await timing("bwrap", view, user);
   if (bare) console.log(`  bwrap alone, read-only   ${bare.toFixed(1)} ms`);
 }
 
-/** Milliseconds at the median; undefined where a run failed. */
+/** Returns the median in milliseconds; `undefined` if a run failed. */
 async function timing(program, args, { env, uid, gid }) {
   const milliseconds = [];
   for (let run = 0; run < timedRuns; run++) {
-    // So that the pool is as full, and the machine as idle, for each of them.
+    // Gives each run the same full pool and idle machine.
     await sleep(200);
     const started = process.hrtime.bigint();
-    // setpriv's own start would count: the user's ids are set in the fork.
+    // The ids are set in the fork, because the start of setpriv would be measured too.
     const { code } = await captured(program, args, { env, uid, gid });
     milliseconds.push(Number(process.hrtime.bigint() - started) / 1e6);
     if (code !== 0) return undefined;
@@ -254,10 +252,10 @@ async function captured(program, args, ids) {
 }
 
 function mayStart() {
-  if (made.undoing) throw new DemoFailed("cannot go on: the demo is over");
+  if (made.undoing) throw new DemoFailed("cannot continue: the demo is over");
 }
 
-/** Also after Ctrl-C and after a failure, whatever had been made by then. */
+/** Undoes everything that was made, also after Ctrl-C and after a failure. */
 async function cleanUp() {
   made.undoing = true;
   if (made.step) await endProcess(made.step, 30_000);
@@ -276,10 +274,10 @@ async function cleanUp() {
     process.exitCode = 1;
     return;
   }
-  note(`\nremoved ${made.directory} and all that was in it; the daemon is stopped`);
+  note(`\nstopped the daemon and removed ${made.directory}`);
 }
 
-/** In a session of its own, so that neither Ctrl-C nor the terminal's end stops it. */
+/** Runs in its own session, so that neither Ctrl-C nor the terminal's end stops it. */
 function undo(program, args) {
   return ended(spawn(program, args, { cwd: "/", detached: true, stdio: ["ignore", "ignore", "inherit"] }));
 }
@@ -296,7 +294,7 @@ async function endProcess({ pid, end }, patience) {
   clearTimeout(last);
 }
 
-/** Innermost first. proc_pid_mountinfo(5) escapes blanks, which the directory's name has none of. */
+/** Returns the mounts, innermost first. proc_pid_mountinfo(5) escapes blanks; the directory's name has none. */
 function mountsBelow(directory) {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")

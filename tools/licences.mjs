@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
-// The licences of everything that is compiled or bundled into what users get. `node tools/licences.mjs` fails where one is
-// not allowed here; `node tools/licences.mjs FILE` writes the notices that go with the programs.
+// The licences of everything that is compiled or bundled into the programs. `node tools/licences.mjs` fails if one is
+// not allowed here; `node tools/licences.mjs FILE` writes the notices that accompany the programs.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,14 +10,17 @@ import { nativeModules } from "./packages.mjs";
 import { entries } from "./programs.mjs";
 import { unpacked } from "./sources.mjs";
 
-/** A part, the licences that it names, and where it names them. @typedef {{ name: string, licences: string[], where: string }} Part */
+/**
+ * A part, its licences, and the file that names them. @typedef {{ name: string, licences: string[], where: string }}
+ * Part
+ */
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (/** @type {string[]} */ ...parts) => join(root, ...parts);
 const text = (/** @type {string} */ file) => readFileSync(file, "utf8").trim();
 const muslCopyright = "/usr/share/doc/musl-dev/copyright";
 
-/** Each lets us ship a program under the MIT licence, if its notice comes along. */
+/** Each allows shipping a program under the MIT licence if its notice is included. */
 const allowed = new Set([
   "0BSD",
   "Apache-2.0",
@@ -27,13 +30,14 @@ const allowed = new Set([
   "ISC",
   "MIT",
   "Unlicense",
-  // In Debian's words, of files of musl:
+  // Debian's terms for files of musl:
   "permissive",
   "public-domain",
 ]);
 
 /**
- * Pure. A sentence for each part whose licence is not allowed. Of alternatives (`A OR B`) one has to be, of a list all.
+ * Pure. Returns a sentence for each part whose licence is not allowed. One of several alternatives (`A OR B`) must be
+ * allowed, and every licence of a list.
  * @param {readonly Part[]} parts
  * @returns {string[]}
  */
@@ -43,12 +47,12 @@ export function refusals(parts) {
     if (licences.length > 0 && refused.length === 0) return [];
     const what = licences.length === 0 ? "names no licence" : `has the licence ${refused.join(", ")}`;
     return [
-      `cannot pass: ${name} ${what} (${where}), which tools/licences.mjs does not allow: do without it, or decide there`,
+      `cannot pass: ${name} ${what} (${where}), which tools/licences.mjs does not allow: remove the part, or allow it there`,
     ];
   });
 }
 
-/** An expression of SPDX. Debian writes BSD-2-clause. @param {string} expression @returns {boolean} */
+/** Checks an SPDX expression. Debian writes BSD-2-clause. @param {string} expression @returns {boolean} */
 function isAllowed(expression) {
   const simple = expression.replace(/^\((.*)\)$/, "$1");
   return simple
@@ -61,7 +65,7 @@ function parts() {
   return [...npmParts(), bunPart(), quickjsPart(), muslPart()];
 }
 
-/** All that `npm install isolate` brings: what is bundled is among them. @returns {Part[]} */
+/** Everything that `npm install isolate` installs, which includes the bundled modules. @returns {Part[]} */
 function npmParts() {
   /** @type {Record<string, { dev?: boolean, optional?: boolean, license?: string }>} */
   const locked = JSON.parse(text(at("package-lock.json"))).packages;
@@ -79,9 +83,8 @@ function npmParts() {
 }
 
 /**
- * Of the runtime in isolate-client. JavaScriptCore, a part of it, is of the LGPL: the notices say where its source is, and
- * whoever wants another one can link it (https://bun.sh/docs/project/license). No other part may be.
- * @returns {Part}
+ * The runtime in isolate-client. Its part JavaScriptCore is under the LGPL: the notices say where its source is and how
+ * to link another one (https://bun.sh/docs/project/license). No other part may be under the LGPL. @returns {Part}
  */
 function bunPart() {
   const file = "node_modules/bun/package.json";
@@ -96,7 +99,7 @@ function quickjsPart() {
   return { name: "QuickJS", licences: isMit ? ["MIT"] : [], where: where.replace(`${root}/`, "") };
 }
 
-/** Debian lists each file's. Its build scripts are in no program. @returns {Part} */
+/** Debian lists the licence of each file. The build scripts are not part of a program. @returns {Part} */
 function muslPart() {
   const named = text(muslCopyright).matchAll(/^License: *(.+)$/gm);
   return {
@@ -107,9 +110,8 @@ function muslPart() {
 }
 
 /**
- * The licences of all that the programs were bundled of, each where it came from. Debian's policy 12.5: those that every
- * system has are named, and not repeated; elsewhere they come `inFull`.
- * @param {{ inFull: boolean }} form
+ * Returns the licences of everything that is bundled in the programs. Debian policy 12.5: licences that every system
+ * has are named, not repeated; elsewhere they are included `inFull`. @param {{ inFull: boolean }} form
  */
 export function notices({ inFull }) {
   const common = (/** @type {string} */ name) => {
@@ -120,11 +122,11 @@ export function notices({ inFull }) {
   const names = new Set([...bundledModules(), ...nativeModules, "bindings", "file-uri-to-path"]);
   const sections = [
     `isolate: ${license}\n\n${text(at("LICENSE"))}`,
-    `The command isolate holds the engine QuickJS, https://bellard.org/quickjs:\n\n${text(join(unpacked("quickjs", at("dist/obj")), "LICENSE"))}`,
-    `isolate, isolate-init, isolate-monitor, isolate-network and isolate-seccomp hold parts of the C library musl,\n` +
+    `The command isolate contains the engine QuickJS, https://bellard.org/quickjs:\n\n${text(join(unpacked("quickjs", at("dist/obj")), "LICENSE"))}`,
+    `isolate, isolate-init, isolate-monitor, isolate-network and isolate-seccomp contain parts of the C library musl,\n` +
       `https://musl.libc.org:\n\n${text(muslCopyright)}`,
-    "isolate-client holds the runtime Bun, https://bun.sh, of the MIT licence; its parts and their licences are\n" +
-      "listed at https://bun.sh/docs/project/license. One of them is JavaScriptCore of WebKit, of the GNU Library\n" +
+    "isolate-client contains the runtime Bun, https://bun.sh, under the MIT licence; its parts and their licences are\n" +
+      "listed at https://bun.sh/docs/project/license. One of them is JavaScriptCore of WebKit, under the GNU Library\n" +
       "General Public License, version 2: its source, and how to link another one, are at\n" +
       `https://github.com/oven-sh/webkit and https://github.com/oven-sh/bun.\n\n${common("LGPL-2")}`,
     ...[...names].sort().map((name) => moduleNotice(name, common)),
@@ -140,7 +142,9 @@ function moduleNotice(name, common) {
   return `${name}: ${license}\n\n${license === "Apache-2.0" ? common(license) : full}`;
 }
 
-/** Of the daemon and of the client. A bundle that is not minified says before each file where that is from. */
+/**
+ * Returns the modules in the daemon and the client. A bundle that is not minified names each file's origin before it.
+ */
 function bundledModules() {
   const bundle = (/** @type {string} */ entry, /** @type {string} */ target) =>
     execFileSync(at("node_modules/.bin/bun"), ["build", entry, `--target=${target}`, ...external], {

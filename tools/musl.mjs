@@ -1,21 +1,19 @@
 // @ts-check
-// musl, the C library that the compiled programs are linked with: a program of theirs starts in a third of the time that
-// one of the GNU C library takes, and keeps a third of the memory. It is Debian's own, of the package musl-dev; elsewhere the
-// environment's MUSL names the directory that has its include/ and lib/.
+// musl, the C library of the compiled programs: with it a program starts in a third of the time and uses a third of the
+// memory, compared with the GNU C library. It is from Debian's package musl-dev; elsewhere the environment's MUSL names
+// the directory with its include/ and lib/.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Headers of Linux' own that those need that musl has none of, one of each directory. */
+/** Linux headers that the programs need and musl lacks, one from each directory. */
 const kernelHeaders = ["linux/version.h", "asm/unistd.h", "asm-generic/errno.h"];
 
 /**
- * Returns a directory below `directory` with `include`, `lib` and `kernel`, for the compiler in the environment's CC, of
- * the musl that MUSL names, or of the musl-dev installed or unpacked in `system`. Another musl has another name, so that make compiles for it again.
- * Throws with a sentence.
- * @param {string} directory
- * @param {string} [system]
+ * Returns a directory below `directory` with `include`, `lib` and `kernel` for the compiler in the environment's CC:
+ * from MUSL, or from the musl-dev that is installed or unpacked in `system`. Each musl has its own name, so that make
+ * recompiles for another one. Throws an error with a sentence. @param {string} directory @param {string} [system]
  */
 export function muslFor(directory, system = "/") {
   const compiler = process.env.CC || "cc";
@@ -27,7 +25,7 @@ export function muslFor(directory, system = "/") {
   if (!existsSync(library)) {
     throw new Error(
       `cannot link with musl: there is no ${library}\n` +
-        "Install the Debian package musl-dev, or name in MUSL a directory whose include/ and lib/ hold musl",
+        "Install the Debian package musl-dev, or set MUSL to a directory with musl's include/ and lib/",
     );
   }
   const made = join(directory, `musl-${createHash("sha256").update(readFileSync(library)).digest("hex").slice(0, 16)}`);
@@ -41,7 +39,7 @@ export function muslFor(directory, system = "/") {
   return made;
 }
 
-/** Those that this compiler would use. @param {string} compiler @param {string} to */
+/** Returns the headers that this compiler would use. @param {string} compiler @param {string} to */
 function linkKernel(compiler, to) {
   const input = kernelHeaders.map((header) => `#include <${header}>\n`).join("");
   const found = output(compiler, ["-E", "-M", "-"], { input }).split(/[\s\\]+/);

@@ -1,12 +1,14 @@
 // @ts-check
-// Some modules are compiled for one ABI of Node (process.versions.modules), which changes with each of Node's major
-// versions. A package that is to outlive its distribution's Node holds one build for each line with long-term support;
-// `bindings`, by which they find their own, takes the one that fits from lib/binding.
+// Some modules are compiled for one ABI of Node (process.versions.modules), which changes with each major version. The
+// package must work after an upgrade of Node, so it has one build for each line with long-term support. The modules
+// load with `bindings`, which takes the matching build from lib/binding.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { quietly } from "./prepare.mjs";
 
-/** Major version of Node -> ABI, from nodejs.org/dist/index.json. Node 26 is the newest that better-sqlite3 12 knows. */
+/**
+ * Node's major version to ABI, from nodejs.org/dist/index.json. Node 26 is the newest that better-sqlite3 12 supports.
+ */
 export const nodeLines = new Map([
   [20, "115"],
   [22, "127"],
@@ -14,7 +16,7 @@ export const nodeLines = new Map([
   [26, "147"],
 ]);
 
-/** The relation of dpkg that exactly these lines fulfil: deb-version(7), conjunctions of alternatives. */
+/** Returns the dpkg relation that exactly these lines satisfy: deb-version(7), conjunctions of alternatives. */
 export function nodeRelation() {
   const majors = [...nodeLines.keys()];
   const parts = [`nodejs (>= ${majors[0]})`];
@@ -43,11 +45,10 @@ const modules = [
 ];
 
 /**
- * Builds these modules of `root`/node_modules for every line, in `cache`, and gives a list of { name, abi, object, file }.
- * The headers come with the npm package of that Node; each build is tried by that very Node, if need be in an emulator.
- * @param {string} root
- * @param {string} cache
- * @param {{ node: string, emulator: string[], env: Record<string, string> }} target
+ * Builds these modules of `root`/node_modules for every line, in `cache`. Returns a list of { name, abi, object, file
+ * }. The headers come from the npm package of that Node, which also tests the build, in an emulator if necessary.
+ * @param {string} root @param {string} cache @param {{ node: string, emulator: string[], env: Record<string, string> }}
+ * target
  */
 export async function buildNative(root, cache, target) {
   const wanted = modules.flatMap((module) => {
@@ -60,7 +61,7 @@ export async function buildNative(root, cache, target) {
   });
   mkdirSync(cache, { recursive: true });
   const missing = wanted.filter(({ file }) => !existsSync(file));
-  // Two at a time: the largest is one C file, which make cannot divide.
+  // Two at a time: the largest module is a single C file, which make cannot split.
   const next = async () => {
     for (let one = missing.shift(); one; one = missing.shift()) await build(cache, target, one);
   };
@@ -94,7 +95,7 @@ async function build(cache, target, { name, parts, script, object, use, source, 
   }
 }
 
-/** The exact version of the Node whose headers these are. */
+/** Returns the exact version of Node from its headers. */
 function versionIn(work) {
   const text = readFileSync(join(work, "package/include/node/node_version.h"), "utf8");
   const number = (part) => new RegExp(`^#define NODE_${part}_VERSION (\\d+)$`, "m").exec(text)?.[1];

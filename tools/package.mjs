@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
-// `npm run package [-- --arch ARCH]`: dist/isolate_VERSION_ARCH.deb, for this machine's architecture or for another. Made
-// with dpkg's own programs: debhelper would have nothing to configure or compile.
+// `npm run package [-- --arch ARCH]`: makes dist/isolate_VERSION_ARCH.deb, for this machine's architecture or another.
+// Uses only dpkg's programs: debhelper would have nothing to configure or compile.
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -52,12 +52,12 @@ async function main() {
   putPrograms(put, target, native);
   putDocuments(put);
   putUnits(put);
-  // Not the client: what Bun has put behind the executable's own sections is the program.
+  // Not the client: Bun appends the program to the executable's sections, and stripping would remove it.
   const objects = filesOf(stage).filter((path) => /\.node$|\/isolate-(init|monitor|network|seccomp)$/.test(path));
   await quietly(target.strip, ["--strip-unneeded", ...objects.map((path) => join(stage, path))]);
   putControl(put, stage, target);
 
-  // Under its name only when it is whole and lintian has nothing against it.
+  // It gets its name only when it is complete and lintian has accepted it.
   const name = `isolate_${version}_${arch}.deb`;
   const file = at("dist", name);
   const unchecked = at("dist/unchecked", name);
@@ -81,7 +81,7 @@ function wantedArchitecture(here) {
   );
 }
 
-/** With what `npm run build` made, and this machine's own tools; see tools/cross.mjs. */
+/** The results of `npm run build` and this machine's tools; see tools/cross.mjs. */
 const nativeTarget = (debian) => ({
   debian,
   node: process.arch,
@@ -93,7 +93,7 @@ const nativeTarget = (debian) => ({
   env: {},
 });
 
-/** Each puts one thing at a path of the target's. */
+/** Functions that each put one thing at a path of the target. */
 function stager(stage) {
   const make = (path) => {
     const target = join(stage, path);
@@ -120,7 +120,7 @@ function stager(stage) {
 function putPrograms(put, { node, bin, modules: compiled }, native) {
   const own = "usr/lib/isolate";
   for (const [name, mode] of clientPrograms) put.copy(`${own}/${name}`, join(bin, name), mode);
-  // The distribution's Node, whatever stands before it in somebody's PATH.
+  // The distribution's Node, even if another one is first in PATH.
   const daemon = readFileSync(at("dist/bin/isolated"), "utf8").replace(
     /^#!\/usr\/bin\/env -S (\S+=\S+) node /,
     "#!/usr/bin/env -S $1 /usr/bin/node ",
@@ -139,7 +139,7 @@ function putPrograms(put, { node, bin, modules: compiled }, native) {
   copyModule("better-sqlite3", (path) => path === "package.json" || /^lib\/.*\.js$/.test(path));
   copyModule("bindings", isScript);
   copyModule("file-uri-to-path", (path) => path === "package.json" || path === "index.js");
-  copyModule("koffi", (path) => isScript(path) && !/^vendor\/|^cnoke\.|trampolines/.test(path)); // not its build's
+  copyModule("koffi", (path) => isScript(path) && !/^vendor\/|^cnoke\.|trampolines/.test(path)); // not the files of its build
   const koffi = `@koromix/koffi-linux-${node}`;
   copyModule(koffi, (path) => isScript(path) || path === `linux_${node}/koffi.node`, compiled);
   copyModule("sd-notify", (path) => path === "package.json" || path === "index.js");
@@ -197,9 +197,10 @@ function putControl(put, stage, target) {
     "Section: admin",
     "Priority: optional",
     `Description: ${description[0].toLowerCase()}${description.slice(1)}`,
-    " isolate -z TEMPLATE COMMAND runs a command in a fresh clone of a template,",
-    " as root of 65536 ids inside and as the caller outside, and throws the clone",
-    " away afterwards. A daemon keeps clones ready, on ZFS or on overlayfs.",
+    " isolate -z TEMPLATE COMMAND runs a command in a complete, disposable Linux",
+    " filesystem: a fresh clone of a template. Inside, the command runs as root; on",
+    " the host, it runs as the caller. A daemon keeps clones ready, on ZFS or on",
+    " overlayfs.",
     "",
   ];
   put.file("DEBIAN/control", control.join("\n"));
@@ -209,12 +210,12 @@ function putControl(put, stage, target) {
   for (const name of ["postinst", "prerm", "postrm"]) put.copy(`DEBIAN/${name}`, at("tools/debian", name), 0o755);
 }
 
-/** `dpkg-shlibdeps` reads which package has each library, and since when its symbols are there. */
+/** `dpkg-shlibdeps` finds the package of each library, and the version that introduced its symbols. */
 function sharedLibraries(stage, programs, { debian, libraries }) {
   const work = at("dist/shlibdeps");
   mkdirSync(join(work, "debian"), { recursive: true });
   writeFileSync(join(work, "debian/control"), "Source: isolate\n\nPackage: isolate\nArchitecture: any\n");
-  // Symbols of node itself are in no library.
+  // Symbols of node itself are not in a library.
   const unpacked = libraries.map((directory) => `-S${directory}`);
   const args = ["-O", "--ignore-missing-info", ...unpacked, ...programs.map((path) => join(stage, path))];
   const env = { ...process.env, DEB_HOST_ARCH: debian };
@@ -223,7 +224,7 @@ function sharedLibraries(stage, programs, { debian, libraries }) {
   return found.replace(/^shlibs:Depends=/, "").split(", ");
 }
 
-/** Debian's policy 3.5: what is essential is not to be named. */
+/** Debian policy 3.5: essential packages must not be named. */
 function notEssential(names) {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: these are placeholders of dpkg-query(1).
   const lines = output("dpkg-query", ["-W", "-f", "${Package} ${Essential}\n"]).split("\n");
@@ -240,7 +241,9 @@ function filesOf(directory) {
     .sort();
 }
 
-/** @param {string} program @param {string[]} args @param {import("node:child_process").ExecFileSyncOptions} [options] */
+/**
+ * @param {string} program @param {string[]} args @param {import("node:child_process").ExecFileSyncOptions} [options]
+ */
 function output(program, args, options = {}) {
   try {
     return String(execFileSync(program, args, options)).trim();

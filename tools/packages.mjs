@@ -1,6 +1,6 @@
 // @ts-check
-// Every Debian package that this project uses on this machine, named here and nowhere else; tools/watch.mjs holds the tests
-// to it. (What goes into the virtual machine of the system tests is in test/system/packages.ts.)
+// Every Debian package that this project uses on this machine; no other file names packages, and tools/watch.mjs checks
+// the tests for others. (Packages for the virtual machine of the system tests are in test/system/packages.ts.)
 
 /** Debian 12, Debian 13 and Ubuntu 24.04 use the same names. */
 export const packages = {
@@ -18,13 +18,13 @@ export const packages = {
     "python3",
     "xz-utils",
   ],
-  /** What the client and the daemon start. */
+  /** Programs that the client and the daemon start. */
   run: ["bubblewrap", "mount", "tar", "util-linux"],
   /** For `isolate --net=private`. */
   network: ["nftables", "passt"],
-  /** For `isolate template create`, whatever its source. */
+  /** For `isolate template create` with any source. */
   template: ["apt", "bzip2", "debian-archive-keyring", "gzip", "mmdebstrap", "xz-utils", "zstd"],
-  /** For `npm run package`, beside `build`. */
+  /** For `npm run package`, in addition to `build`. */
   package: ["binutils", "dpkg-dev", "lintian", "mandoc"],
   /** For `npm test` and `npm run bench`. */
   test: [
@@ -50,7 +50,7 @@ export const packages = {
     "xvfb",
     "zsh",
   ],
-  /** For `npm run test:system`, which installs them itself: they are many. */
+  /** For `npm run test:system`, which installs them itself because they are many. */
   system: [
     "debian-archive-keyring",
     "e2fsprogs",
@@ -60,16 +60,16 @@ export const packages = {
     "tar",
     "util-linux",
   ],
-  /** What `npm run bench` compares with; `npm run bench -- --setup` installs it, and nothing needs it. */
+  /** Programs that `npm run bench` compares with; optional, installed by `npm run bench -- --setup`. */
   peers: ["podman", "runc", "schroot", "systemd-container", "uidmap"],
 };
 
-/** For `npm run package -- --arch ARCH`, beside `build` and `package`. */
+/** For `npm run package -- --arch ARCH`, in addition to `build` and `package`. */
 export const crossPackages = { arm64: ["g++-aarch64-linux-gnu", "qemu-user"] };
 
-/** Node modules that hold compiled code, which no bundle can take in. */
+/** Node modules with compiled code, which cannot be bundled. */
 export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 
 export const groupNames = Object.keys(packages);
-/** Without those that are installed only when they are named. */
+/** All groups except those that are installed only by name. */
 export const usualGroups = groupNames.filter((name) => name !== "peers" && name !== "system");

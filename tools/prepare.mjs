@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // @ts-check
-// `node tools/prepare.mjs [GROUP...]`: installs what this machine lacks, and says so: Debian packages (as root) and the
-// node modules. Quick and silent where nothing is missing. Plain JavaScript without modules: it runs before they exist.
+// `node tools/prepare.mjs [GROUP...]`: installs missing Debian packages (as root) and node modules, and says so. Fast
+// and silent if nothing is missing. Plain JavaScript without modules: it runs before they exist.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,10 +11,13 @@ import { groupNames, packages, usualGroups } from "./packages.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const oldestNode = 20;
 
-/** Its message is for the person at the terminal: what is missing, and what to do. */
+/** An error whose message tells the person at the terminal what is missing and what to do. */
 export class NotPrepared extends Error {}
 
-/** @param {{ groups?: readonly string[], more?: readonly string[] }} options groups of tools/packages.mjs, all of them by default; and single packages */
+/**
+ * @param {{ groups?: readonly string[], more?: readonly string[] }} options groups of tools/packages.mjs, all of them
+ * by default; and single packages
+ */
 export async function prepare({ groups = usualGroups, more = [] } = {}) {
   checkMachine();
   await installPackages([...groups.flatMap(packagesOf), ...more]);
@@ -23,10 +26,10 @@ export async function prepare({ groups = usualGroups, more = [] } = {}) {
 
 function checkMachine() {
   if (process.platform !== "linux")
-    throw new NotPrepared(`cannot go on: isolate needs Linux, and this is ${process.platform}`);
+    throw new NotPrepared(`cannot continue: isolate needs Linux, and this is ${process.platform}`);
   if (Number.parseInt(process.versions.node, 10) < oldestNode) {
     throw new NotPrepared(
-      `cannot go on: Node ${oldestNode} or newer is needed, and ${process.execPath} is ${process.version}\n` +
+      `cannot continue: Node ${oldestNode} or newer is needed, and ${process.execPath} is ${process.version}\n` +
         "Debian 13 and Ubuntu 25.04 have one: apt-get install nodejs npm; for older ones see nodejs.org",
     );
   }
@@ -36,11 +39,11 @@ async function installPackages(names) {
   const wanted = [...new Set(names)].sort();
   const missing = missingPackages(wanted);
   if (missing.length === 0) return;
-  // Debian's pipewire-audio conflicts with pulseaudio: nobody's desktop is to change for a test.
+  // Debian's pipewire-audio conflicts with pulseaudio, and a test must not change anybody's desktop.
   const command = ["apt-get", "install", "-y", "--no-install-recommends", "--no-remove", ...missing];
   if (process.getuid?.() !== 0) {
     throw new NotPrepared(
-      `cannot go on: these Debian packages are missing, and only root can install them: ${missing.join(" ")}\n` +
+      `cannot continue: these Debian packages are missing, and only root can install them: ${missing.join(" ")}\n` +
         `Run:  sudo apt-get update && sudo ${command.join(" ")}`,
     );
   }
@@ -71,7 +74,7 @@ function missingPackages(wanted) {
           `What is needed, by Debian's names: ${wanted.join(" ")}`,
       );
     }
-    // It fails where one of the names is unknown to it, and still lists the others.
+    // It fails if it does not know a name, and still lists the others.
     listing = error.stdout ?? "";
   }
   const installed = new Set(
@@ -92,7 +95,7 @@ async function installModules() {
   }
 }
 
-/** npm keeps a record of what it installed last; entries that it left out must be optional ones of other platforms. */
+/** npm records what it installed last. Omitted entries must be optional packages of other platforms. */
 function modulesMatchLock() {
   const wanted = lockedPackages("package-lock.json");
   const have = lockedPackages("node_modules/.package-lock.json");
@@ -112,7 +115,7 @@ function lockedPackages(file) {
   }
 }
 
-/** False too where they were compiled for another version of Node. */
+/** Whether the modules load; false also if they were compiled for another version of Node. */
 function modulesLoad() {
   const script = "new (require('better-sqlite3'))(':memory:'); require('sd-notify'); require('koffi')";
   try {
@@ -124,7 +127,7 @@ function modulesLoad() {
   }
 }
 
-/** Where this Node came with its C headers, node-gyp need not download them. */
+/** If this Node came with its C headers, node-gyp need not download them. */
 function nodeHeaders() {
   const prefix = dirname(dirname(realpathSync(process.execPath)));
   const header = join(prefix, "include/node/node_version.h");
@@ -136,7 +139,7 @@ function nodeHeaders() {
 }
 
 /**
- * Runs a program whose output interests nobody unless it fails, and gives the end of it.
+ * Runs a program, returns the end of its output, and prints output only if it fails.
  * @param {string} program
  * @param {readonly string[]} args
  * @param {{ env?: NodeJS.ProcessEnv, cwd?: string }} [options]
@@ -163,13 +166,13 @@ export function quietly(program, args, { env = process.env, cwd = root } = {}) {
         return resolve(log);
       }
       reject(
-        new NotPrepared(`${ends(log)}\ncannot go on: '${program} ${args.join(" ")}' ended with ${signal ?? code}`),
+        new NotPrepared(`${ends(log)}\ncannot continue: '${program} ${args.join(" ")}' ended with ${signal ?? code}`),
       );
     });
   });
 }
 
-/** Some programs say the cause first and some last. */
+/** Some programs print the cause first, others last. */
 function ends(log) {
   const lines = log.trimEnd().split("\n");
   return (lines.length <= 40 ? lines : [...lines.slice(0, 15), "...", ...lines.slice(-25)]).join("\n");

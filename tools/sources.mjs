@@ -1,5 +1,5 @@
 // @ts-check
-// Sources that the compiled programs are made of and that no Debian package brings in a form that we can use.
+// Sources of the compiled programs that no Debian package contains in a usable form.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -7,14 +7,13 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 /**
- * What an archive is called, what it holds, and where it can be had: in that folder of a Debian archive's pool, or at an
- * address of its author's.
+ * The name, the hash and the origin of an archive: a folder in the pool of a Debian archive, or its author's address.
  * @typedef {{ name: string, sha256: string, pool: string } | { name: string, sha256: string, address: string }} Archive
  */
 
-/** Each archive will do; one with another hash is refused. */
+/** The archives of each source are equivalent; an archive with another hash is refused. */
 export const sources = {
-  /** The engine of the command `isolate`. */
+  /** The JavaScript engine of the command `isolate`. */
   quickjs: {
     title: "QuickJS",
     version: "2025.04.26",
@@ -34,11 +33,11 @@ export const sources = {
   },
 };
 
-/** What was fetched or compiled for a build is kept between checkouts; losing it costs minutes. */
+/** Fetched and compiled files are kept between checkouts; rebuilding them takes minutes. */
 export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "isolate-build");
 
 /**
- * Unpacks a source below `directory` unless it is there already, and returns its path. Throws with a sentence.
+ * Unpacks a source below `directory` unless it is there already, and returns its path. Throws an error with a sentence.
  * @param {keyof typeof sources} name
  * @param {string} directory
  */
@@ -49,7 +48,7 @@ export function unpacked(name, directory) {
   const fresh = `${source}.new`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
-  // As new as they are here: make compares them with what an older version has left.
+  // With the current time: make compares the files with the results of an older version.
   execFileSync("tar", ["-C", fresh, "--strip-components=1", "--touch", "-xf", archive], {
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -58,9 +57,8 @@ export function unpacked(name, directory) {
 }
 
 /**
- * Returns the path of an archive: from the directory ISOLATE_SOURCES, from the cache, from a mirror of this machine's apt,
- * or from its author, whichever has one first.
- * @param {keyof typeof sources} name
+ * Returns the path of an archive: from the directory ISOLATE_SOURCES, from the cache, from a mirror of this machine's
+ * apt, or from its author, in this order. @param {keyof typeof sources} name
  */
 function fetched(name) {
   const { title, version, archives } = sources[name];
@@ -68,14 +66,12 @@ function fetched(name) {
   const found = (given ? givenArchive(given, archives) : undefined) ?? keptArchive(archives) ?? download(archives);
   if (found) return found;
   const looked = archives.map((one) =>
-    "pool" in one
-      ? `no mirror of this machine's apt has ${one.name}`
-      : `${one.address} did not answer with ${one.name}`,
+    "pool" in one ? `no mirror of this machine's apt has ${one.name}` : `${one.address} did not return ${one.name}`,
   );
   const wanted = archives.map((one) => `${one.name} (SHA-256 ${one.sha256})`).join("\nor ");
   throw new Error(
     `cannot get the source of ${title} ${version}: ${looked.join(", and ")}\n` +
-      `Get one of these elsewhere, and name its directory in ISOLATE_SOURCES:\n${wanted}`,
+      `Get one of these elsewhere, and set ISOLATE_SOURCES to its directory:\n${wanted}`,
   );
 }
 
@@ -86,10 +82,10 @@ function givenArchive(directory, archives) {
     if (!existsSync(file)) continue;
     const hash = hashOf(file);
     if (hash === sha256) return file;
-    throw new Error(`cannot use ${file} of ISOLATE_SOURCES: its SHA-256 is ${hash}, and ${sha256} was expected`);
+    throw new Error(`cannot use ${file} from ISOLATE_SOURCES: its SHA-256 is ${hash} instead of ${sha256}`);
   }
   const names = archives.map(({ name }) => name).join(" nor ");
-  throw new Error(`cannot use ISOLATE_SOURCES: ${directory} holds neither ${names}`);
+  throw new Error(`cannot use ISOLATE_SOURCES: ${directory} contains neither ${names}`);
 }
 
 /** @param {readonly Archive[]} archives */
@@ -107,19 +103,19 @@ function download(archives) {
     const kept = join(cache, archive.name);
     for (const address of addresses(archive)) {
       try {
-        // apt's own means: its proxies, its methods, and the hash looked at.
+        // With apt's proxies and methods; apt checks the hash.
         const words = ["download-file", address, kept, `SHA256:${archive.sha256}`];
         execFileSync("/usr/lib/apt/apt-helper", words, { stdio: "ignore" });
         if (hashOf(kept) === archive.sha256) return kept;
       } catch {
-        // the next one may have it
+        // the next mirror may have it
       }
     }
   }
   return undefined;
 }
 
-/** Debian keeps it in one section of its archive, Ubuntu in another. @param {Archive} archive */
+/** Debian and Ubuntu keep it in different sections of their archives. @param {Archive} archive */
 function addresses(archive) {
   if ("address" in archive) return [`${archive.address}/${archive.name}`];
   const repositories = targets()
@@ -135,7 +131,7 @@ function targets() {
     const words = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
     return execFileSync("apt-get", words, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
   } catch {
-    return ""; // a machine without apt
+    return ""; // no apt here
   }
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
-// `node tools/watch.mjs [GROUP...] -- COMMAND [ARG...]`, as root: runs the command, and fails if a process of it starts a
-// program that only this machine happens to have, because no package of these groups of tools/packages.mjs brings it.
-// fanotify(7) tells of each start before it happens, and of those programs only; nothing else is slower for it.
+// `node tools/watch.mjs [GROUP...] -- COMMAND [ARG...]`, as root: runs the command, and fails if one of its processes
+// starts a program that only this machine happens to have, because no package of these groups in tools/packages.mjs
+// installs it. fanotify(7) reports each start of such a program before it happens; other programs are not slowed down.
 import { spawn } from "node:child_process";
 import {
   closeSync,
@@ -52,7 +52,7 @@ async function main(words) {
   }
   if (starts.length > 0)
     console.error(
-      "A machine without it fails here. Name the package in tools/packages.mjs, or do without the program.",
+      "A machine without it fails here. Name the package in tools/packages.mjs, or do not use the program.",
     );
   return code === 0 && starts.length > 0 ? 1 : code;
 }
@@ -60,7 +60,7 @@ async function main(words) {
 /** @param {string} program @param {string[]} args @returns {Promise<number>} */
 function runCommand(program, args) {
   const child = spawn(program, args, { stdio: "inherit" });
-  // The terminal's are for the command. Stopped, we would hold up whoever starts one of these programs.
+  // The terminal's signals are for the command. If this process stopped, every start of these programs would block.
   for (const signal of /** @type {const} */ (["SIGINT", "SIGQUIT", "SIGTSTP", "SIGHUP"])) process.on(signal, () => {});
   process.on("SIGTERM", () => child.kill());
   return new Promise((resolve, reject) => {
@@ -87,7 +87,7 @@ async function startWatch(programs) {
     known.set(identity(statSync(program.path)), program);
     if (mark(fd, FAN_MARK_ADD, FAN_OPEN_EXEC_PERM, AT_FDCWD, program.path) < 0) throw fail("fanotify_mark(2)");
   }
-  // Opening it is how we end our own read(2).
+  // Opening this file ends the read(2) of this process.
   const directory = mkdtempSync(join(tmpdir(), "isolate-watch-"));
   const last = join(directory, "last");
   writeFileSync(last, "");
@@ -104,7 +104,7 @@ async function startWatch(programs) {
 }
 
 /**
- * Lets every program start, and resolves after the first event that is about another file.
+ * Lets every program start, and resolves after the first event for another file.
  * @param {number} fd
  * @param {ReadonlyMap<string, import("./closure.mjs").Program>} known
  * @returns {Promise<Start[]>}
@@ -141,8 +141,8 @@ async function receive(fd, known) {
 const identity = ({ dev, ino }) => `${dev}:${ino}`;
 
 /**
- * Whether it descends from this process. One that its parent has left behind does not, whoever started it. Scripts and
- * hooks that apt and dpkg start are their packages' own affair.
+ * Whether it descends from this process. A process whose parent has ended does not count. Neither do scripts and hooks
+ * that apt and dpkg start: they belong to their packages.
  * @param {number} pid
  * @returns {boolean}
  */
@@ -157,7 +157,7 @@ function isOurs(pid) {
 function statusOf(pid) {
   if (pid <= 1) return undefined;
   try {
-    // proc_pid_stat(5); the name before may hold anything.
+    // proc_pid_stat(5); the name before it may contain any character.
     const [, parent] = readFileSync(`/proc/${pid}/stat`, "latin1")
       .replace(/^.*\) /s, "")
       .split(" ");
@@ -167,7 +167,7 @@ function statusOf(pid) {
   }
 }
 
-/** Of the process before it becomes the program. @param {number} pid */
+/** Returns the command line of the process before it becomes the program. @param {number} pid */
 function commandOf(pid) {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim().slice(0, 200);

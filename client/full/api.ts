@@ -1,4 +1,4 @@
-/** The daemon's routes as a typed client. Loads the schema library: not for the path of a run. */
+/** The daemon's routes as a typed client. Loads the schema library, so a run must not import it. */
 import { decodeText, encodeBytes, joinBytes } from "../../protocol/bytes.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import { Refusal, readErrorBody } from "../../protocol/refusal.ts";
@@ -7,7 +7,7 @@ import { connectTo, sendRequest } from "../run/lease.ts";
 import { SystemCallError } from "../run/linux/call.ts";
 import type { Libc } from "../run/linux/libc.ts";
 
-/** A lease, a template's tar and text are exchanges of their own. */
+/** A lease, a template's tar and text use other exchanges. */
 type PlainRoute = Exclude<RouteName, "lease" | "createTemplate" | "metrics">;
 type Ask<Name extends PlainRoute> = (keyof QueryOf<Name> extends never
   ? { query?: QueryOf<Name> }
@@ -15,7 +15,7 @@ type Ask<Name extends PlainRoute> = (keyof QueryOf<Name> extends never
   (BodyOf<Name> extends undefined ? { body?: undefined } : { body: BodyOf<Name> });
 
 export interface Api {
-  /** Throws `not-running`, `socket-forbidden`, `lost-daemon`, and `Refusal` when the daemon says no. */
+  /** Throws `not-running`, `socket-forbidden`, `lost-daemon`, and `Refusal` if the daemon refuses. */
   call<Name extends PlainRoute>(name: Name, ask: Ask<Name>): Promise<ReplyOf<Name>>;
 }
 
@@ -38,8 +38,8 @@ function plainRequest(line: string, body: unknown): string {
 }
 
 /**
- * Blocks, by the kernel's own calls, as for a lease: a connect(2) that blocks waits for its turn where many connect, and what
- * the daemon has answered can be read even where it has closed the connection before it was asked. The runtimes do neither.
+ * Blocks and uses system calls, as for a lease: a blocking connect(2) waits for its turn if many clients connect, and
+ * an answer can be read even if the daemon has closed the connection before the request. The runtimes do neither.
  */
 function exchange(socket: string, request: string, libc: Libc): Uint8Array {
   const descriptor = connectTo(socket, libc);
@@ -65,13 +65,13 @@ interface Reply {
   readonly text: string;
 }
 
-/** The daemon says the length of each answer. */
+/** Whether the answer is complete: the daemon sends the length of each answer. */
 function isWhole(parts: readonly Uint8Array[]): boolean {
   const head = headOf(parts[0] ?? new Uint8Array(0));
   return head !== undefined && parts.reduce((sum, { length }) => sum + length, 0) >= head.end + head.length;
 }
 
-/** Undefined where it is not whole. */
+/** Parses the header; returns `undefined` if it is incomplete. */
 function headOf(
   bytes: Uint8Array,
 ): { readonly status: number; readonly end: number; readonly length: number } | undefined {
@@ -83,7 +83,7 @@ function headOf(
   return { status: Number(status), end: end + 4, length: Number(length) };
 }
 
-/** Throws `lost-daemon` and `Refusal`. */
+/** Returns the parsed body. Throws `lost-daemon` and `Refusal`. */
 function readReply(bytes: Uint8Array): unknown {
   const { status, text } = readHttp(bytes);
   if (status < 200 || status >= 300) {
@@ -101,7 +101,7 @@ function readReply(bytes: Uint8Array): unknown {
 function readHttp(bytes: Uint8Array): Reply {
   const head = headOf(bytes);
   if (!head || bytes.length < head.end + head.length) {
-    throw new IsolateError("lost-daemon", { cause: "before its answer was whole" });
+    throw new IsolateError("lost-daemon", { cause: "before its answer was complete" });
   }
   return { status: head.status, text: decodeText(bytes.subarray(head.end, head.end + head.length)) };
 }

@@ -1,4 +1,4 @@
-/** The parts of Bun that we use; Bun's own types would replace Node's everywhere. */
+/** Types of the parts of Bun that isolate uses; Bun's own types would replace Node's everywhere. */
 interface BunSignature {
   readonly args: readonly string[];
   readonly returns: string;

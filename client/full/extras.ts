@@ -1,4 +1,4 @@
-/** What `run/extras.ts` describes: these parts need child processes, connections and timers. */
+/** Implements the extras of `run/context.ts`, which need child processes, connections and timers. */
 
 export { probeSession } from "./desktop/share.ts";
 export { probeContainerHost } from "./lxc/host.ts";

@@ -1,4 +1,4 @@
-/** How Linux's system calls are made: by `bun:ffi` in `isolate-client`, by koffi on Node. */
+/** Makes Linux system calls: with `bun:ffi` in `isolate-client`, with koffi on Node. */
 import { encodeBytes } from "../../protocol/bytes.ts";
 import type { Argument, SystemCall } from "../run/linux/system-call.ts";
 
@@ -8,19 +8,19 @@ export async function loadSystemCall(): Promise<SystemCall> {
   return process.versions.bun === undefined ? await koffiCall() : bunCall();
 }
 
-/** One function for all calls, since every function that is bound is compiled at the start. */
+/** One function for all calls, because each bound function is compiled at the start. */
 function bunCall(): SystemCall {
-  // What the module `bun:ffi` is made of.
+  // The native part of the module `bun:ffi`.
   const { dlopen, ptr, read } = Bun.FFI;
   const { syscall, __errno_location } = dlopen(library, {
-    syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" }, // "i64" would give a bigint
+    syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64_fast" }, // "i64" would return a bigint
     __errno_location: { args: [], returns: "ptr" },
   }).symbols;
   const errno = __errno_location();
   const { i32 } = read;
 
   return (number, args) => {
-    // What pointers point to must outlive the call.
+    // The memory that pointers point to must outlive the call.
     const kept: NodeJS.TypedArray[] = [];
     const pointerTo = (bytes: NodeJS.TypedArray): number => {
       kept.push(bytes);
@@ -44,7 +44,7 @@ function cString(text: string): Uint8Array {
   return encodeBytes(`${text}\0`);
 }
 
-/** A null-terminated array of 64-bit pointers, by halves: the first big integer of a process costs a quarter of a millisecond. */
+/** A null-terminated array of 64-bit pointers, as halves: the first big integer of a process costs 0.25 ms. */
 function pointers(values: readonly number[]): Uint32Array {
   const halves = new Uint32Array((values.length + 1) * 2);
   for (const [index, value] of values.entries()) {

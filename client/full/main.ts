@@ -1,4 +1,4 @@
-/** The whole client: makes the real dependencies, and turns errors into a sentence and an exit code. */
+/** The whole client: creates the real dependencies, and turns an error into a sentence and an exit code. */
 import { readFileSync } from "node:fs";
 import { decodeBytes } from "../../protocol/bytes.ts";
 import { isolateFailed } from "../../protocol/errors.ts";
@@ -70,12 +70,12 @@ async function main(words: readonly string[]): Promise<void> {
   }
 }
 
-/** How this program is started. */
+/** The command line that starts this program. */
 function self(): string[] {
   return process.versions.bun === undefined ? process.argv.slice(0, 2) : [process.execPath];
 }
 
-/** The runtimes replace what is not UTF-8; the kernel still has it. */
+/** The runtimes replace bytes that are not UTF-8; the kernel still has them. */
 function commandLine(): string[] {
   const words = process.argv.slice(2);
   if (!words.some((word) => word.includes("\ufffd"))) return words;

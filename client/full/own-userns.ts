@@ -1,4 +1,4 @@
-/** User namespaces for `-t DIR`, which needs no daemon, where bubblewrap cannot make them. */
+/** User namespaces for `-t DIR`, which needs no daemon, if bubblewrap cannot make them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,25 +8,25 @@ import type { Identity } from "../run/drop-root.ts";
 import { expectNobodys, getent, ownIds } from "./own-ids.ts";
 
 /**
- * For root: 65536 ids of a range that nobody else has. The namespace lives as long as the descriptor. Throws `system-call`,
- * and `bad-ids` where somebody has them.
+ * For root: 65536 ids of a range that nothing else uses. The namespace lives as long as its descriptor. Throws
+ * `system-call`, and `bad-ids` if somebody has the ids.
  */
 export async function makeUserns(chosen: BaseIds | undefined): Promise<Identity> {
   if (!chosen) await expectNobodys(getent, ["/etc/subuid", "/etc/subgid"].map(textOf));
   const { uid, gid } = chosen ?? ownIds;
   const map = (first: number): string => `0 ${first} ${idCount}\n`;
-  // The helper makes it, so that its owner is the id that will join it; only root can write such maps.
+  // A helper makes it, so that its owner is the id that will join it. Only root can write such maps.
   return { uid, gid, userns: await mapped({ uid, gid }, { uid_map: map(uid), gid_map: map(gid) }) };
 }
 
-/** Empty where there is no such file. */
+/** Returns the file's text; empty if the file does not exist. */
 function textOf(path: string): string {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
-/** For any other caller: the caller's own ids are 0, and there are no others. Throws `system-call`. */
+/** For any other caller: maps only the caller's ids, to 0. Throws `system-call`. */
 export function makeCallersUserns({ uid, gid }: BaseIds): Promise<number> {
-  // Whoever maps a group without rights over it has to give up setgroups(2) first, user_namespaces(7).
+  // Without rights over a group, setgroups(2) must be given up before the group is mapped, user_namespaces(7).
   return mapped({}, { uid_map: `0 ${uid} 1\n`, setgroups: "deny", gid_map: `0 ${gid} 1\n` });
 }
 
@@ -42,9 +42,9 @@ async function mapped(owner: Partial<BaseIds>, maps: Maps): Promise<number> {
   try {
     const failed = once(helper, "error").then(([error]) => Promise.reject(error as Error));
     const ended = once(helper, "exit").then(() => Promise.reject(new Error("unshare ended")));
-    helper.stdin.write("x"); // comes back when cat runs, in the new namespace
+    helper.stdin.write("x"); // cat returns it as soon as it runs in the new namespace
     await Promise.race([once(helper.stdout, "data"), failed, ended]);
-    // Opened before it is mapped, so that nobody who has this id can put another one in its place meanwhile.
+    // Opened before it is mapped, so that no process with this id can replace it meanwhile.
     const userns = openSync(`/proc/${helper.pid}/ns/user`, "r");
     for (const [file, text] of Object.entries(maps)) writeFileSync(`/proc/${helper.pid}/${file}`, text);
     return userns;

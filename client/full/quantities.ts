@@ -1,4 +1,4 @@
-/** Numbers as people read them, and moments as people write them. */
+/** Formats numbers for people, and parses the times that people write. */
 import { usage } from "../run/options/arguments.ts";
 
 export function size(bytes: number): string {
@@ -27,14 +27,14 @@ export function duration(milliseconds: number): string {
     .join(" ");
 }
 
-/** Bytes that somebody counted at a moment; how long ago is said when it matters. */
+/** A size that was counted at a moment; says how long ago if that matters. */
 export function bytesAsOf(bytes: number | null, at: string | null, now: number): string | null {
   if (bytes === null || at === null) return null;
   const age = now - Date.parse(at);
   return age < 15_000 ? size(bytes) : `${size(bytes)}, ${duration(age)} ago`;
 }
 
-/** In the time zone of the reader. */
+/** Formats a time in the reader's time zone. */
 export function localTime(iso: string): string {
   const at = new Date(iso);
   const two = (number: number): string => String(number).padStart(2, "0");
@@ -42,7 +42,10 @@ export function localTime(iso: string): string {
   return `${date} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":")}`;
 }
 
-/** `30m`: so long before `now`. A date, with or without a time: in the time zone of the writer. Gives ISO 8601; throws `usage`. */
+/**
+ * Reads `30m` as that long before `now`, or a date with an optional time in the writer's time zone. Returns ISO 8601;
+ * throws `usage`.
+ */
 export function readMoment(text: string, option: string, now: number): string {
   const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(text) ?? [];
   if (count !== undefined) {
@@ -53,7 +56,7 @@ export function readMoment(text: string, option: string, now: number): string {
   const at = date === undefined ? Number.NaN : Date.parse(`${date}T${time}`);
   // JavaScript takes the 31st of November for the 1st of December.
   if (Number.isNaN(at) || !localTime(new Date(at).toISOString()).startsWith(date ?? "")) {
-    throw usage(`${option} needs a moment, such as 30m, 12h, 7d, 2026-11-30 or '2026-11-30 18:00', not '${text}'`);
+    throw usage(`${option} needs a time, such as 30m, 12h, 7d, 2026-11-30 or '2026-11-30 18:00', not '${text}'`);
   }
   return new Date(at).toISOString();
 }

@@ -1,4 +1,7 @@
-/** The stage in which the daemon is asked for a clone and works meanwhile: this process looks around, bubblewrap loads. */
+/**
+ * The stage that asks the daemon for a clone. While the daemon works, this process probes the host and bubblewrap
+ * loads.
+ */
 
 import type { RunContext } from "./context.ts";
 import type { ContainerFacts } from "./extras.ts";
@@ -11,29 +14,29 @@ import { type Prestart, prestart } from "./prestart.ts";
 
 export interface Probed {
   readonly facts: HostFacts;
-  /** Only for an engine that boots a container. */
+  /** `undefined` unless the engine boots a container. */
   readonly container: ContainerFacts | undefined;
 }
 
 export interface Asked {
-  /** The connection on which the daemon will answer; `undefined` if this process asks nobody. */
+  /** The connection on which the daemon will answer; `undefined` if this process does not ask. */
   readonly connection: number | undefined;
-  /** Two ends of a pipe, for the monitor's orders to isolate-init; empty for a container. */
+  /** Both ends of a pipe for the monitor's orders to isolate-init; empty for a container. */
   readonly orders: readonly [read: number, write: number] | readonly [];
-  /** An engine that loads while the daemon works. */
+  /** The engine, if it loads while the daemon works. */
   readonly engine: Prestart | undefined;
 }
 
 /**
- * Asks early, so that the daemon works while this process probes the host. Not if a bind path may be wrong: a usage error
- * must not consume a clone. Throws `not-running`, `socket-forbidden` and `lost-daemon`.
+ * Asks early, so that the daemon works while this process probes the host. Does not ask if a bind path may be invalid:
+ * a usage error must not consume a clone. Throws `not-running`, `socket-forbidden` and `lost-daemon`.
  */
 export function askEarly({ request, engine, leaseAsk }: Checked, { libc }: RunContext): number | undefined {
   const may = engine && request.binds.length === 0 && inherited(request.role) === undefined;
   return leaseAsk && may ? askLease(leaseAsk, libc) : undefined;
 }
 
-/** Looks at the host. Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root` and `cannot-boot`. */
+/** Probes the host. Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root` and `cannot-boot`. */
 export async function probe(
   { request, engine, session, privateNetwork }: Checked,
   { libc, environment, descriptorLimit, extras }: RunContext,
@@ -45,7 +48,7 @@ export async function probe(
   return { facts, container: (await extras()).probeContainerHost(request, caller) };
 }
 
-/** Asks if nobody has, and starts the engine ahead of its lease where that is possible. */
+/** Asks for a clone unless `askEarly` has, and starts the engine before the lease arrives if possible. */
 export function ask(
   { request, engine, leaseAsk, filter, privileges }: Checked,
   facts: HostFacts,

@@ -1,4 +1,4 @@
-/** The last stage: this process becomes what watches over the engine. */
+/** The last stage: this process becomes the monitor of the engine. */
 import { bwrapLine } from "../../engines/bwrap.ts";
 import { watchEngine } from "../../engines/monitor.ts";
 import type { LaunchSpec } from "../../engines/spec.ts";

@@ -1,7 +1,7 @@
 /**
- * Root as the caller. No process of a sandbox may be the host's root, so the client gives root up before it becomes the
- * engine, and first does what only root can: it opens the host paths to be shown, and maps the ids of those that are the
- * caller's own (what container 0 writes there is root's on the host). All of it in a mount namespace of this process.
+ * Root as the caller. No process of a sandbox may be the host's root, so the client gives up root before it becomes the
+ * engine. First it does what only root can: it opens the host paths to show, and maps the ids of the caller's own paths
+ * (files that root inside writes there belong to the host's root). All of this is in a mount namespace of this process.
  */
 
 import type { LaunchSpec } from "../../engines/spec.ts";
@@ -12,25 +12,25 @@ import type { Libc } from "./linux/libc.ts";
 import type { RootCalls } from "./linux/root-calls.ts";
 import type { HostFacts, Opened } from "./plan.ts";
 
-/** Whom the sandbox runs as. */
+/** The ids that the sandbox runs as. */
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
-  /** Descriptor of the user namespace whose 0 this is. */
+  /** Descriptor of the user namespace in which these ids are 0. */
   readonly userns: number;
 }
 
 export interface Tree {
   readonly from: string;
-  /** Stored ids are the host's, and must appear as the sandbox's. A clone's view is mapped by the daemon already. */
+  /** Whether stored host ids must appear as the sandbox's. A clone's view is already mapped by the daemon. */
   readonly mapped: boolean;
-  /** Nobody inside can make it writable then: the flag was set from outside of their namespaces. */
+  /** Set from outside the sandbox's namespaces, so that nobody inside can make the mount writable. */
   readonly readOnly: boolean;
 }
 
 /**
- * Host paths whose stored ids are the host's own and must appear as the sandbox's. Where root chose ids, what is bound is
- * for those to use as they may on the host, and a directory that is theirs already has its ids in place.
+ * Host paths whose stored ids are the host's own and must appear as the sandbox's. Where root chose ids, what is bound
+ * is for those to use as they may on the host, and a directory that is theirs already has its ids in place.
  */
 export function toBeMapped(
   { sources, directory, opened }: Pick<HostFacts, "sources" | "directory" | "opened">,
@@ -44,7 +44,7 @@ export function toBeMapped(
 
 const staging = "/tmp";
 
-/** Each host path of a spec, and the spec with `staging` paths in their stead. Pure. */
+/** Returns the host paths of a spec, and the spec with `staging` paths instead. Pure. */
 export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: Tree[]; spec: LaunchSpec } {
   const trees: Tree[] = [];
   const staged = (from: string, readOnly = false): string => {
@@ -98,7 +98,7 @@ export function attachTrees(
   for (const descriptor of opened.values()) libc.close(descriptor);
 }
 
-/** Throws unless afterwards nothing of root is left in this thread. */
+/** Gives up root. Throws if this thread still has any of root's rights afterwards. */
 export function giveUpRoot({ uid, gid }: Identity, calls: RootCalls, libc: Libc): void {
   if (uid === 0 || gid === 0) throw new IsolateError("missing-protection", { what: "the sandbox would run as root" });
   attempt("identity", () => calls.becomeUser(uid, gid));

@@ -1,4 +1,4 @@
-/** Which runs need more than the starter's runtime has, and what an engine that boots a container takes. */
+/** The runs that need more than the starter's runtime has, and the parameters of an engine that boots a container. */
 import { engineOf } from "../../engines/index.ts";
 import type { LaunchSpec, Limits } from "../../engines/spec.ts";
 import { type BaseIds, signedEnd } from "../../protocol/ids.ts";
@@ -12,11 +12,11 @@ export interface ContainerCaller {
 }
 
 export interface ContainerFacts {
-  /** XDG_RUNTIME_DIR of the user manager; `undefined` for root, who needs none. */
+  /** XDG_RUNTIME_DIR of the user manager; `undefined` for root, which needs no user manager. */
   readonly userManager: string | undefined;
   /** Whether the kernel counts swap per cgroup. */
   readonly swap: boolean;
-  /** The limits asked for, with the default for memory. */
+  /** The requested limits, with the default for memory. */
   readonly limits: Limits;
 }
 

@@ -1,4 +1,4 @@
-/** A compiled filter of the caller's, looked at before anything is spent on the run. The kernel judges what it says. */
+/** Checks the caller's compiled filter before anything is spent on the run. The kernel checks the instructions. */
 import { IsolateError } from "../../protocol/errors.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
@@ -6,7 +6,7 @@ import type { Libc } from "./linux/libc.ts";
 const instructionSize = 8; // struct sock_filter
 const maximumInstructions = 4096; // BPF_MAXINSNS
 
-/** A descriptor from which the filter can be read: a copy of what was looked at. Throws `bad-filter`. */
+/** Returns a descriptor of a copy of the filter that was checked. Throws `bad-filter`. */
 export function openFilter(file: string, libc: Libc): number {
   const filter = readFilter(file, libc);
   const wrong = whatIsWrong(filter.length);
@@ -17,11 +17,11 @@ export function openFilter(file: string, libc: Libc): number {
 function whatIsWrong(size: number): string | undefined {
   if (size === 0) return "it is empty";
   if (size > maximumInstructions * instructionSize) return `it is longer than ${maximumInstructions} instructions`;
-  if (size % instructionSize !== 0) return `its size is not a multiple of ${instructionSize} bytes, an instruction's`;
+  if (size % instructionSize !== 0) return `its size is not a multiple of ${instructionSize} bytes (one instruction)`;
   return undefined;
 }
 
-/** No farther than one byte too many. */
+/** Reads up to one byte past the maximum. */
 function readFilter(file: string, libc: Libc): Uint8Array {
   let fd: number | undefined;
   try {

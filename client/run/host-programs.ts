@@ -1,7 +1,7 @@
-/** Which programs of the host's the client looks for, and which Debian package has each. Pure. */
+/** The host programs that the client looks for, with their Debian packages. Pure. */
 import { IsolateError } from "../../protocol/errors.ts";
 
-/** The one list: `npm test` fails where tools/packages.mjs does not name one of these packages. */
+/** The only list: `npm test` fails if tools/packages.mjs does not name one of these packages. */
 export const hostPrograms = {
   bwrap: "bubblewrap",
   bzip2: "bzip2",

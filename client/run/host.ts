@@ -1,4 +1,4 @@
-/** Looks at the host once: everything that the plan needs to know and cannot ask for itself. */
+/** Probes the host once for the facts that the plan needs. */
 
 import type { EngineName } from "../../engines/features.ts";
 import { IsolateError } from "../../protocol/errors.ts";
@@ -9,13 +9,15 @@ import type { Bind, RunRequest } from "./options/options.ts";
 import { isWithin, type Look } from "./paths-in-root.ts";
 import type { HostFacts, Opened, Source } from "./plan.ts";
 
-/** Not the caller's PATH: root may be the caller, and `.` in it. */
+/** Not the caller's PATH, because root may be the caller and have `.` in it. */
 export const programDirectories = ["/usr/local/bin", "/usr/bin", "/bin"];
 export const systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 const initDirectory = "/usr/lib/isolate";
 const programs: Readonly<Record<EngineName, HostProgram>> = { bwrap: "bwrap", chroot: "bwrap", lxc: "lxc-start" };
 
-/** Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`. Touches nothing. */
+/**
+ * Probes the host without changing anything. Throws `missing-program`, `missing-protection`, `bad-bind`, `bad-root`.
+ */
 export function probeHost(
   request: RunRequest,
   libc: Libc,
@@ -75,12 +77,12 @@ export function looker(libc: Libc, opened: Opened): Look {
 }
 
 /**
- * The soft limit of descriptors that our parent has: a runtime has raised ours before we could read it. Wrong where the
- * limit was lowered on the way by a program that then became us, such as prlimit(1); the hard limit always holds.
+ * Returns the parent's soft descriptor limit, because a runtime raises its own before this code runs. Wrong if a
+ * program that then became this process, such as prlimit(1), lowered the limit; the hard limit always holds.
  */
 export function parentDescriptorLimit(libc: Libc): number {
-  const usual = 1024; // the kernel's own INR_OPEN_CUR, for a parent that cannot be seen
-  // A service manager's own limit is not what it gives to its services.
+  const usual = 1024; // the kernel's INR_OPEN_CUR, for a parent that cannot be inspected
+  // A service manager's own limit differs from the limit of its services.
   const parent = libc.parentPid();
   if (parent === 1) return usual;
   const limits = libc.readTextIfAny(`/proc/${parent}/limits`) ?? "";
@@ -102,13 +104,13 @@ export function lookUp(program: HostProgram, libc: Libc): string | undefined {
 
 type Own = "isolate-client" | "isolate-init" | "isolate-monitor" | "isolate-network" | "isolate-seccomp";
 
-/** Where our programs are: beside this one, or where the package puts them. */
+/** Returns the directories of isolate's programs: this program's own, and the package's. */
 export function ownDirectories(libc: Libc): string[] {
   const executable = realPath("/proc/self/exe", libc) ?? "";
   return [executable.slice(0, executable.lastIndexOf("/")), initDirectory];
 }
 
-/** Throws `missing-protection`. */
+/** Finds one of isolate's programs. Throws `missing-protection`. */
 export function findOwn(name: Own, libc: Libc, directories = ownDirectories(libc)): string {
   const looked = directories.map((directory) => `${directory}/${name}`);
   const found = looked.find(libc.isExecutable);

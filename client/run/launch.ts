@@ -1,6 +1,6 @@
 /**
- * Becomes isolate-monitor, which stays as the process that the caller started. Nothing else of the client stays: the
- * monitor's child is the engine, in which the lease is a descriptor.
+ * Becomes isolate-monitor, which stays as the process that the caller started. Nothing else of the client stays. The
+ * monitor's child is the engine, which holds the lease as a descriptor.
  */
 import { IsolateError } from "../../protocol/errors.ts";
 import { SystemCallError } from "./linux/call.ts";
@@ -14,26 +14,26 @@ const SIGXFSZ = 25;
 export interface Launch {
   readonly program: string;
   readonly argv: readonly string[];
-  /** Undefined: an engine, which needs nothing of the caller's. */
+  /** `undefined` for an engine: it gets an empty environment. */
   readonly environment: Environment | undefined;
-  /** The caller's keys stay behind. */
+  /** Joins a new session keyring, so that the program does not have the caller's keys. */
   readonly newKeyring: boolean;
-  /** They stay open; all others above 2 are closed. */
+  /** The descriptors to keep open; all others above 2 are closed. */
   readonly descriptors: readonly number[];
   readonly ignoreInterrupt: boolean;
-  /** The soft limit to leave behind. */
+  /** The soft descriptor limit to set. */
   readonly descriptorLimit: number;
 }
 
-/** Undoes what a runtime changed in this process, then execve(2). Throws `system-call`. */
+/** Undoes the runtime's changes to this process, then calls execve(2). Throws `system-call`. */
 export function launch(wanted: Launch, libc: Libc): never {
   const { program, argv, environment, newKeyring, descriptors, ignoreInterrupt, descriptorLimit } = wanted;
   try {
     if (newKeyring) libc.joinNewSessionKeyring();
-    // The large runtimes raise the soft limit to the hard one, and select(2) in old programs breaks above 1024.
+    // The large runtimes raise the soft limit to the hard limit, and select(2) in old programs breaks above 1024.
     libc.setSoftDescriptorLimit(descriptorLimit);
     libc.keepOnly(descriptors);
-    // Ignored by those; ignored signals stay so across exec, and `yes | head -1` would complain.
+    // The large runtimes ignore these signals. They would stay ignored across exec, and `yes | head -1` would complain.
     libc.defaultSignal(SIGPIPE);
     libc.defaultSignal(SIGXFSZ);
     if (ignoreInterrupt) libc.ignoreSignal(SIGINT);
@@ -44,7 +44,7 @@ export function launch(wanted: Launch, libc: Libc): never {
   }
 }
 
-/** As execve(2) takes it. */
+/** Returns the environment in the form that execve(2) takes. */
 export function environmentList(environment: Environment): string[] {
   return Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }

@@ -1,4 +1,4 @@
-/** The lease's exchange as bytes: the request to send, and the answers out of whatever pieces they arrive in. Pure. */
+/** The lease protocol as bytes: writes the request, and reads the answers from pieces of any size. Pure. */
 
 import { decodeText, joinBytes } from "../../protocol/bytes.ts";
 import type { ErrorBody } from "../../protocol/errors.ts";
@@ -10,11 +10,11 @@ export type Answer =
   | { readonly kind: "waiting"; readonly reason: string }
   | { readonly kind: "granted"; readonly grant: Grant }
   | { readonly kind: "refused"; readonly error: ErrorBody }
-  /** Not what a daemon of ours says; nothing more can be read. */
+  /** Not an answer of isolated; nothing more can be read. */
   | { readonly kind: "garbled"; readonly wrong: string };
 
 export interface AnswerReader {
-  /** The answers that these bytes complete, in order. After anything but `waiting` there are no more. */
+  /** Returns the answers that these bytes complete, in order. Only `waiting` is followed by further answers. */
   feed(bytes: Uint8Array): Answer[];
 }
 
@@ -26,7 +26,7 @@ const lineFeed = 10;
 
 export interface Ask {
   readonly template: string;
-  /** The template's own state instead of a clone. */
+  /** The template itself instead of a clone. */
   readonly edit: boolean;
   /** Seconds. */
   readonly wait: string | undefined;
@@ -35,7 +35,7 @@ export interface Ask {
 }
 
 export function leaseRequest(ask: Ask): string {
-  // Only for `isolate ps`. Escaped it must still fit in a header.
+  // Only for `isolate ps`. It must fit in a header even when escaped.
   const command = ask.command.join(" ").slice(0, shownCommand).toWellFormed();
   const fields: [string, string][] = [
     ["template", ask.template.toWellFormed()],
@@ -54,7 +54,7 @@ export function leaseRequest(ask: Ask): string {
 }
 
 interface Head {
-  /** 0: it is not HTTP. */
+  /** 0 if the answer is not HTTP. */
   readonly status: number;
   readonly lines: readonly string[];
 }
@@ -121,7 +121,7 @@ export function createAnswerReader(): AnswerReader {
   };
 }
 
-/** Where an empty line begins, with the end of the line before it; -1 where there is none. */
+/** Returns the index of the first empty line, including the end of the line before it; -1 if there is none. */
 function endOfHead(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(carriageReturn); at >= 0; at = bytes.indexOf(carriageReturn, at + 1)) {
     if (bytes[at + 1] === lineFeed && bytes[at + 2] === carriageReturn && bytes[at + 3] === lineFeed) return at;
@@ -145,7 +145,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Undefined when it is none. */
+/** Returns the grant; `undefined` if the value is not a grant. */
 export function readGrant(parsed: unknown): Grant | undefined {
   const value = parsed as Partial<Record<keyof Grant, unknown>> | null | undefined;
   if (typeof value !== "object" || value === null) return undefined;
@@ -158,5 +158,5 @@ export function readGrant(parsed: unknown): Grant | undefined {
 
 const isName = (value: unknown): value is string => typeof value === "string" && value !== "";
 const isPath = (value: unknown): value is string => typeof value === "string" && value.startsWith("/");
-/** Nothing of a sandbox may be the host's root. */
+/** A sandbox must never run as the host's root. */
 const isUnprivileged = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0;

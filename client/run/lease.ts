@@ -1,7 +1,7 @@
 /**
- * Gets a clone from the daemon. The descriptor that comes back is the lease: it is never written to again, and whoever
- * holds it holds the clone. By the kernel's own calls: the starter has no others, and `node:net` would close its sockets
- * on exec.
+ * Gets a clone from the daemon. The returned descriptor is the lease: nothing is written to it again, and the clone is
+ * held as long as a process has it open. Uses system calls, because the starter has nothing else, and `node:net` would
+ * close its sockets on exec.
  */
 import { type ErrorCode, IsolateError } from "../../protocol/errors.ts";
 import type { Grant } from "../../protocol/lease.ts";
@@ -21,13 +21,13 @@ export interface LeaseAsk extends Ask {
   readonly socket: string;
 }
 
-/** Milliseconds; a wait shorter than this is not worth a line. */
+/** Milliseconds; a shorter wait is not reported. */
 const patience = 400;
 const hungUp: readonly string[] = ["EPIPE", "ECONNRESET"];
-/** The same for a daemon that is being started by its socket. */
+/** The same for a daemon that its socket is starting. */
 const startPatience = 3000;
 
-/** Asks for a lease and does not wait. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
+/** Asks for a lease without waiting for the answer. Throws `not-running`, `socket-forbidden` and `lost-daemon`. */
 export function askLease(ask: LeaseAsk, libc: Libc): number {
   const descriptor = connectTo(ask.socket, libc);
   return orClose(descriptor, libc, () => {
@@ -36,7 +36,7 @@ export function askLease(ask: LeaseAsk, libc: Libc): number {
   });
 }
 
-/** Where the daemon has refused before it read all of it, its answer is there to be read. */
+/** Sends a request. Ignores a closed connection: if the daemon refused early, its answer can still be read. */
 export function sendRequest(descriptor: number, request: string, libc: Libc): void {
   try {
     libc.sendAll(descriptor, request);
@@ -46,9 +46,8 @@ export function sendRequest(descriptor: number, request: string, libc: Libc): vo
 }
 
 /**
- * The answer to what was asked by `askLease`. Throws `lost-daemon` and `Refusal`. Blocks, however long the daemon lets wait.
- * Of a daemon that is being stopped it is asked `again`: under systemd its socket is there all the time, and leads to the
- * next one.
+ * Waits for the answer to `askLease`, for as long as the daemon takes. Throws `lost-daemon` and `Refusal`. If the
+ * daemon is stopping, asks `again`: under systemd the socket stays open and leads to the next daemon.
  */
 export function awaitLease(
   descriptor: number,
@@ -74,7 +73,7 @@ function orClose<T>(descriptor: number, libc: Libc, act: () => T): T {
   }
 }
 
-/** Throws `not-running` and `socket-forbidden`. */
+/** Connects to the daemon. Throws `not-running` and `socket-forbidden`. */
 export function connectTo(socket: string, libc: Libc): number {
   try {
     return libc.connectUnix(socket);

@@ -1,14 +1,16 @@
 /**
- * Where a path leads inside the sandbox, found out without ever following a symbolic link of the root on the host.
- * Bubblewrap before 0.12 follows them when it makes a bind's target, out of the root too (CVE-2026-87766), so every
- * target is given to it as a path that holds no link.
+ * Resolves paths of the sandbox without following a symbolic link of the root on the host. Bubblewrap before 0.12
+ * follows such links when it makes a bind's target, even out of the root (CVE-2026-87766), so each target is passed to
+ * it as a path without links.
  */
 
-/** What lies at a host path, itself and not what it points to. `file`: anything else. */
+/** The entry at a host path; a link is not followed. `file`: anything else. */
 export type Entry = { readonly kind: "absent" | "directory" | "file" } | { readonly kind: "link"; readonly to: string };
 export type Look = (hostPath: string) => Entry;
 
-/** What the sandbox will see, the innermost mount last. `from` undefined: an empty file system of the engine's. */
+/**
+ * A mount of the sandbox; the innermost mount is last. `from` is `undefined` for an empty file system of the engine.
+ */
 export interface Mounted {
   readonly at: string;
   readonly from: string | undefined;
@@ -18,9 +20,9 @@ export type Resolved =
   | { readonly path: string; readonly kind: "absent" | "directory" | "file" }
   | { readonly wrong: string };
 
-const maximumLinks = 40; // as the kernel's, path_resolution(7)
+const maximumLinks = 40; // the kernel's limit, path_resolution(7)
 
-/** `path` is absolute. Beyond what is absent the rest is taken as it is written. */
+/** Resolves an absolute path. Below an absent entry, the rest of the path is used as written. */
 export function resolveInRoot(path: string, mounts: readonly Mounted[], look: Look): Resolved {
   const rest = path.split("/").reverse();
   let here: string[] = [];
@@ -52,12 +54,12 @@ function join(names: readonly string[]): string {
   return `/${names.join("/")}`;
 }
 
-/** Of a directory that was already passed, so never a link. */
+/** Returns the kind of a directory that was already passed, so it is never a link. */
 function kindOf(entry: Entry): "absent" | "directory" | "file" {
   return entry.kind === "link" ? "directory" : entry.kind;
 }
 
-/** What is above a mount is there, made for it if need be. */
+/** Directories above a mount always exist: they are made for it if necessary. */
 function seenAt(path: string, mounts: readonly Mounted[], look: Look): Entry {
   const entry = entryAt(path, mounts, look);
   const made = entry.kind === "absent" && mounts.some(({ at }) => isWithin(at, path));

@@ -1,4 +1,4 @@
-/** A request, the host's facts and a root make a launch spec. Pure: what the root holds is asked through `look`. */
+/** Makes a launch spec from a request, the host's facts and a root. Pure: `look` tells what the root holds. */
 
 import type { EngineName } from "../../engines/features.ts";
 import type { Connection, Init, LaunchSpec, Mount } from "../../engines/spec.ts";
@@ -27,18 +27,18 @@ export interface HostFacts {
   /** `isolate-monitor`. */
   readonly monitor: string;
   readonly resolvConf: string | undefined;
-  /** The kernel can keep a process from abstract Unix sockets. */
+  /** Whether the kernel can keep a process from abstract Unix sockets. */
   readonly scopesSockets: boolean;
-  /** Of `--net=private`. */
+  /** For `--net=private`. */
   readonly privateNetwork: PrivateNetwork | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Soft limit of descriptors to leave behind. */
+  /** The soft descriptor limit to set. */
   readonly descriptorLimit: number;
-  /** Of the request's binds, in their order. */
+  /** The sources of the request's binds, in the same order. */
   readonly sources: readonly Source[];
-  /** Of the caller's session, what is to be seen inside. */
+  /** The parts of the caller's session to show inside. */
   readonly session: Shown | undefined;
-  /** Of `-t`: absolute, without links. */
+  /** The directory of `-t`: absolute, without links. */
   readonly directory: string | undefined;
   /**
    * For root: what `sources`, `directory` and `resolvConf` were when they were looked at. All that root does with them goes
@@ -51,20 +51,20 @@ export interface PrivateNetwork {
   readonly connection: Connection;
   /** For isolate-init. */
   readonly socket: number;
-  /** From which a resolv.conf(5) can be read; undefined where the host has none. */
+  /** A descriptor from which a resolv.conf(5) can be read; `undefined` if the host has none. */
   readonly resolvConf: number | undefined;
 }
 
-/** What the command will live in. */
+/** The root filesystem of the command. */
 export interface Root {
   readonly path: string;
-  /** The clone's name, or the directory's. */
+  /** The name of the clone or of the directory. */
   readonly name: string;
   readonly userns: number | undefined;
   readonly lease: number | undefined;
-  /** From which isolate-init reads what the monitor says; undefined: the engine has none. */
+  /** The descriptor from which isolate-init reads the monitor's orders; `undefined` if the engine has no monitor. */
   readonly monitor: number | undefined;
-  /** From which a compiled filter can be read. */
+  /** A descriptor from which a compiled filter can be read. */
   readonly filter: number | undefined;
   readonly privileges: Privileges;
 }
@@ -92,13 +92,13 @@ export const usualCapabilities = [
 export const usualPrivileges: Privileges = { capabilities: usualCapabilities, inner: undefined };
 
 const shared = { at: "/dev/shm", mode: 0o1777 };
-/** Of a container the init of the root makes its own, in the engine's /dev. */
+/** In a container, the root's init makes its own in the engine's /dev. */
 const tmpfsOf: Readonly<Record<EngineName, readonly { readonly at: string; readonly mode: number }[]>> = {
   bwrap: [{ at: "/tmp", mode: 0o1777 }, { at: "/home", mode: 0o755 }, shared],
   chroot: [shared],
   lxc: [{ at: "/tmp", mode: 0o1777 }],
 };
-/** Links and mounts that the engine puts into its /dev, and ours. */
+/** Links and mounts in the sandbox's /dev, made by the engine and by isolate. */
 const engineDevices = [
   "fd",
   "stdin",
@@ -127,7 +127,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
   }
   const mounted: Placed[] = [...bare, ...places.map((at) => ({ at, from: undefined, readOnly: false }))];
   const mounts: Mount[] = [];
-  /** What a bind of the user's must not cover. */
+  /** Paths that the user's binds must not cover. */
   const needed: string[] = [];
 
   for (const { at, mode } of tmpfsOf[request.engine]) {
@@ -147,7 +147,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     needed.push(target.path);
   }
 
-  /** What is at the source will be seen there, by the mount that is given. */
+  /** Plans `mount` so that the source appears at `to`. */
   const place = (
     source: Source,
     to: string,
@@ -161,11 +161,11 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     if (covered !== undefined) throw wrong(`it would cover ${covered}, which -1 or -2 puts there`);
     if (isReserved(target.path, places)) throw wrong(`${target.path} belongs to the sandbox itself`);
     if (target.kind !== "absent" && target.kind !== source.kind) {
-      throw wrong(`${source.path} is a ${source.kind}, and ${target.path} of the root is a ${target.kind}`);
+      throw wrong(`${source.path} is a ${source.kind}, but ${target.path} in the root is a ${target.kind}`);
     }
     const why = whyNotMade(target, mounted);
     if (why !== undefined) throw wrong(why);
-    // The engine makes what is missing for root alone; the other ids inside have to pass too.
+    // The engine makes missing directories for root only, but other ids inside must be able to pass them.
     const parent = resolveInRoot(`${target.path}/..`, mounted, look);
     if ("kind" in parent && parent.kind === "absent") mounts.push({ kind: "directory", to: parent.path });
     mounts.push(mount(target.path));
@@ -180,7 +180,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
       readOnly,
     }));
 
-  // First, so that a bind of the user's may replace it.
+  // First, so that the user's binds can replace it.
   if (request.network !== "none" && facts.resolvConf !== undefined) {
     const source: Source = { path: facts.resolvConf, kind: "file" };
     const to = "/etc/resolv.conf";
@@ -195,7 +195,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
   });
 
   const start = resolveInRoot(request.workingDirectory, mounted, look);
-  // What the engine puts into /proc and /dev is not to be seen from here.
+  // The engine's entries in /proc and /dev cannot be seen from here.
   const known = "wrong" in start || !places.some((place) => isWithin(start.path, place));
   if (known && ("wrong" in start || start.kind !== "directory")) {
     const why =
@@ -213,7 +213,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     network: request.network,
     connection: facts.privateNetwork?.connection,
     userns: root.userns,
-    // Packets of its own making would pass by the rules that keep the host itself out of reach.
+    // Raw packets would bypass the rules that keep the host out of reach.
     capabilities: root.privileges.capabilities.filter(
       (name) => request.network !== "private" || name !== "CAP_NET_RAW",
     ),
@@ -224,7 +224,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
   };
 }
 
-/** What isolate-init is told, for which the root's path and namespace need not be known. */
+/** Plans the orders for isolate-init, which do not depend on the root's path and namespace. */
 export function planInit(
   request: RunRequest,
   facts: HostFacts,
@@ -245,7 +245,7 @@ export function planInit(
   };
 }
 
-/** A clone of the run's own, which it may write. */
+/** Whether the root is a clone for this run only, and writable. */
 function isDisposable({ root, readOnly }: RunRequest): boolean {
   return "template" in root && !root.edit && !readOnly;
 }
@@ -254,7 +254,7 @@ interface Placed extends Mounted {
   readonly readOnly: boolean;
 }
 
-/** Undefined where the target is there, or the engine can make it. */
+/** Returns why the engine cannot make the target; `undefined` if it exists or can be made. */
 function whyNotMade(target: Resolved, mounted: readonly Placed[]): string | undefined {
   if ("wrong" in target || target.kind !== "absent") return undefined;
   const around = mounted.findLast(({ at }) => isWithin(target.path, at));
@@ -278,7 +278,7 @@ function isReserved(path: string, places: readonly string[]): boolean {
   );
 }
 
-/** Of the caller's, only what describes their terminal, language and time zone. */
+/** The only variables passed from the caller: those of the terminal, the language and the time zone. */
 const inherited = /^(TERM|COLORTERM|LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR)$/;
 
 function environment(callers: HostFacts["environment"]): Record<string, string> {

@@ -1,4 +1,4 @@
-/** The first stage of a run: everything that can refuse it before anything is spent on it. */
+/** The first stage of a run: every check that can refuse the run before anything is spent on it. */
 
 import { engines } from "../../engines/features.ts";
 import { engineOf, type ProcessEngine } from "../../engines/index.ts";
@@ -18,7 +18,7 @@ import { enterScope, expectLimits } from "./scope.ts";
 import type { Shown } from "./shown.ts";
 import { readLeased } from "./stay.ts";
 
-/** What a run is, once it is known that nothing forbids it. */
+/** A run that has passed the checks. */
 export interface Checked {
   readonly request: RunRequest;
   /** `undefined` for an engine that boots a container. */
@@ -34,14 +34,14 @@ export interface Checked {
   readonly leaseAsk: LeaseAsk | undefined;
 }
 
-/** Does not return if the run has to go on in a scope. */
+/** Checks a request. Does not return if the run has to continue in a systemd scope. */
 export async function preflight(request: RunRequest, context: RunContext): Promise<Checked> {
   const engine = engineOf(request.engine);
   if (engines[request.engine].rootOnly && context.libc.uid() !== 0)
     throw new IsolateError("not-root", { what: `use the engine '${request.engine}'` });
   const ids = chosenIds(request, context.libc);
   warn(request, ids, context);
-  // Hooks are not held to limits: the client that comes between them is.
+  // The limits do not apply to hooks. They apply to the client that runs between them.
   if (engine && hasLimits(request.limits) && !request.hooks) limit(request, context);
   return {
     request,
@@ -70,33 +70,33 @@ function chosenIds({ ids, engine }: RunRequest, libc: Libc): BaseIds | undefined
   return base;
 }
 
-/** Says what is less safe than it could be; also under -q. */
+/** Warns of everything that is less safe than it could be, even with -q. */
 function warn(request: RunRequest, ids: BaseIds | undefined, { print, libc }: RunContext): void {
   const { engine, seccomp, role, network, abstractSockets } = request;
   if (role.kind !== "first") return; // the first process has said it
   if (ids && Math.min(ids.uid, ids.gid) < usersEnd)
     print.warn(
-      `the sandbox can take on ids that users of the host have: all below ${usersEnd} from -u or -g on`,
-      "give ids that nobody has, such as -u 1000000",
+      `the sandbox can take on the ids of host users: all ids from -u or -g up to ${usersEnd - 1}`,
+      "choose ids that no user has, such as -u 1000000",
     );
   if (engine === "chroot")
     print.warn(
       "the engine 'chroot' does not isolate: the command has the host's network, IPC and /sys",
-      "use the engine 'bwrap' for what you do not trust",
+      "use the engine 'bwrap' for commands that you do not trust",
     );
   if (engine === "bwrap" && network === "host" && !abstractSockets && !libc.scopesSockets())
     print.warn(
       "the host's abstract Unix sockets can be reached: this kernel cannot close them (Landlock, Linux 6.12)",
-      "use --net=private, or say --abstract-sockets where they may be",
+      "use --net=private, or allow them with --abstract-sockets",
     );
   if (seccomp.kind === "none")
     print.warn(
-      "no system call is refused: the command can type into the terminal that it was started from",
-      "leave out --seccomp=none and DISABLE_SECCOMP_WRAPPER, or use --seccomp=tty",
+      "no system call is blocked: the command can type into the terminal that it was started from",
+      "remove --seccomp=none and DISABLE_SECCOMP_WRAPPER, or use --seccomp=tty",
     );
 }
 
-/** Returns only in a process that is held to the limits. */
+/** Returns only in a process to which the limits apply. */
 function limit({ limits, role }: RunRequest, { libc, self, words, environment }: RunContext): void {
   if (role.kind === "in-scope") {
     expectLimits(limits, role.unit, libc);

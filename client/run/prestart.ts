@@ -1,8 +1,8 @@
 /**
- * bubblewrap, started while the daemon answers. It loads, and then waits for its options, which only the lease can tell:
- * they come through a socket (bwrap(1), `--args`). What its own line and its descriptors hold must be known before: that
- * the user's namespace is where the daemon pins it, and that the first connection becomes the lease. Where that turns out
- * otherwise it is dropped, and isolate-monitor starts the engine.
+ * Starts bubblewrap while the daemon answers. It loads, and then waits for its options, which depend on the lease: they
+ * come through a socket (bwrap(1), `--args`). Its command line and descriptors must be known before. They assume that
+ * the user's namespace is where the daemon pins it, and that the first connection becomes the lease. If an assumption
+ * proves wrong, this bubblewrap is dropped and isolate-monitor starts the engine.
  */
 
 import { bwrapLater, firstOption, inside, optionsBytes } from "../../engines/bwrap.ts";
@@ -14,16 +14,16 @@ import { type HostFacts, planInit, type Root } from "./plan.ts";
 
 export interface Prestart {
   readonly pid: number;
-  /** The caller's namespace, by the engine's descriptor of it. */
+  /** The engine's descriptor of the caller's user namespace. */
   readonly userns: number;
-  /** Whether it has that namespace, and was not dropped; where not, it is dropped now. */
+  /** Whether the engine has that namespace and was not dropped. Drops it if it has another namespace. */
   fits(userns: number | undefined): boolean;
-  /** Lets it go on. Where it has ended, isolate-monitor hears of that. */
+  /** Sends the options and lets the engine continue. If the engine has ended, isolate-monitor notices. */
   tell(options: readonly string[]): void;
   drop(): void;
 }
 
-/** What a runtime needs for it: `native/starter/prestart.h`. */
+/** The runtime's functions for it: `native/starter/prestart.h`. */
 export interface Starter {
   start(words: readonly string[], descriptors: Int32Array): number;
   letGo(): void;
@@ -32,18 +32,18 @@ export interface Starter {
 
 interface Means {
   readonly socket: string;
-  /** Undefined: this runtime has none. */
+  /** `undefined` if the runtime has no starter. */
   readonly starter: Starter | undefined;
   readonly libc: Libc;
 }
 
-/** What of the root is known before the lease. */
+/** The facts of the root that are known before the lease. */
 export type Known = Pick<Root, "monitor" | "filter" | "privileges"> & {
-  /** That of the connection; undefined: there is none. */
+  /** The connection's descriptor; `undefined` without a connection. */
   readonly lease: number | undefined;
 };
 
-/** Undefined where it cannot be started before the lease. */
+/** Starts the engine; returns `undefined` if it cannot be started before the lease. */
 export function prestart(request: RunRequest, facts: HostFacts, known: Known, means: Means): Prestart | undefined {
   if (known.lease === undefined || !isOrdinary(request, facts)) return undefined;
   try {
@@ -63,7 +63,7 @@ function start(
   if (!starter) return undefined;
   const userns = openPinned(socket, facts, libc);
   const [ours, engines] = libc.socketPair();
-  // Where this process dies, the options end here, and it ends with a line of complaint.
+  // If this process dies, the engine reads the end of its options and ends with an error message.
   libc.writeAll(ours, optionsBytes([firstOption]));
   libc.joinNewSessionKeyring();
   const words = [facts.engine, ...bwrapLater(engines, inside({ ...request, init: planInit(request, facts, known) }))];
@@ -93,13 +93,13 @@ function start(
   };
 }
 
-/** Hooks come before the engine; root takes on other rights, and -i another disposition, once the lease is there. */
+/** Hooks run before the engine; with the lease, root changes its rights and -i changes a signal's disposition. */
 function isOrdinary({ engine, hooks, ignoreInterrupt }: RunRequest, facts: HostFacts): boolean {
   const { uid, session, privateNetwork } = facts;
   return engine === "bwrap" && uid !== 0 && !hooks && !ignoreInterrupt && !session && !privateNetwork;
 }
 
-/** Throws `SystemCallError` where it is not there yet: it is made at a user's first lease. */
+/** Opens the pinned namespace. Throws `SystemCallError` if it does not exist yet: a user's first lease makes it. */
 function openPinned(socket: string, { uid, gid }: HostFacts, libc: Libc): number {
   const runtime = socket.slice(0, socket.lastIndexOf("/") + 1) || "./";
   return libc.openAtOnce(usernsFile(userDirectory(usersDirectory(runtime), uid), gid));

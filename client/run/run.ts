@@ -1,4 +1,6 @@
-/** `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`, as stages: each takes what the ones before it returned. */
+/**
+ * `isolate -z TEMPLATE COMMAND` and `isolate -t DIR COMMAND`, as stages: each takes the results of the earlier ones.
+ */
 import { ask, askEarly, probe } from "./ask.ts";
 import { become } from "./become.ts";
 import type { RunContext } from "./context.ts";
@@ -8,7 +10,7 @@ import { plan } from "./plan.ts";
 import { preflight } from "./preflight.ts";
 import { settle } from "./settle.ts";
 
-/** Does not return unless it fails: the process becomes what watches over the engine. */
+/** Runs the command. Returns only by throwing: the process becomes the engine's monitor. */
 export async function run(request: RunRequest, context: RunContext): Promise<never> {
   const checked = await preflight(request, context);
   const early = askEarly(checked, context);

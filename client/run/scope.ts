@@ -1,7 +1,7 @@
 /**
- * Limits for an engine that has none of its own: the client starts itself again in a transient scope of systemd's, which
- * is the same process in a cgroup of its own, and everything that it becomes is held to them. The scope goes when it is
- * empty.
+ * Limits for an engine that cannot limit itself. The client executes itself again in a transient systemd scope: the
+ * same process in its own cgroup. The limits apply to everything that the process becomes. systemd removes the scope
+ * when it is empty.
  */
 
 import type { Limits } from "../../engines/spec.ts";
@@ -13,12 +13,12 @@ import { cpuPeriod } from "./options/limits.ts";
 import type { Environment } from "./options/options.ts";
 
 export interface Again {
-  /** The client's program, and its script where a runtime runs it. */
+  /** The client's program, and its script if a runtime runs it. */
   readonly self: readonly string[];
   readonly words: readonly string[];
   readonly environment: Environment;
   readonly uid: number;
-  /** That it is to have. */
+  /** The descriptors to keep open. */
   readonly descriptors: readonly number[];
 }
 
@@ -30,12 +30,12 @@ export function enterScope(limits: Limits, again: Again, libc: Libc): never {
   const { uid, words, self } = again;
   const environment = { ...again.environment };
   if (!libc.isExecutable(systemdRun) || libc.kindOf("/run/systemd/system") === "absent") {
-    throw new IsolateError("cannot-limit", { wrong: "systemd does not run here, whose scopes are used for that" });
+    throw new IsolateError("cannot-limit", { wrong: "this needs systemd scopes, and systemd does not run here" });
   }
   if (uid !== 0) {
     environment.XDG_RUNTIME_DIR ||= `/run/user/${uid}`;
     if (libc.kindOf(`${environment.XDG_RUNTIME_DIR}/systemd/private`) === "absent")
-      throw new IsolateError("cannot-limit", { wrong: `user ${uid} has no user manager of systemd's` });
+      throw new IsolateError("cannot-limit", { wrong: `user ${uid} has no systemd user manager` });
   }
   const unit = `isolate-${libc.ownPid()}-${Date.now()}.scope`;
   const argv = [...scopeArguments(limits, unit, uid !== 0), "--", ...self, `--${inScope.long}`, unit, ...words];
@@ -60,7 +60,7 @@ export function scopeArguments({ cpu, memory, pids }: Limits, unit: string, user
   ];
 }
 
-/** systemd passes over what it cannot set, so that is looked at. Throws `cannot-limit`. */
+/** Checks that the limits are set: systemd ignores a limit that it cannot set. Throws `cannot-limit`. */
 export function expectLimits({ cpu, memory, pids }: Limits, unit: string, libc: Libc): void {
   const path = /^0::(.*)$/m.exec(libc.readText("/proc/self/cgroup"))?.[1] ?? "";
   if (!path.endsWith(`/${unit}`)) throw new IsolateError("cannot-limit", { wrong: `this process is not in ${unit}` });

@@ -1,4 +1,4 @@
-/** The stage in which it is known where the command will live: in a leased clone, or in a directory of the caller. */
+/** The stage that determines the command's root: a leased clone, or the caller's directory. */
 import { engineOf } from "../../engines/index.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import type { BaseIds } from "../../protocol/ids.ts";
@@ -18,17 +18,17 @@ import { readLease, stay } from "./stay.ts";
 
 export interface Settled {
   readonly root: Root;
-  /** `undefined` if the engine makes a namespace of one id for the caller. */
+  /** `undefined` if the engine makes a namespace with one id for the caller. */
   readonly identity: Identity | undefined;
-  /** The engine that was started ahead, if it fits this root. */
+  /** The engine that was started early, if it fits this root. */
   readonly engine: Prestart | undefined;
   /** Whether isolate-monitor has to connect to the daemon at the end, to start it. */
   readonly wakesDaemon: boolean;
 }
 
 /**
- * Waits for the lease, or takes the one that an earlier process of this run got. Does not return if this process has to
- * stay as a monitor. Throws `lost-daemon`, `system-call` and `Refusal`.
+ * Waits for the lease, or takes the lease that an earlier process of this run got. Does not return if this process has
+ * to stay as a monitor. Throws `lost-daemon`, `system-call` and `Refusal`.
  */
 export async function settle(
   { request, ids, leaseAsk, filter, privileges }: Checked,
@@ -49,7 +49,7 @@ export async function settle(
   };
 }
 
-/** For the hooks; and to start the daemon at the end, where the engine's own monitor cannot. */
+/** A process has to stay to run the hooks, or to start the daemon at the end if the engine's monitor cannot. */
 function hasToStay({ hooks, engine }: RunRequest, { uid }: HostFacts, lease: Lease | undefined): boolean {
   return hooks !== undefined || (lease?.grant.onDemand === true && (uid === 0 || engineOf(engine) === undefined));
 }
@@ -70,7 +70,7 @@ interface Taken {
   readonly identity: Identity | undefined;
 }
 
-/** `anew`: called if what was begun with the first connection is of no use. */
+/** Calls `anew` if it needs another connection: an engine that was started with the first one is then useless. */
 function takeLease(
   { role }: RunRequest,
   connection: number | undefined,

@@ -1,15 +1,15 @@
-/** What a part of the desktop adds to a sandbox. Each file here turns what the session has into one of these. */
+/** The parts of the desktop that a sandbox shows. Each probe of the session returns a `Shown`. */
 import type { Mount } from "../../engines/spec.ts";
 
 export interface Shown {
-  /** Their targets are in the engine's own /tmp and /dev, so that nothing is made in the root. */
+  /** Their targets are in the engine's /tmp and /dev, so that nothing is made in the root. */
   readonly mounts: readonly Mount[];
   readonly environment: Readonly<Record<string, string>>;
-  /** To be kept open as long as the sandbox is there. */
+  /** A descriptor to keep open as long as the sandbox exists. */
   readonly held?: number;
 }
 
-/** All of them as one. */
+/** Joins the parts. */
 export function together(parts: readonly Shown[]): Shown {
   const held = parts.map((part) => part.held).find((descriptor) => descriptor !== undefined);
   return {

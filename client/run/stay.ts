@@ -1,8 +1,8 @@
 /**
- * A run that needs somebody who stays: for its hooks, or to connect to the daemon at the end where isolate-monitor could
- * not, having no right to (root's) or not being there (lxc). The client gets the lease and becomes a monitor whose child is
- * a second client; that one runs the same command in the same lease, and gives back neither the lease nor its own rights
- * too early for what comes after.
+ * A run in which a process stays: to run hooks, or to connect to the daemon at the end if the engine's isolate-monitor
+ * has no right to (root has been given up) or does not exist (lxc). The client gets the lease and becomes a monitor
+ * whose child is a second client. The second client runs the same command in the same lease. So the monitor still has
+ * the lease and its rights when the command ends.
  */
 
 import { type Hooks, watchClient } from "../../engines/monitor.ts";
@@ -17,11 +17,11 @@ import type { Environment } from "./options/options.ts";
 export interface Stay {
   readonly monitor: string;
   readonly hooks: Hooks | undefined;
-  /** What the hooks find in ROOTFS. */
+  /** The value of ROOTFS for the hooks. */
   readonly rootfs: string;
   readonly lease: Lease | undefined;
   readonly socket: string;
-  /** How this program is started, and what it was given. */
+  /** The program with its script if there is one, and its command line. */
   readonly self: readonly string[];
   readonly words: readonly string[];
   readonly environment: Environment;
@@ -31,7 +31,7 @@ export interface Stay {
 
 export function stay(wanted: Stay, libc: Libc): never {
   const { monitor, hooks, rootfs, lease, socket, self, words, environment, ignoreInterrupt, descriptorLimit } = wanted;
-  // Without the hooks themselves: theirs would be those of every isolate that they call.
+  // Without the hooks themselves: otherwise every isolate that the hooks or the command call would run them too.
   const { PRE_SPAWN_HOOK, POST_SPAWN_HOOK, ...others } = environment;
   const client = [...self, `--${leased.long}`, JSON.stringify(lease ?? null), ...words];
   const watch = {
@@ -55,14 +55,14 @@ export function stay(wanted: Stay, libc: Libc): never {
   );
 }
 
-/** Of the client that stays. Throws `usage`. */
+/** Reads the lease that `stay` passed on. Throws `usage`. */
 export function readLease(text: string): Lease {
   const lease = readLeased(text);
   if (!lease) throw isOurs();
   return lease;
 }
 
-/** The same where a directory may be the root, which is not leased. */
+/** Does the same; returns `undefined` if the root is a directory, which has no lease. */
 export function readLeased(text: string): Lease | undefined {
   try {
     const said = JSON.parse(text) as { descriptor?: unknown; grant?: unknown } | null;
@@ -78,5 +78,5 @@ export function readLeased(text: string): Lease | undefined {
 }
 
 function isOurs(): IsolateError {
-  return new IsolateError("usage", { wrong: `--${leased.long} is isolate's own` });
+  return new IsolateError("usage", { wrong: `--${leased.long} is for isolate's internal use` });
 }

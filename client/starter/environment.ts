@@ -1,6 +1,6 @@
-/** `environ`, environ(7), by names. Pure. */
+/** Reads `environ`, environ(7). Pure. */
 
-/** Of several lines of a name the first one counts, as for getenv(3), and one without `=` is nobody's. */
+/** Returns the variables by name. The first line of a name counts, as for getenv(3); lines without `=` are ignored. */
 export function readEnvironment(lines: readonly string[]): Readonly<Record<string, string>> {
   const variables = new Map<string, string>();
   for (const line of lines) {

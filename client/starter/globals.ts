@@ -1,4 +1,4 @@
-/** What the client's other modules expect of any runtime, as much as they use. Imported before them. */
+/** The globals that the client's modules expect of a runtime, as far as they use them. Imported before the modules. */
 import { native } from "./native.ts";
 
 Object.assign(globalThis, {

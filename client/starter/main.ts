@@ -1,6 +1,6 @@
 /**
- * The command `isolate` itself, in a small runtime that is there at once. It makes an ordinary run; for whatever else it
- * becomes `isolate-client`, the same client in a runtime with everything.
+ * The command `isolate`, in a small runtime that starts fast. It performs ordinary runs; for everything else it becomes
+ * `isolate-client`, the same client in a full runtime.
  */
 import "./globals.ts";
 import { decodeBytes } from "../../protocol/bytes.ts";
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
     const context = {
       socket: intent.socket,
       environment,
-      // Few runs ask for it, and while isolate is being upgraded there may be none.
+      // Computed on demand: few runs need it, and during an upgrade of isolate the file may be missing.
       get self() {
         return [libc.realPath("/proc/self/exe")];
       },
@@ -59,7 +59,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Throws `missing-protection` where it is not installed. */
+/** Throws `missing-protection` if it is not installed. */
 function becomeClient(): never {
   return libc.execute(findOwn("isolate-client", libc), words, environmentList(withoutBun(environment)));
 }

@@ -1,21 +1,21 @@
-/** What `native/starter/starter.c` gives its JavaScript; there is nothing else of a host in it. */
+/** The host functions that `native/starter/starter.c` offers to JavaScript; there are no others. */
 import type { SystemCall } from "../run/linux/system-call.ts";
 
 interface Native {
   readonly systemCall: SystemCall;
-  /** These three: see `native/starter/prestart.h`. */
+  /** For these three see `native/starter/prestart.h`. */
   start(words: readonly string[], descriptors: Int32Array): number;
   letGo(): void;
   drop(): void;
-  /** As UTF-8; a lone surrogate as three bytes. */
+  /** Encodes as UTF-8; a lone surrogate becomes three bytes. */
   encode(text: string): ArrayBuffer;
-  /** What is not UTF-8 becomes U+FFFD. */
+  /** Decodes UTF-8; other bytes become U+FFFD. */
   decode(bytes: Uint8Array): string;
-  /** Without the program's own name. */
+  /** The arguments, without the program's name. */
   readonly words: readonly ArrayBuffer[];
-  /** NAME=VALUE each. */
+  /** Lines of the form NAME=VALUE. */
   readonly environment: readonly ArrayBuffer[];
-  /** As Node names it. */
+  /** The architecture by Node's name. */
   readonly architecture: string;
   exit(code: number): never;
 }

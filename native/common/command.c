@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NO_INTERPRETER (-1) /* beside errno values: the file exists, what is to run it does not */
+#define NO_INTERPRETER (-1) /* not an errno value: the file exists, but its interpreter does not */
 
 enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
-/* Is this a file that a shell could read? As shells decide it: no zero byte in the first line. */
+/* Whether a shell could read this file. Uses the shells' own test: no zero byte in the first line. */
 static bool is_text(const char *path)
 {
     char start[128];
@@ -33,7 +33,7 @@ static bool is_text(const char *path)
     return !memchr(start, '\0', line_end ? (size_t)(line_end - start) : (size_t)size);
 }
 
-/* Returns only if it failed: the errno (ENOEXEC for a binary that is not for this machine), or NO_INTERPRETER. */
+/* Returns only on failure: an errno (ENOEXEC for a binary of another machine), or NO_INTERPRETER. */
 static int run_file(char *path, char **argv)
 {
     size_t count = 0;
@@ -60,8 +60,8 @@ static int run_file(char *path, char **argv)
 }
 
 /*
- * Tries each directory of PATH as execvp(3) does. Returns only if it failed, with what run_file gave for the first file
- * of that name, or ENOENT.
+ * Tries each directory of PATH as execvp(3) does. Returns only on failure: the result of run_file for the first file of
+ * that name, or ENOENT.
  */
 static int search(const char *name, char **argv)
 {
@@ -87,7 +87,7 @@ static int search(const char *name, char **argv)
         error = run_file(file, argv);
         if (error != ENOENT && error != ENOTDIR && error != EACCES && error != NO_INTERPRETER)
             return error;
-        if (why == ENOENT && access(file, F_OK) == 0) /* else it was the directory that could not be searched */
+        if (why == ENOENT && access(file, F_OK) == 0) /* otherwise the directory could not be searched */
             why = error;
     }
     return why;
@@ -117,7 +117,7 @@ void run_command(const struct speaker *speaker, char **argv)
     if (why == ENOENT)
         reason = "no such file or directory";
     else if (why == NO_INTERPRETER)
-        reason = "the interpreter that its #! line or ELF header names is not";
+        reason = "the interpreter in its #! line or ELF header does not exist";
     else if (why == EACCES)
         reason = "permission denied (a directory, or not executable)";
     else if (why == ENOEXEC)

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* close_range(2), which musl has not: 0, or -1 and errno. */
+/* close_range(2), which musl lacks. Returns 0, or -1 and errno. */
 static inline int close_from_to(int first, unsigned last, unsigned flags)
 {
     return (int)syscall(SYS_close_range, first, last, flags);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* At once, so that no other's words come between. Nobody is left to be told where that fails. */
+/* In a single write, so that no other output comes between. A failure cannot be reported to anybody. */
 static void write_line(const char *name, const char *sentence, va_list args)
 {
     char text[8192];

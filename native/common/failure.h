@@ -1,22 +1,25 @@
 #ifndef ISOLATE_FAILURE_H
 #define ISOLATE_FAILURE_H
 
-/* 125: one of our programs failed. 128 + n: signal n ended what it ran. */
+/* 125: isolate itself failed. 128 + n: signal n ended the program that it ran. */
 enum { EXIT_OURS = 125, EXIT_SIGNAL = 128 };
 
-/* Of each program that calls what follows, its name: what it was started by may be another. */
+/* The program's name for its messages; argv[0] may differ. Each program defines it. */
 extern const char own_name[];
 
-/* A line on standard error, of whoever it is said to come from. */
+/* Prints a line on standard error that begins with `name`. */
 __attribute__((format(printf, 2, 3))) void say(const char *name, const char *sentence, ...);
 
-/* Says so on standard error, and ends with EXIT_OURS. */
+/* Prints the sentence on standard error and exits with EXIT_OURS. */
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *sentence, ...);
 
-/* The value of that option, the number of that. Fails where it is none, or below the least. */
+/*
+ * Returns the number that is the option's value; `what` names it in messages. Fails if it is not a number of at least
+ * `least`.
+ */
 int parse_number(const char *option, const char *text, int least, const char *what);
 
-/* The number of a descriptor above 2, the value of that option. Fails otherwise. */
+/* Returns the descriptor above 2 that is the option's value. Fails otherwise. */
 int parse_fd(const char *option, const char *text);
 
 #endif

@@ -16,7 +16,7 @@ union control {
 
 int hand_over(int socket, const int descriptors[HANDED_COUNT])
 {
-    char byte = 0; /* descriptors do not travel without one, unix(7) */
+    char byte = 0; /* descriptors need at least one byte of data, unix(7) */
     union control control = {0};
     struct msghdr message = MESSAGE(&byte, control);
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);

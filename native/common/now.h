@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-/* Milliseconds of a clock that is never set. */
+/* Milliseconds of a monotonic clock. */
 static inline long long now_ms(void)
 {
     struct timespec now;

@@ -7,19 +7,21 @@
 #include <unistd.h>
 
 /*
- * What isolate-monitor writes to isolate-init, through a pipe: first this, then an order for each signal. The pipe's end
- * is the end of the sandbox.
+ * isolate-monitor writes to isolate-init through a pipe: first this, then an order for each signal. When the pipe
+ * closes, the sandbox ends.
  */
 struct beginning {
-    /* Of the process that the caller started: COMMAND is to have the same. */
+    /* Signals of the process that the caller started; COMMAND gets the same. */
     sigset_t blocked;
     bool child_ignored;
 };
 
-/* An order is a byte: the number of a signal for COMMAND, or for all of its process group, or this. */
+/*
+ * An order is a byte: ORDER_END, or the number of a signal for COMMAND, with ORDER_GROUP for its whole process group.
+ */
 enum { ORDER_END = 0, ORDER_GROUP = 0x80 };
 
-/* What is handed on. All but these do here what they do to any program. */
+/* The signals that are forwarded. All others have their usual effect on the monitor. */
 static const int handed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCONT, SIGTSTP, SIGWINCH};
 enum { HANDED_ON = sizeof handed_on / sizeof *handed_on };
 
@@ -32,8 +34,8 @@ static inline void add_handed_on(sigset_t *set)
 }
 
 /*
- * Of this process, as the kernel has it: musl leaves out three signals (32 to 34) that its threads or those of the GNU C
- * library use, and 34 is the latter's SIGRTMIN. 0, or -1 and errno: rt_sigprocmask(2).
+ * Reads this process's mask from the kernel: musl omits three signals (32 to 34) that its threads or those of the GNU C
+ * library use, and 34 is SIGRTMIN of the GNU C library. Returns 0, or -1 and errno: rt_sigprocmask(2).
  */
 static inline int read_mask(sigset_t *mask)
 {

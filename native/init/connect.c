@@ -22,7 +22,7 @@ static enum waited await_ready(int fd)
     return count == 1 && read(fd, &byte, 1) == 1 ? READY : NOT_READY;
 }
 
-/* One line of all that comes until the end; what does not fit is left out. */
+/* Reads to the end and returns the text as one line; text that does not fit is omitted. */
 static const char *read_reason(int fd, char *room, size_t size)
 {
     size_t used = 0;
@@ -39,7 +39,7 @@ static const char *read_reason(int fd, char *room, size_t size)
     for (char *c = room; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = *c == '\n' ? ';' : ' ';
-    return used > 0 ? room : "nobody said why";
+    return used > 0 ? room : "the reason is unknown";
 }
 
 const char *await_network(int socket, char *room, size_t size)

@@ -5,7 +5,9 @@
 
 #include <stddef.h>
 
-/* Waits until this network namespace is connected. NULL, or why it will not be: the text is in `room`, or constant. */
+/*
+ * Waits until this network namespace is connected. Returns NULL, or the reason of the failure, in `room` or constant.
+ */
 const char *await_network(int socket, char *room, size_t size);
 
 #endif

@@ -3,32 +3,31 @@
  *              [--seccomp default|tty|none] [--seccomp-fd N] [--no-new-userns] [--capabilities MASK [--own-network]]
  *              [--machine-id] -- COMMAND [ARG...]
  *
- * Pid 1 of a sandbox. It holds the lease's descriptor N where nothing in the sandbox can reach it, filters system calls
- * (filter.c), runs COMMAND in the process group and session it was started in, reaps, and ends with COMMAND: everything
- * left in the pid namespace then dies with it. When its parent or its monitor dies, at the monitor's order, or at SIGTERM
- * (which from outside is the monitor's affair where there is one), everything in the sandbox gets SIGTERM, and two
- * seconds later the sandbox ends.
+ * Pid 1 of a sandbox. It holds the lease's descriptor N out of reach of the sandbox, filters system calls (filter.c),
+ * runs COMMAND in isolate-init's process group and session, reaps, and ends with COMMAND: everything left in the pid
+ * namespace then dies with it. If its parent or its monitor dies, on the monitor's order, or on SIGTERM (with a
+ * monitor, only from inside), everything in the sandbox gets SIGTERM, and two seconds later the sandbox ends.
  *
- * --hold-fd: a descriptor that is held in the same way, and so is closed when the sandbox ends.
+ * --hold-fd: a descriptor to hold in the same way, so that it is closed when the sandbox ends.
  *
- * --monitor-fd: a pipe from isolate-monitor (orders.h), by which signals for COMMAND come. COMMAND inherits the signal
- * dispositions and the mask that the monitor was started with; without one, those of this program.
+ * --monitor-fd: a pipe from isolate-monitor (orders.h) that carries signals for COMMAND. COMMAND inherits the signal
+ * mask and dispositions with which the monitor was started; without a monitor, those of this program.
  *
- * A session of its own (bwrap --new-session) has no terminal, and so no job control by the caller's shell; COMMAND is then
- * in a process group of its own, since one without a parent in its session could not be suspended (setpgid(2)).
+ * A new session (bwrap --new-session) has no terminal, and so no job control by the caller's shell. COMMAND then gets
+ * its own process group, because a group without a parent in its session cannot be suspended (setpgid(2)).
  *
- * --network-fd: a socket of isolate-network's (network.c); COMMAND starts when that has connected this network namespace.
- * --no-abstract-sockets: none of the host's is reached (landlock.h), for where the network is the host's.
+ * --network-fd: a socket to isolate-network (network.c); COMMAND starts when that has connected this network namespace.
+ * --no-abstract-sockets: blocks the host's abstract sockets (landlock.h) when the network is the host's.
  *
- * --seccomp: which filter (filter.h); the default one unless told. --seccomp-fd: a compiled filter is read from there
- * (program.h), and holds for COMMAND and what it starts, on top of ours. --no-new-userns: so do the rules that no user
- * namespaces are made and, without --capabilities, nothing is mounted.
+ * --seccomp: the filter (filter.h); otherwise the default one. --seccomp-fd: a descriptor of a compiled filter
+ * (program.h), which applies to COMMAND and its children in addition. --no-new-userns: COMMAND and its children can
+ * make no user namespaces and, without --capabilities, mount nothing.
  *
- * --capabilities: COMMAND has these, a hexadecimal mask, in a user namespace of its own (inner.h). --own-network: the
- * network namespace is the sandbox's alone. --machine-id: the root gets an id where it has none
- * (machine-id.h).
+ * --capabilities: COMMAND has these, a hexadecimal mask, in a nested user namespace (inner.h). --own-network: only the
+ * sandbox uses the network namespace. --machine-id: the root gets an id if it has none (machine-id.h).
  *
- * Exit code: COMMAND's, 128+n if signal n ended it, 126 or 127 if it cannot run (command.h), 125 if this program failed.
+ * Exit code: COMMAND's, 128+n if signal n ended it, 126 or 127 if it cannot run (command.h), 125 if this program
+ * failed.
  */
 
 #include "command.h"
@@ -59,7 +58,7 @@
 #define GRACE_MS 2000
 #define FIRST_HELD (STDERR_FILENO + 1)
 #define SAME_SIGNAL_MS 1000
-#define PARENT_DIED SIGRTMAX /* told apart from what others send */
+#define PARENT_DIED SIGRTMAX /* distinct from signals that others send */
 
 const char own_name[] = "isolate-init";
 
@@ -67,11 +66,11 @@ struct request {
     int lease_fd;   /* -1: none */
     int held_fd;    /* likewise */
     int monitor_fd; /* likewise */
-    int held_end;   /* all three are from FIRST_HELD to before this */
+    int held_end;   /* all three are in [FIRST_HELD, held_end) */
     int network_fd; /* -1: none */
     bool no_abstract_sockets;
     enum filter_kind filter;
-    struct sock_fprog program; /* of no instructions: none */
+    struct sock_fprog program; /* none if it has no instructions */
     bool no_new_userns;
     struct inner inner;
     bool machine_id;
@@ -80,7 +79,7 @@ struct request {
 
 static const struct speaker speaker = {"isolate", " in the root"};
 
-/* What sends signals here, each -1 for none. */
+/* The sources of signals; -1: none. */
 struct sources {
     int signals; /* signalfd(2) */
     int monitor;
@@ -88,8 +87,10 @@ struct sources {
 
 struct sandbox {
     pid_t command;      /* -1: it has ended */
-    long long deadline; /* -1: nobody has asked for the end */
-    /* When that signal last reached this process from outside: it then reached COMMAND too, in the same process group. */
+    long long deadline; /* -1: the end was not requested */
+    /*
+     * The last time that signal reached this process from outside. It then reached COMMAND too, if in the same group.
+     */
     long long reached[NSIG];
 };
 
@@ -160,14 +161,14 @@ static struct request parse(char **argv)
     return request;
 }
 
-/* Leaves 0, 1, 2, and what is held: that moves to 3, 4 and 5, and goes no further than this process. */
+/* Keeps 0, 1, 2 and the held descriptors. Those move to 3, 4 and 5, and are close-on-exec. */
 static void keep_only(struct request *request)
 {
     int *held[] = {&request->lease_fd, &request->held_fd, &request->monitor_fd};
     int next = FIRST_HELD;
 
     for (;;) {
-        int *lowest = NULL; /* of those that have not moved, so that none is moved onto another */
+        int *lowest = NULL; /* the lowest that has not moved, so that none overwrites another */
 
         for (size_t i = 0; i < sizeof held / sizeof *held; i++)
             if (*held[i] >= next && (!lowest || *held[i] < *lowest))
@@ -209,7 +210,7 @@ static void protect(const struct request *request)
         fail("cannot install the seccomp filter: %s", strerror(-error));
 }
 
-/* What COMMAND is to inherit. Waits for the monitor to tell; where that has died already, nothing is to be started. */
+/* Returns the signal state for COMMAND. Waits for the monitor to send it; if that has died already, exits. */
 static struct beginning inherit(int monitor)
 {
     struct beginning beginning = {0};
@@ -217,17 +218,19 @@ static struct beginning inherit(int monitor)
 
     if (monitor >= 0) {
         if (read(monitor, &beginning, sizeof beginning) != sizeof beginning)
-            _exit(EXIT_OURS); /* with it has gone whoever could be told */
+            _exit(EXIT_OURS); /* nobody is left to read an error */
     } else if (read_mask(&beginning.blocked) == 0 && sigaction(SIGCHLD, NULL, &on_child) == 0) {
         beginning.child_ignored = on_child.sa_handler == SIG_IGN;
     }
     return beginning;
 }
 
-/* From here on signals wait to be fetched; pid 1 would lose them otherwise, having no handler. Gives a signalfd(2). */
+/*
+ * Blocks the signals and returns a signalfd(2) for them. Otherwise pid 1 would lose them, because it has no handlers.
+ */
 static int watch(void)
 {
-    /* Where SIGCHLD is ignored, children vanish without a code. */
+    /* If SIGCHLD were ignored, children would vanish without an exit code. */
     const struct sigaction by_default = {.sa_handler = SIG_DFL};
     sigset_t watched;
     int fd;
@@ -243,7 +246,7 @@ static int watch(void)
     return fd;
 }
 
-/* The child. `end`: where the parent is told of the inner namespace, if one is wanted. */
+/* Runs in the child. `end`: the socket to the parent for the inner namespace, if there is one. */
 __attribute__((noreturn)) static void become(const struct request *request, const struct beginning *beginning, int end)
 {
     if (getsid(0) == getppid())
@@ -252,7 +255,7 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
         const char *wrong;
 
         for (int fd = FIRST_HELD; fd < request->held_end; fd++)
-            close(fd); /* before others could look in here */
+            close(fd); /* before other processes can inspect this one */
         wrong = enter_inner(&request->inner, end);
         if (wrong)
             fail("cannot %s: %s", wrong, strerror(errno));
@@ -263,7 +266,7 @@ __attribute__((noreturn)) static void become(const struct request *request, cons
     if (request->no_new_userns) {
         int error = install_userns_filter();
 
-        if (!error && !request->inner.wanted) /* whose capabilities may be for that */
+        if (!error && !request->inner.wanted) /* its capabilities may be meant for mounting */
             error = install_mount_filter();
         if (error)
             fail("cannot install the seccomp filter: %s", strerror(-error));
@@ -287,10 +290,10 @@ static void end(struct sandbox *sandbox)
     kill(-1, SIGCONT); /* a stopped process handles nothing */
 }
 
-/* Signals that came to this process itself. */
+/* Handles signals to this process itself. */
 static void fetch_signals(struct sandbox *sandbox, const struct sources *sources)
 {
-    struct signalfd_siginfo all[16]; /* each that has no number of a real-time signal's waits once at most */
+    struct signalfd_siginfo all[16]; /* each signal except the real-time ones is pending at most once */
     ssize_t size = read(sources->signals, all, sizeof all);
 
     for (const struct signalfd_siginfo *info = all; size >= (ssize_t)sizeof *info; info++, size -= sizeof *info) {
@@ -306,9 +309,9 @@ static void fetch_signals(struct sandbox *sandbox, const struct sources *sources
 }
 
 /*
- * What a process sends to the whole process group outside (timeout(1), kill -INT -PGID) reaches the monitor, which hands it
- * on, and COMMAND as well; and this process, before the monitor. COMMAND is to get it once. But CONT always: it takes away
- * the TSTP that waits to be fetched here (signal(7)), and the monitor's word of that one stops COMMAND once more.
+ * A signal to the whole process group outside (timeout(1), kill -INT -PGID) reaches the monitor, which forwards it, and
+ * COMMAND directly; and this process, before the monitor. COMMAND must get it only once. Except CONT: it cancels the
+ * TSTP that waits to be fetched here (signal(7)), and the monitor's order for that TSTP would stop COMMAND again.
  */
 static bool has_reached(struct sandbox *sandbox, int sig)
 {
@@ -336,12 +339,12 @@ static void fetch_orders(struct sandbox *sandbox, struct sources *sources)
     for (ssize_t i = 0; i < count; i++)
         obey(sandbox, orders[i]);
     if (count == 0) {
-        sources->monitor = -1; /* which poll(2) passes over */
+        sources->monitor = -1; /* poll(2) ignores it */
         end(sandbox);
     }
 }
 
-/* Until something comes, or the time is over; until < 0: no limit. */
+/* Waits for signals or orders, until that time; until < 0: no limit. */
 static void wait_for(struct sandbox *sandbox, struct sources *sources, long long until)
 {
     struct pollfd fds[] = {{.fd = sources->signals, .events = POLLIN}, {.fd = sources->monitor, .events = POLLIN}};
@@ -353,23 +356,23 @@ static void wait_for(struct sandbox *sandbox, struct sources *sources, long long
         fetch_orders(sandbox, sources);
 }
 
-/* Reaps until the sandbox is to end; gives its exit code. Stopped children are not waited for: they have not ended. */
+/* Reaps until the sandbox has to end; returns its exit code. Ignores stopped children: they have not ended. */
 static int supervise(struct sandbox *sandbox, struct sources *sources)
 {
-    int code = EXIT_SIGNAL + SIGKILL; /* unless the command ends before the grace does */
+    int code = EXIT_SIGNAL + SIGKILL; /* unless the command ends within the grace period */
     bool reaped = true;
 
     for (;;) {
         siginfo_t child = {.si_pid = 0};
 
-        /* One child a round, so that neither signals nor the deadline are starved by children that keep ending. */
+        /* One child per round, so that children that keep ending do not delay signals and the deadline. */
         wait_for(sandbox, sources, reaped ? 0 : sandbox->deadline);
         if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG) < 0 && errno == ECHILD)
             return code;
         reaped = child.si_pid != 0;
         if (child.si_pid == sandbox->command) {
             code = child.si_code == CLD_EXITED ? child.si_status : EXIT_SIGNAL + child.si_status;
-            sandbox->command = -1; /* its number may come again */
+            sandbox->command = -1; /* the pid may be reused */
             if (sandbox->deadline < 0)
                 return code;
         }
@@ -389,7 +392,7 @@ int main(int argc, char **argv)
     if (argc < 1)
         return EXIT_OURS;
     request = parse(argv);
-    if (getpid() != 1) /* kill(-1) would reach everything else that runs here */
+    if (getpid() != 1) /* kill(-1) would reach all other processes here */
         fail("this program runs only as pid 1 of a sandbox (bwrap --as-pid-1)");
     if (request.network_fd >= 0)
         connect_network(request.network_fd);
@@ -410,7 +413,7 @@ int main(int argc, char **argv)
         become(&request, &beginning, ends[1]);
     }
     if (getsid(0) == getpid())
-        setpgid(sandbox.command, sandbox.command); /* as it does itself: a signal for its group may come sooner */
+        setpgid(sandbox.command, sandbox.command); /* as the child also does: a signal for the group may come first */
     if (request.inner.wanted) {
         const char *wrong;
 

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Gives 0, or -1 where the other side has ended. */
+/* Returns 0, or -1 if the other side has ended. */
 static int tell(int end)
 {
     return send(end, "", 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
@@ -33,7 +33,10 @@ static int await(int end)
     return size == 1 ? 0 : -1;
 }
 
-/* Each id of ours is itself in the child's namespace. A map is written once, by one write(2): user_namespaces(7). */
+/*
+ * Maps each id of this process to itself in the child's namespace. A map is written once, by one write(2):
+ * user_namespaces(7).
+ */
 static int copy_map(int child, const char *file)
 {
     char path[64];
@@ -94,17 +97,17 @@ const char *enter_inner(const struct inner *inner, int end)
 {
     if (unshare(CLONE_NEWUSER) < 0)
         return "make a user namespace";
-    /* Otherwise the files of /proc that hold the maps are the host's root's (proc(5)). Nobody else is here yet. */
+    /* Otherwise the map files in /proc belong to the host's root (proc(5)). No other process is here yet. */
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 || tell(end) < 0 || await(end) < 0 ||
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        return "have ids in the user namespace";
+        return "get ids in the user namespace";
     close(end);
     if (unshare(CLONE_NEWNS | CLONE_NEWUTS | (inner->network ? CLONE_NEWNET : 0)) < 0)
         return "make namespaces for the capabilities";
     if (inner->network && bring_loopback_up() < 0)
         return "bring lo up";
     if (keep_capabilities(inner->capabilities) < 0)
-        return "take on the capabilities";
+        return "set the capabilities";
     return NULL;
 }
 
@@ -112,7 +115,7 @@ const char *grant_inner(int child, int end)
 {
     const char *wrong = NULL;
 
-    /* A child that failed has said so itself. */
+    /* A child that failed has printed the error itself. */
     if (await(end) == 0 && (copy_map(child, "uid_map") < 0 || copy_map(child, "gid_map") < 0 || tell(end) < 0))
         wrong = "map the ids of the user namespace";
     close(end);

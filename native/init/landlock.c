@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* linux/landlock.h of Linux 6.12; that of Debian 12 is older. */
+/* From linux/landlock.h of Linux 6.12; Debian 12's is older. */
 struct ruleset {
     uint64_t handled_access_fs;
     uint64_t handled_access_net;

@@ -26,7 +26,7 @@ static bool has_machine_id(void)
     return size == DIGITS && strspn(text, "0123456789abcdef") == DIGITS && strspn(text, "0") < DIGITS;
 }
 
-/* The root's own /etc, and not one that somebody has mounted there, or a link leads to. */
+/* Opens the root's own /etc, not a mount or a link's target. */
 static bool is_etc_own(void)
 {
     unsigned long long mount = mount_of("/");
@@ -44,7 +44,7 @@ void ensure_machine_id(void)
 
     if (!is_etc_own() || has_machine_id() || getrandom(id, sizeof id, GRND_NONBLOCK) != sizeof id)
         return;
-    id[6] = (id[6] & 0x0f) | 0x40; /* as a random UUID has it */
+    id[6] = (id[6] & 0x0f) | 0x40; /* as in a random UUID */
     id[8] = (id[8] & 0x3f) | 0x80;
     for (size_t i = 0; i < sizeof id; i++)
         snprintf(text + 2 * i, 3, "%02x", id[i]);

@@ -1,4 +1,4 @@
-/* By the kernel's own struct statx: musl's is older than the field. */
+/* Uses the kernel's struct statx: musl's is older than the field. */
 #include "mount-id.h"
 
 #include <fcntl.h>

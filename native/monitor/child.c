@@ -9,7 +9,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* tty(4): the open fails without a controlling terminal; once that is gone, nobody in its session has one (setsid(2)). */
+/*
+ * tty(4): the open fails without a controlling terminal. When a terminal is gone, its whole session has none
+ * (setsid(2)).
+ */
 static bool has_terminal(void)
 {
     int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -19,7 +22,7 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
-/* The terminal may be gone already: then what is open of it says EIO, and what never was one ENOTTY. */
+/* The terminal may be gone already: then its descriptors return EIO. Other files return ENOTTY. */
 static bool had_terminal(void)
 {
     struct termios modes;
@@ -41,7 +44,7 @@ struct caller watch(sigset_t *watched)
     add_handed_on(watched);
     sigaddset(watched, SIGCHLD);
     blocked = *watched;
-    sigaddset(&blocked, SIGPIPE); /* of a sandbox that has ended already */
+    sigaddset(&blocked, SIGPIPE); /* from writing to a sandbox that has ended already */
     sigemptyset(&caller.ignored);
     for (size_t i = 0; i < sizeof noted / sizeof *noted; i++) {
         struct sigaction present;
@@ -49,7 +52,7 @@ struct caller watch(sigset_t *watched)
         if (sigaction(noted[i], NULL, &present) == 0 && present.sa_handler == SIG_IGN)
             sigaddset(&caller.ignored, noted[i]);
     }
-    /* Where SIGCHLD is ignored, children vanish without a code. */
+    /* If SIGCHLD were ignored, children would vanish without an exit code. */
     if (read_mask(&caller.blocked) < 0 || sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 ||
         sigaction(SIGCHLD, &by_default, NULL) < 0)
         fail("cannot watch for signals: %s", strerror(errno));
@@ -65,7 +68,7 @@ void restore(const struct caller *caller)
 
 bool is_from_kernel(const siginfo_t *info)
 {
-    return info->si_code > 0; /* sigaction(2): SI_USER and whatever else a process sends is not above 0 */
+    return info->si_code > 0; /* sigaction(2): SI_USER and other codes of signals from processes are not above 0 */
 }
 
 bool is_hangup(const siginfo_t *info, const struct caller *caller)

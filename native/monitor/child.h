@@ -5,42 +5,44 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* As the caller had it; of the signals a child is to have some again. */
+/* The caller's state; a child gets its signal state back. */
 struct caller {
     sigset_t blocked;
-    sigset_t ignored; /* among CHLD and those that end a program by default */
+    sigset_t ignored; /* among CHLD and the signals that end a program by default */
     bool had_terminal;
 };
 
-/* From here on what is handed on, and CHLD, wait to be fetched. */
+/* Blocks CHLD and the signals to forward, so that they wait for `fetch`. */
 struct caller watch(sigset_t *watched);
 
-/* In a child. */
+/* Restores the caller's signal state in a child. */
 void restore(const struct caller *caller);
 
-/* Whether the kernel itself sent it: the terminal, in the case of what is handed on. */
+/* Whether the kernel sent it: a forwarded signal from the kernel comes from the terminal. */
 bool is_from_kernel(const siginfo_t *info);
 
 /*
- * Whether it is the HUP of a terminal that is gone: then anybody's. The shell's may be the only one, since the kernel's is
- * dropped while that waits to be fetched (signal(7), "Queueing and delivery semantics"), or goes to the foreground job
- * alone.
+ * Whether it is the HUP of a terminal that is gone. Then any sender counts. The shell's HUP may be the only one,
+ * because the kernel drops its own while the shell's waits to be fetched (signal(7), "Queueing and delivery
+ * semantics"), or sends it only to the foreground job.
  */
 bool is_hangup(const siginfo_t *info, const struct caller *caller);
 
-/* To a child of this process group, which has already what the terminal sent. Stops this process too where that is asked. */
+/*
+ * Forwards to a child in this process group, which already has the terminal's signals. On TSTP, stops this process too.
+ */
 void pass(pid_t child, const siginfo_t *info);
 
 /*
- * Waits for one of them: sigwaitinfo(2). A TSTP waits on, at once, so that a CONT that comes before `suspend` takes it away
- * as it would from any program (signal(7)).
+ * Waits for one of the signals: sigwaitinfo(2). A TSTP is immediately made pending again, so that a CONT before
+ * `suspend` cancels it as in any program (signal(7)).
  */
 int fetch(const sigset_t *watched, siginfo_t *info);
 
-/* Stops this process, where the caller's shell sees it, by the default action of the TSTP that was fetched. */
+/* Stops this process by the default action of the fetched TSTP, so that the caller's shell sees it. */
 void suspend(void);
 
-/* Reaps all that have ended. True if `child` was among them; then `code` is its exit code, or 128+n. */
+/* Reaps all children that have ended. True if `child` is one of them; then `code` is its exit code, or 128+n. */
 bool reap(pid_t child, int *code);
 
 #endif

@@ -26,13 +26,13 @@ static pid_t start(const char *command, const struct caller *caller)
         return hook;
     if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != self)
         _exit(EXIT_OURS);
-    close_from(STDERR_FILENO + 1); /* the lease is not for it */
+    close_from(STDERR_FILENO + 1); /* the hook must not hold the lease */
     restore(caller);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
     fail("cannot run /bin/sh: %s", strerror(errno));
 }
 
-/* As many as proc_pid_task_children(5) lists at once; the rest is there the next time. */
+/* Signals as many as one read of proc_pid_task_children(5) lists; the next call signals the rest. */
 static void signal_children(int sig)
 {
     char text[4096];
@@ -47,7 +47,7 @@ static void signal_children(int sig)
         char *end;
         long pid = strtol(next, &end, 10);
 
-        if (end == next || (*end == '\0' && size == sizeof text - 1)) /* the last may be cut */
+        if (end == next || (*end == '\0' && size == sizeof text - 1)) /* the last may be incomplete */
             return;
         kill((pid_t)pid, sig);
         kill((pid_t)pid, SIGCONT); /* a stopped process handles nothing */
@@ -55,12 +55,12 @@ static void signal_children(int sig)
     }
 }
 
-/* What a child that ends leaves becomes a child of ours (PR_SET_CHILD_SUBREAPER), and is ended in its turn. */
+/* The children of a child that ends become this process's children (PR_SET_CHILD_SUBREAPER), and are then ended too. */
 static void end_children(void)
 {
     const struct timespec moment = {.tv_nsec = 50000000};
     long long kill_at = now_ms() + GRACE_MS;
-    long long give_up_at = kill_at + GRACE_MS; /* what another user's program in a hook leaves cannot be signalled */
+    long long give_up_at = kill_at + GRACE_MS; /* processes of another user in a hook cannot be signalled */
     sigset_t child;
 
     sigemptyset(&child);

@@ -3,21 +3,22 @@
  * isolate-monitor --pipe FD [--new-session] [--wake SOCKET] --engine PID
  * isolate-monitor [--hold FD] [--pre COMMAND] [--post COMMAND] [--wake SOCKET] -- CLIENT [ARG...]
  *
- * Stays as the process that the caller started, to be signalled and waited for; the program is its child.
+ * The process that the caller started, signals and waits for; the program is its child.
  *
- * With --pipe that is an engine, in which isolate-init reads the pipe's other end (orders.h). The engine has those
- * signals blocked that are handed on, so that none of them ends it. With --engine it is this process's child already,
- * started before this program (prestart.h). Otherwise it is a client of ours that is sent them itself, with a descriptor (the
- * lease) that is kept open to the end, and with hooks, shell commands: a failing --pre prevents the run, --post follows it
- * however it ends.
+ * With --pipe the program is an engine, in which isolate-init reads the pipe's other end (orders.h). The forwarded
+ * signals are blocked in the engine, so that they do not end it. With --engine it is already a child of this process,
+ * started before this program (prestart.h). Otherwise the program is isolate's client, which gets the signals itself.
+ * Then --hold is a descriptor (the lease) to keep open to the end, and --pre and --post are shell commands: if --pre
+ * fails, the program is not run; --post follows it however it ends.
  *
- * What kill(2) sends is handed on. What the terminal sends reaches its whole foreground job, and so the command, by
- * itself, unless that has a session of its own (--new-session). TERM, and HUP when the terminal is gone, end the sandbox.
+ * Signals from kill(2) are forwarded. Signals from the terminal reach its whole foreground job, and so the command,
+ * without help, unless the command has its own session (--new-session). TERM, and HUP when the terminal is gone, end
+ * the sandbox.
  *
  * --wake: connects once to that Unix socket at the end, which starts the daemon behind it.
  *
- * Exit code: the child's, 128+n if signal n ended it, 125 if this program or a hook failed; after --post only where the
- * child succeeded.
+ * Exit code: the child's; 128+n if signal n ended it; 125 if this program or the pre hook failed, or if the child
+ * succeeded and the post hook failed.
  */
 
 #include "orders.h"
@@ -39,10 +40,10 @@ const char own_name[] = "isolate-monitor";
 struct request {
     int pipe; /* -1: none */
     int hold; /* -1: none */
-    pid_t engine; /* 0: it is to be started */
+    pid_t engine; /* 0: not started yet */
     bool new_session;
     const char *wake; /* NULL: nothing */
-    struct hook pre;  /* without a command: none */
+    struct hook pre;  /* no hook without a command */
     struct hook post;
     char **program;
 };
@@ -92,14 +93,14 @@ static struct request parse(char **argv)
     return request;
 }
 
-/* The child. */
+/* Runs in the child. */
 __attribute__((noreturn)) static void become(char **program)
 {
     execv(program[0], program);
     fail("cannot run %s: %s", program[0], strerror(errno));
 }
 
-/* Or finds it. */
+/* Starts the engine, or returns the one that --engine named. */
 static pid_t start_engine(const struct request *request, const struct caller *caller)
 {
     const struct beginning beginning = {.blocked = caller->blocked,
@@ -107,12 +108,12 @@ static pid_t start_engine(const struct request *request, const struct caller *ca
     sigset_t mask = caller->blocked;
     pid_t engine;
 
-    /* Nothing is waited for: what is sent to a sandbox that reads no more is lost. */
+    /* Non-blocking: orders to a sandbox that does not read any more are lost. */
     if (fcntl(request->pipe, F_SETFD, FD_CLOEXEC) < 0 || fcntl(request->pipe, F_SETFL, O_NONBLOCK) < 0 ||
         write(request->pipe, &beginning, sizeof beginning) != sizeof beginning)
         fail("cannot use the pipe %d: %s", request->pipe, strerror(errno));
     if (request->engine)
-        return request->engine; /* which may have ended by now */
+        return request->engine; /* it may have ended by now */
     add_handed_on(&mask);
     engine = vfork();
     if (engine == 0) {
@@ -122,7 +123,7 @@ static pid_t start_engine(const struct request *request, const struct caller *ca
     return engine;
 }
 
-/* Ends with this process, which alone keeps the lease's end from being the sandbox's. */
+/* The client dies with this process, because only this process keeps the lease open beyond the sandbox's end. */
 static pid_t start_client(const struct request *request, const struct caller *caller)
 {
     pid_t self = getpid();
@@ -137,7 +138,7 @@ static pid_t start_client(const struct request *request, const struct caller *ca
     return client;
 }
 
-/* A sandbox that has ended, or reads no more, is told nothing. */
+/* Ignores failure: the sandbox has ended or does not read any more. */
 static void order(int pipe, int byte)
 {
     const unsigned char it = (unsigned char)byte;
@@ -174,11 +175,11 @@ static int run(const struct request *request, const struct caller *caller, const
 
     if (child < 0)
         fail("cannot start %s: %s", request->program[0], strerror(errno));
-    /* The rest is the child's alone: a lease that stayed open here would outlive the sandbox. */
+    /* All other descriptors belong to the child: a lease that stayed open here would outlive the sandbox. */
     if (kept > STDERR_FILENO + 1)
         close_descriptors(STDERR_FILENO + 1, (unsigned)kept - 1);
     close_from(kept < 0 ? STDERR_FILENO + 1 : kept + 1);
-    while (!reap(child, &code)) { /* it may have ended before its CHLD was watched for */
+    while (!reap(child, &code)) { /* it may have ended before SIGCHLD was blocked */
         siginfo_t info;
         int sig = fetch(watched, &info);
 
@@ -192,11 +193,11 @@ static int run(const struct request *request, const struct caller *caller, const
     return code;
 }
 
-/* Nobody is left to be told if it fails: the next use of the daemon does the same. */
+/* Ignores failure: the next use of the daemon starts it too. */
 static void wake(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0); /* where too many wait already, the daemon is on its way */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0); /* if the queue is full, the daemon is already starting */
 
     if (strlen(path) < sizeof address.sun_path) {
         strcpy(address.sun_path, path);
@@ -215,7 +216,7 @@ int main(int argc, char **argv)
     if (argc < 1)
         return EXIT_OURS;
     request = parse(argv);
-    prctl(PR_SET_NAME, "isolate-monitor"); /* root's client starts it by another name */
+    prctl(PR_SET_NAME, "isolate-monitor"); /* root's client starts it under another name */
     caller = watch(&watched);
     if (request.pre.command) {
         code = run_hook(&request.pre, &caller, &watched);

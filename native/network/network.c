@@ -1,10 +1,10 @@
 /*
  * isolate-network --socket FD --rules FD --ready-fd N --failure TEXT FILTER [ARG...] -- CARRIER [ARG...] -- ENGINE [ARG...]
  *
- * Becomes ENGINE, which starts a sandbox with a network namespace of its own, and leaves a child. That waits until
- * isolate-init sends the namespace over the socket (handover.h), runs FILTER in it with the rules as standard input, and
- * becomes CARRIER, a program that carries the namespace's packets in user mode (pasta(1), slirp4netns(1)): with the
- * namespace as standard input, in the user namespace that owns it, and with all rights there.
+ * Becomes ENGINE, which starts a sandbox with its own network namespace, and leaves a child. The child waits until
+ * isolate-init sends the namespace over the socket (handover.h), and runs FILTER in it with the rules as standard
+ * input. Then it becomes CARRIER, a user-mode program that carries the namespace's packets (pasta(1), slirp4netns(1)),
+ * with the namespace as standard input, in the user namespace that owns it, and with all rights there.
  *
  * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. Where it does not start, TEXT
  * stands before its own words. All programs are absolute paths.
@@ -39,7 +39,7 @@ struct request {
     char **engine;
 };
 
-/* The words up to the next `--`, and then those after it. */
+/* Returns the words up to the next `--`, and moves `words` past it. */
 static char **take_program(char ***words)
 {
     char **program = *words;
@@ -80,7 +80,7 @@ static struct request parse(int argc, char **argv)
     return request;
 }
 
-/* Is forgotten when rights change (prctl(2)), so it is said again after that. */
+/* The kernel forgets this when rights change (prctl(2)), so it is called again afterwards. */
 static void die_with(pid_t parent)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
@@ -89,20 +89,20 @@ static void die_with(pid_t parent)
         _exit(EXIT_OURS);
 }
 
-/* Ctrl-C at the terminal is for the command, and what the engine ignores or blocks is its own affair. */
+/* Ctrl-C at the terminal is for the command, and the signals that the engine ignores or blocks must not affect this. */
 static void stand_apart(void)
 {
     sigset_t blocked;
 
     setsid();
     sigemptyset(&blocked);
-    sigaddset(&blocked, SIGPIPE); /* nobody reads errors once it is ready; and pasta of 2023 fails where it is ignored */
+    sigaddset(&blocked, SIGPIPE); /* nothing reads errors once it is ready; pasta of 2023 fails if it is ignored */
     sigprocmask(SIG_SETMASK, &blocked, NULL);
     for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL); /* but for some that cannot be changed */
+        signal(sig, SIG_DFL); /* fails for the few that cannot be changed */
 }
 
-/* Everything else is closed: a lease that stayed open here would outlive the sandbox. */
+/* Closes everything else: a lease that stayed open here would outlive the sandbox. */
 static void keep_only(struct request *request)
 {
     int socket = fcntl(request->socket, F_DUPFD_CLOEXEC, STDERR_FILENO + 3);
@@ -115,7 +115,7 @@ static void keep_only(struct request *request)
     close_from(STDERR_FILENO + 3);
 }
 
-/* The namespace, the errors, and the pipe for readiness where it is wanted. */
+/* Moves the namespace, the errors and the pipe for readiness to the descriptors that the carrier expects. */
 static void arrange(const int handed[HANDED_COUNT], struct request *request)
 {
     const int first_free = STDERR_FILENO + 2;
@@ -141,16 +141,16 @@ static void enter_owner(void)
     close(owner);
 }
 
-/* Ping without raw sockets, for as many groups as there are: icmp(7). */
+/* Allows ping without raw sockets for as many groups as exist: icmp(7). */
 static void allow_ping(void)
 {
     int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
 
     if (fd >= 0 && write(fd, "0 65535", 7) < 0 && write(fd, "0 0", 3) < 0)
-        return; /* as it was: ping says so itself */
+        return; /* unchanged: ping reports the error itself */
 }
 
-/* In a child, since there is no way back out of the namespace. */
+/* Runs in a child, because the namespace cannot be left again. */
 static void filter(const struct request *request)
 {
     int status;
@@ -169,7 +169,7 @@ static void filter(const struct request *request)
     if (child < 0 || waitpid(child, &status, 0) != child)
         fail("cannot set a filter: %s", strerror(errno));
     if (status != 0)
-        _exit(EXIT_OURS); /* it said why */
+        _exit(EXIT_OURS); /* it printed the reason */
 }
 
 __attribute__((noreturn)) static void carry(struct request request, pid_t engine)
@@ -180,7 +180,7 @@ __attribute__((noreturn)) static void carry(struct request request, pid_t engine
     stand_apart();
     keep_only(&request);
     if (take_over(request.socket, handed) != 0)
-        _exit(EXIT_OURS); /* the engine has failed, and says why */
+        _exit(EXIT_OURS); /* the engine has failed and prints the reason */
     arrange(handed, &request);
     enter_owner();
     die_with(engine);

@@ -10,12 +10,12 @@
 
 static volatile pid_t waiting; /* 0: none */
 
-/* The child, in its parent's memory: vfork(2). Gives what was wrong. */
+/* Runs in the child, in its parent's memory: vfork(2). Returns the errno of the failure. */
 static int become(char *const *argv, const int32_t *descriptors, size_t count)
 {
     static char *const nothing[] = {NULL};
 
-    /* Ignored by this program alone. */
+    /* Only this program ignores them. */
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
     if (close_from_to(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
@@ -27,7 +27,7 @@ static int become(char *const *argv, const int32_t *descriptors, size_t count)
     return errno;
 }
 
-/* By then its action is the default again. */
+/* The signal's action is the default again here (SA_RESETHAND). */
 static void end_with(int sig)
 {
     drop_waiting_engine();

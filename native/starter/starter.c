@@ -1,7 +1,7 @@
 /*
- * The program `isolate`: runs client/starter/main.ts, which the build has compiled to QuickJS's own bytecode. It gives that
- * script the command line, the environment, syscall(2) and a way to start a process, which is none of those, and nothing
- * else. No source is compiled here: there is no eval.
+ * The program `isolate`: runs client/starter/main.ts, which the build has compiled to QuickJS bytecode. The script gets
+ * the command line, the environment, syscall(2) and a function to start a process (not possible with syscall(2)), and
+ * nothing else. No source is compiled here: there is no eval.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ const char own_name[] = "isolate";
 
 extern char **environ;
 
-/* What the words of one system call point to, until it has returned. */
+/* The memory that the arguments of one system call point to, until it has returned. */
 struct kept {
     char **strings;
     size_t count;
@@ -55,8 +55,8 @@ static void forget(JSContext *js, struct kept *kept)
 }
 
 /*
- * A C string. U+DC80 to U+DCFF stand for the bytes 0x80 to 0xff that are not UTF-8 (protocol/bytes.ts); QuickJS gives them as
- * the three bytes ED B2 80 to ED B3 BF. NULL where something was thrown.
+ * Returns a C string, or NULL after an exception. U+DC80 to U+DCFF stand for bytes 0x80 to 0xff that are not UTF-8
+ * (protocol/bytes.ts); QuickJS returns them as the three bytes ED B2 80 to ED B3 BF.
  */
 static char *c_string(JSContext *js, JSValueConst value)
 {
@@ -80,7 +80,7 @@ static char *c_string(JSContext *js, JSValueConst value)
     return bytes;
 }
 
-/* A null-terminated array of C strings. */
+/* Returns a null-terminated array of C strings, or NULL after an exception. */
 static char **c_strings(JSContext *js, JSValueConst list, struct kept *kept)
 {
     int64_t length;
@@ -102,7 +102,7 @@ static char **c_strings(JSContext *js, JSValueConst list, struct kept *kept)
     return strings;
 }
 
-/* Of a typed array, which outlives the call in the arguments. */
+/* Returns the bytes of a typed array, which outlives the call because it is an argument. */
 static uint8_t *bytes_of(JSContext *js, JSValueConst array, size_t *length)
 {
     size_t offset, element, whole;
@@ -114,7 +114,7 @@ static uint8_t *bytes_of(JSContext *js, JSValueConst array, size_t *length)
     return bytes ? bytes + offset : NULL;
 }
 
-/* False where something was thrown. */
+/* Returns false after an exception. */
 static bool read_word(JSContext *js, JSValueConst value, long *word, struct kept *kept)
 {
     if (JS_IsNull(value) || JS_IsUndefined(value)) {
@@ -144,7 +144,7 @@ static bool read_word(JSContext *js, JSValueConst value, long *word, struct kept
     return *word != 0;
 }
 
-/* systemCall(number, words): what the kernel gives, a negative error number included. */
+/* systemCall(number, words): returns the kernel's result; a negative result is an error number. */
 static JSValue system_call(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)self, (void)count;
@@ -168,7 +168,7 @@ static JSValue system_call(JSContext *js, JSValueConst self, int count, JSValueC
     return good ? JS_NewInt64(js, result) : JS_EXCEPTION;
 }
 
-/* start(words, descriptors): a program's process id, or a negative error number. */
+/* start(words, descriptors): returns the engine's process id, or a negative error number. */
 static JSValue start(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)self, (void)count;
@@ -210,7 +210,7 @@ static JSValue encode(JSContext *js, JSValueConst self, int count, JSValueConst 
     return bytes;
 }
 
-/* QuickJS would take a surrogate that somebody has encoded, ED A0 80 to ED BF BF, for UTF-8: RFC 3629, 3. */
+/* QuickJS would accept an encoded surrogate, ED A0 80 to ED BF BF, which is not UTF-8: RFC 3629, section 3. */
 static JSValue decode(JSContext *js, JSValueConst self, int count, JSValueConst *arguments)
 {
     (void)self, (void)count;
@@ -239,10 +239,10 @@ static JSValue end(JSContext *js, JSValueConst self, int count, JSValueConst *ar
 static void fail_with(JSContext *js, JSValueConst thrown)
 {
     const char *text = JS_ToCString(js, thrown);
-    fail("cannot go on: %s", text ? text : "it cannot be said why");
+    fail("cannot go on: %s", text ? text : "the reason is unknown");
 }
 
-/* A promise is often rejected before it is awaited. What nobody has awaited in the end is a fault of ours. */
+/* A promise is often rejected before it is awaited. One that is never awaited is a bug in isolate. */
 static struct {
     int count;
     JSValue reason;
@@ -265,7 +265,7 @@ static JSValue byte_strings(JSContext *js, char **strings)
     return list;
 }
 
-/* What client/starter/native.ts describes. */
+/* Defines the object that client/starter/native.ts describes. */
 static void offer_native(JSContext *js, char **words)
 {
     static const JSCFunctionListEntry functions[] = {
@@ -287,7 +287,7 @@ static void offer_native(JSContext *js, char **words)
     JS_FreeValue(js, global);
 }
 
-/* A descriptor that we open, such as the lease, must not become one of them. */
+/* No other descriptor that is opened later, such as the lease, may become 0, 1 or 2. */
 static void open_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -296,10 +296,10 @@ static void open_standard_descriptors(void)
 }
 
 /*
- * Memory is taken from the kernel in large pieces, one thing after the other, and given back by the end of this program,
- * which is near: QuickJS spends a fifth of a run's start in malloc(3) and free(3) otherwise. For the same reason nothing is
- * counted, so that no garbage is collected. Memory that runs out ends the program at once: QuickJS would throw, and where it
- * can make no exception any more, it calls itself until the stack has run out too.
+ * Memory is allocated sequentially from large pieces and freed only by the end of this program, which is near. With
+ * malloc(3) and free(3), QuickJS would spend a fifth of a run's start there. For the same reason memory is not counted,
+ * so that no garbage is collected. If memory runs out, the program ends immediately: QuickJS would throw, and if it
+ * cannot allocate the exception, it would call itself until the stack overflows.
  */
 enum { PIECE = 1 << 20, ALIGNMENT = 2 * sizeof(size_t) };
 
@@ -308,7 +308,7 @@ static struct {
     size_t left;
 } piece;
 
-/* What it can hold stands before it. */
+/* The size of an allocation is stored before it. */
 static size_t *room_of(const void *memory)
 {
     return (size_t *)memory - ALIGNMENT / sizeof(size_t);
@@ -349,7 +349,7 @@ static void *reallocate(JSMallocState *state, void *memory, size_t size)
     size_t room = usable_size(memory);
     if (size == 0 || (memory && size <= room))
         return size == 0 ? NULL : memory;
-    /* What grows once mostly does so again. */
+    /* Leave room: memory that grows once mostly grows again. */
     void *larger = allocate(state, size + room / 2);
     if (memory)
         memcpy(larger, memory, room);
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
 {
     static const JSMallocFunctions memory = { allocate, release, reallocate, usable_size };
     open_standard_descriptors();
-    /* A write that fails is not the end of a run. client/run/launch.ts gives these their default back. */
+    /* A failed write must not end a run. client/run/launch.ts restores the defaults. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     JSRuntime *runtime = JS_NewRuntime2(&memory, NULL);
@@ -390,6 +390,6 @@ int main(int argc, char **argv)
         fail_with(of, JS_GetException(of));
     if (unawaited.count > 0)
         fail_with(js, unawaited.reason);
-    /* Nothing is given back: the kernel does that at once. */
+    /* Nothing is freed: the kernel does that. */
     return EXIT_SUCCESS;
 }

@@ -1,13 +1,13 @@
 /*
  * isolate-seccomp [--seccomp=default|tty|none|FILE] [--no-new-userns] [--chdir=DIR] [--] COMMAND [ARG...]
  *
- * Runs COMMAND behind a filter of system calls (filter.c), which everything that it starts inherits: it stands on the
- * host, in front of an engine, and nothing of it is looked for in a root. FILE: the default filter, and a compiled one on
- * top (program.h); a file whose name is one of the words is written with a slash. --no-new-userns: beside that filter,
- * or without one, no user namespaces can be made. --chdir: COMMAND starts in DIR.
+ * Runs COMMAND with a filter of system calls (filter.c), which all its children inherit. This program runs on the host
+ * and starts an engine; it needs nothing from a root. FILE: the default filter and a compiled filter in addition
+ * (program.h); a file with the name of a filter needs a slash. --no-new-userns: no user namespaces can be made, with or
+ * without the filter. --chdir: COMMAND starts in DIR.
  *
- * Says nothing of its own unless it fails. Exit code: COMMAND's, since it becomes COMMAND; 126 or 127 if that cannot run
- * (command.h), 125 if this program failed.
+ * Prints nothing unless it fails. Exit code: COMMAND's, because this program becomes COMMAND; 126 or 127 if COMMAND
+ * cannot run (command.h), 125 if this program failed.
  */
 
 #include "command.h"
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
         fail("cannot install the seccomp filter: %s", strerror(-error));
     if (file)
         load_program(file);
-    if (directory) { /* of a root */
+    if (directory) { /* in a root */
         expect_no_directory(&speaker);
         if (chdir(directory) < 0)
             fail("cannot start in the directory: %s", strerror(errno));

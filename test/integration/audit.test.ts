@@ -53,7 +53,7 @@ test("one about a package that only we use does not", async () => {
 });
 
 test("a registry without an answer is a note, and a failure where an audit is required", async () => {
-  const why = /: the packages are not audited, npm's registry did not answer: 405 /;
+  const why = /: the packages are not audited: npm's registry did not answer: 405 /;
   const noted = await audit(405, {});
   expect(noted).toMatchObject({ code: 0, stderr: expect.stringMatching(why) });
   expect(noted.stderr).toMatch(/^note: /);

@@ -236,7 +236,7 @@ describe("-1", () => {
     await onHost(["xhost", "+si:localuser:root"]);
     try {
       const sentence = await refused(["-1"], session({ DISPLAY: `:${guarded}` }), root);
-      expect(sentence).toMatch(/refuses: Authorization required.*\n.*root's sandbox is not root/);
+      expect(sentence).toMatch(/refuses: Authorization required.*\n.*the sandbox does not run as the host's root/);
     } finally {
       await onHost(["xhost", "-si:localuser:root"]);
     }
@@ -256,7 +256,7 @@ describe("-1", () => {
       for (const as of [alice, root]) {
         const options = as === root ? ["-u", "1000000"] : [];
         const sentence = await refused(["--x11=untrusted", ...options], onDisplay(`:${guarded}`), as);
-        expect(sentence).toMatch(/lets (you )?in without a cookie/);
+        expect(sentence).toMatch(/accepts (you )?without a cookie/);
       }
     } finally {
       await onHost(["xhost", `-si:localuser:#${alice.uid}`]);
@@ -265,16 +265,16 @@ describe("-1", () => {
 
   test.each<[what: string, options: string[], display: string, more: Record<string, string>, sentence: RegExp]>([
     ["no display", ["-1"], "", {}, /cannot share the screen: there is no X display here: DISPLAY is not set\n {2}name/],
-    ["Wayland alone", ["-1"], "", { WAYLAND_DISPLAY: "wayland-0" }, /a session of Wayland without an X server/],
-    ["a display that is none", ["-1"], "here", {}, /DISPLAY 'here' names no display that is understood/],
+    ["Wayland alone", ["-1"], "", { WAYLAND_DISPLAY: "wayland-0" }, /a Wayland session without an X server/],
+    ["a display that is none", ["-1"], "here", {}, /DISPLAY 'here' cannot be understood/],
     ["nobody there", ["-1"], ":987", {}, /':987' has no server at \/tmp\/.X11-unix\/X987: there is no such socket/],
     ["no cookie", ["-1"], ":N", { XAUTHORITY: "/no/such" }, /':\d+' refuses: Authorization required.*no \/no\/such/],
     ["no cookie for an untrusted one", ["--x11=untrusted"], ":N", { XAUTHORITY: "/no/such" }, /refuses: Authorization/],
-    ["a broken Xauthority", ["-1"], ":N", { XAUTHORITY: "/etc/passwd" }, /passwd is no file of X authorizations/],
-    ["ssh's without -n", ["-1"], "localhost:10.0", {}, /'localhost:10' is reached over the host's network.*\n {2}.*-n/],
+    ["a broken Xauthority", ["-1"], ":N", { XAUTHORITY: "/etc/passwd" }, /passwd is not an X authorization file/],
+    ["ssh's without -n", ["-1"], "localhost:10.0", {}, /'localhost:10' needs the host's network.*\n {2}.*-n/],
     ["ssh's without a cookie", ["-1", "-n"], "localhost:10.0", {}, /no cookie for the display 'localhost:10'/],
     ["ssh's and untrusted", ["--x11=untrusted", "-n"], "localhost:10.0", {}, /ForwardX11Trusted=no/],
-    ["another host's", ["-1", "-n"], "192.0.2.1:0", {}, /'192.0.2.1:0' is another host's/],
+    ["another host's", ["-1", "-n"], "192.0.2.1:0", {}, /'192.0.2.1:0' belongs to another host/],
   ])("%s: a sentence, and no clone is leased", async (_what, options, display, more, sentence) => {
     expect(await refused(options, onDisplay(display.replace("N", guarded), more))).toMatch(sentence);
   });
@@ -362,7 +362,7 @@ describe("--x11=untrusted", () => {
 
   test("is refused where one gets in without a cookie, who would be trusted", async () => {
     const sentence = await refused(["--x11=untrusted"], onDisplay(`:${open}`));
-    expect(sentence).toMatch(/lets you in without a cookie.*\n {2}see 'xhost'/);
+    expect(sentence).toMatch(/accepts you without a cookie.*\n {2}see 'xhost'/);
     await refused(["--x11=untrusted"], onDisplay(`:${open}`), root);
   });
 });
@@ -403,14 +403,14 @@ describe("-2", () => {
       /there is no PulseAudio or PipeWire here \(no socket at \/no\/pulse\/native, /,
     ],
     ["nobody there", { PULSE_SERVER: "unix:/no/socket" }, /no socket at \/no\/socket/],
-    ["a server that is none", { PULSE_SERVER: "unix:" }, /PULSE_SERVER 'unix:' names no server/],
-    ["another host's without -n", { PULSE_SERVER: "tcp:192.0.2.1" }, /'tcp:192.0.2.1' is reached over.*\n {2}.*-n/],
+    ["a server that is none", { PULSE_SERVER: "unix:" }, /PULSE_SERVER 'unix:' cannot be understood/],
+    ["another host's without -n", { PULSE_SERVER: "tcp:192.0.2.1" }, /'tcp:192.0.2.1' is on the network.*\n {2}.*-n/],
     ["a cookie that is not there", { PULSE_COOKIE: "/no/cookie" }, /its cookie \/no\/cookie: ENOENT/],
     ["a cookie that is none", { PULSE_COOKIE: "/etc/passwd" }, /its cookie \/etc\/passwd does not have 256 bytes/],
     [
       "what is no sound server",
       { PULSE_SERVER: "SOCKET" },
-      /what listens at .*socket is no PulseAudio|does not answer|breaks off/,
+      /the server at .*socket is not PulseAudio|does not answer|breaks off/,
     ],
   ])("%s: a sentence, and no clone is leased", async (_what, env, sentence) => {
     const more = env.PULSE_SERVER === "SOCKET" ? { PULSE_SERVER: world.socket } : env;
@@ -456,7 +456,7 @@ describe("of the original's faults", () => {
     const own = await withSocket(alice);
 
     expect(own).toMatchObject({ code: 0, stdout: "1\n" });
-    expect(own.stderr).toMatch(/every local user reaches the sound server at \/tmp\/pulse-socket, and can record/);
+    expect(own.stderr).toMatch(/every local user can reach the sound server at \/tmp\/pulse-socket, and record/);
     const others = await withSocket(bob);
     expect(others).toMatchObject({ code: 125, stdout: "" });
     expect(others.stderr).toContain(`/tmp/pulse-socket is user ${alice.uid}'s`);

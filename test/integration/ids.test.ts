@@ -241,7 +241,7 @@ describe("-u and -g", () => {
   test("warn of ids that users of the host have, also under -q", async () => {
     const outcome = await world.isolate(["-q", "-z", world.template, "-u", "1000", "id", "-u"], { as: root });
     expect(outcome).toMatchObject({ code: 0, stdout: "0\n" });
-    expect(outcome.stderr).toContain("the sandbox can take on ids that users of the host have");
+    expect(outcome.stderr).toContain("the sandbox can take on the ids of host users");
   });
 });
 

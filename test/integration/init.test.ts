@@ -125,7 +125,7 @@ describe("exit code", () => {
     [127, "isolate: cannot run : no such file or directory in the root\n", [""]],
     [
       127,
-      `isolate: cannot run ${noInterpreter}: the interpreter that its #! line or ELF header names is not in the root\n`,
+      `isolate: cannot run ${noInterpreter}: the interpreter in its #! line or ELF header does not exist in the root\n`,
       [noInterpreter],
     ],
     [126, `isolate: cannot run ${scratch}: permission denied (a directory, or not executable)\n`, [scratch]],

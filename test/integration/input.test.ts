@@ -147,7 +147,7 @@ describe("the daemon", () => {
 
   test.each([
     ["is not there", "/nowhere/socket", "there is no such socket"],
-    ["has a socket that is none", "/etc/passwd", "nobody listens there"],
+    ["has a socket that is none", "/etc/passwd", "nothing listens there"],
     ["has too long a path", `/${"x".repeat(200)}`, "longer than 107 bytes"],
   ])("%s", async (_what, socket, why) => {
     for (const args of [
@@ -221,11 +221,11 @@ describe("a run", () => {
     [["-d", "/no/such:/mnt"], "there is no /no/such on the host"],
     [["-d", "/etc:/proc/x"], "/proc/x belongs to the sandbox itself"],
     [["-d", "/etc:/"], "/ belongs to the sandbox itself"],
-    [["-d", "/etc:/etc/passwd"], "/etc is a directory, and /etc/passwd of the root is a file"],
+    [["-d", "/etc:/etc/passwd"], "/etc is a directory, but /etc/passwd in the root is a file"],
     [["-v", "NAME"], "cannot set 'NAME': there is no colon"],
     [["-v", ":x"], "the name is empty"],
-    [["-v", "A=B:x"], "the name holds '='"],
-    [["-p", "etc"], "-p needs an absolute directory of the root, not 'etc'"],
+    [["-v", "A=B:x"], "the name contains '='"],
+    [["-p", "etc"], "-p needs an absolute path in the root, not 'etc'"],
     [["--wait", "x"], "--wait needs a whole number of seconds up to 99999, not 'x'"],
     [["--wait", "-1"], "--wait needs a whole number of seconds"],
     [["--wait", ""], "--wait needs a whole number of seconds"],
@@ -268,7 +268,7 @@ describe("a run", () => {
       ];
       for (const args of wrong) {
         const outcome = await on(args);
-        const what = engine === "chroot" ? "cannot honour" : /cannot (bind|set) '|-p needs an absolute directory/;
+        const what = engine === "chroot" ? "cannot honour" : /cannot (bind|set) '|-p needs an absolute path/;
         expectRefusal(outcome, what);
       }
       if (engine === "bwrap") expectRefusal(await on(["-p", "/etc\n"]), "cannot start in '/etc?' of the root");

@@ -347,7 +347,7 @@ describe("isolate doctor", () => {
       expect(report(outcome).checks.find(({ name }) => name === "run")).toMatchObject({ state: "unchecked" });
       const text = await world.isolate(["doctor"], { as: root, patience: 120_000 });
       expect(text.stdout).toMatch(/^FAIL {2}daemon +cannot reach the daemon/m);
-      expect(text.stderr).toMatch(/^isolate: a run would not work here/);
+      expect(text.stderr).toMatch(/^isolate: a run would fail here/);
     } finally {
       await world.startDaemon();
     }

@@ -90,7 +90,7 @@ describe.each([
   test("-q prints no info line and every warning, -h the help", async () => {
     const quiet = await world.isolate(["-q", "-e", engine, "--seccomp=none", "-z", world.template, "true"], { as });
     expect(quiet.stderr.match(/^isolate: /gm)).toHaveLength(engine === "chroot" ? 2 : 1);
-    expect(quiet.stderr).toContain("isolate: no system call is refused");
+    expect(quiet.stderr).toContain("isolate: no system call is blocked");
     const help = await on("-h");
     expect(help).toMatchObject({ code: 0, stderr: "" });
     expect(help.stdout).toMatch(/^isolate: .*\n\nusage: /);
@@ -101,7 +101,7 @@ describe.each([
     const env = { DISABLE_SECCOMP_WRAPPER: "1" };
     const outcome = withoutWarning(await world.isolate(args, { as, env }));
     expect(outcome).toMatchObject({ code: 0, stdout: "Seccomp:\t0\n" });
-    expect(outcome.stderr).toContain("isolate: no system call is refused");
+    expect(outcome.stderr).toContain("isolate: no system call is blocked");
   });
 });
 

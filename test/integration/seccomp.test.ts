@@ -196,7 +196,7 @@ describe("a sandbox", () => {
       await isolate(status, { env: { DISABLE_SECCOMP_WRAPPER: "1" } }),
     ]) {
       expect(outcome).toMatchObject({ code: 0, stdout: "Seccomp:\t0\n" });
-      expect(outcome.stderr).toContain("isolate: no system call is refused");
+      expect(outcome.stderr).toContain("isolate: no system call is blocked");
     }
     const empty = await isolate(status, { env: { DISABLE_SECCOMP_WRAPPER: "" } });
     expect(empty).toMatchObject({ code: 0, stdout: "Seccomp:\t2\n", stderr: "" });

@@ -11,7 +11,7 @@ afterAll(() => rmSync(scratch, { recursive: true }));
 
 const tool = join(projectRoot, "tools/watch.mjs");
 const watch = (...words: string[]): Promise<Outcome> => run([process.execPath, tool, ...words]);
-const advice = "A machine without it fails here. Name the package in tools/packages.mjs, or do without the program.\n";
+const advice = "A machine without it fails here. Name the package in tools/packages.mjs, or do not use the program.\n";
 
 test("what the groups name may be started, and the command's own code is returned", async () => {
   expect(await watch("test", "--", "sh", "-c", "tmux -V; exit 7")).toMatchObject({ code: 7, stderr: "" });

@@ -284,7 +284,7 @@ describe("root", () => {
 
   test("DEBUG_LXC_SPAWN keeps a log with a name that nobody could prepare", async () => {
     const { stderr } = await lxc(["true"], { env: { DEBUG_LXC_SPAWN: "1" } });
-    const file = /LXC's log goes to (\/tmp\/isolate_lxc_log\.\S+)/.exec(stderr)?.[1] ?? "";
+    const file = /LXC's log is (\/tmp\/isolate_lxc_log\.\S+)/.exec(stderr)?.[1] ?? "";
     expect(readFileSync(file, "utf8")).toContain("lxc-start");
     rmSync(file);
   });
@@ -324,7 +324,12 @@ describe("refuses with one sentence and 125, and spends no clone:", () => {
     ["too much", {}, { LXC_CPU_QUOTA: "101" }, "is not a whole number from 1 to 100"],
     ["a quota in another notation", {}, { LXC_MEM_MB_QUOTA: "9e9" }, "is not a whole number"],
     ["a missing bridge", { args: ["-n"] }, { LXC_NET_BR: "nosuch0" }, "there is no bridge 'nosuch0'"],
-    ["a bridge with more in its name", { args: ["-n"] }, { LXC_NET_BR: "a\nlxc.x = 1" }, "no name of a network device"],
+    [
+      "a bridge with more in its name",
+      { args: ["-n"] },
+      { LXC_NET_BR: "a\nlxc.x = 1" },
+      "not the name of a network device",
+    ],
     [
       "a bridge for a user",
       { args: ["-n"], as: alice },
@@ -332,7 +337,7 @@ describe("refuses with one sentence and 125, and spends no clone:", () => {
       "only root may put a container on a bridge",
     ],
     ["a user's :ro", { args: ["-d", "/srv:/mnt:ro"], as: alice }, {}, "could make '/srv:/mnt:ro' writable"],
-    ["a user without a manager", { as: bob }, {}, "user 1002 has no user manager of systemd's"],
+    ["a user without a manager", { as: bob }, {}, "user 1002 has no systemd user manager"],
   ] as const)("%s", async (_what, how, env, sentence) => {
     const { args = [], as = root } = how as { args?: readonly string[]; as?: User };
     const outcome = await lxc([...args, "echo", "ran"], { as, env });
@@ -381,7 +386,7 @@ describe("--cpus, --memory and --pids for bwrap and chroot", () => {
   test("a user without a manager is told so, and nothing runs", async () => {
     const outcome = await world.isolate(["--pids=50", "-z", world.template, "echo", "ran"], { as: bob });
     expect(outcome).toMatchObject({ code: 125, stdout: "" });
-    expect(outcome.stderr).toContain("user 1002 has no user manager of systemd's");
+    expect(outcome.stderr).toContain("user 1002 has no systemd user manager");
   });
 
   test("a fork bomb stops at the limit", async () => {

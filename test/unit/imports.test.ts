@@ -1,4 +1,4 @@
-/** The import rules of the design, read off the imports themselves. */
+/** Checks the import rules of the design. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, test } from "@jest/globals";
@@ -6,12 +6,12 @@ import { projectRoot } from "../support/project.ts";
 
 interface Import {
   readonly file: string;
-  /** A file of the project, or the name of a package or of a built-in module. */
+  /** A file of the project, or the name of a package or a built-in module. */
   readonly of: string;
-  /** Nothing of it is there when the program runs. */
+  /** Whether it imports only types. */
   readonly typeOnly: boolean;
   readonly names: string;
-  /** A call while the program runs, and no statement. */
+  /** Whether it is a call at run time, not a statement. */
   readonly late: boolean;
 }
 
@@ -22,7 +22,7 @@ const files = folders.flatMap((folder) =>
     .map((name) => `${folder}/${name}`),
 );
 const source = (file: string): string => readFileSync(join(projectRoot, file), "utf8");
-/** Sentences about imports are no imports. */
+/** Removes comments: text about imports is not an import. */
 const code = (file: string): string => source(file).replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
 
 function importsOf(file: string): Import[] {
@@ -62,7 +62,7 @@ const inside = (path: string, ...folder: string[]): boolean => folder.some((it) 
 const isProject = (path: string): boolean => inside(path, "protocol", "daemon", "client", "engines", "test", "tools");
 const shown = ({ file, of }: Import): string => `${file} imports ${of}`;
 
-/** Called pure in the layout, or in their first lines. */
+/** Files that are pure by the layout or by their first comment. */
 const pure = (file: string): boolean =>
   inside(file, "engines") || named.has(file) || /\bPure\b/.test(firstComment(file));
 const firstComment = (file: string): string => /^\/\*\*[\s\S]*?\*\//.exec(source(file))?.[0] ?? "";
@@ -92,10 +92,10 @@ const named = new Set([
 /** The only modules that need the schema library. */
 const withSchema = new Set(["protocol/routes.ts", "protocol/schema.ts"]);
 
-/** Headers that the build makes, and QuickJS' own. */
+/** Headers that the build makes, and those of QuickJS. */
 const made = new Set(["filter-programs.h", "starter-script.h", "quickjs.h"]);
 
-/** What is real: it opens, listens, or calls the kernel. */
+/** Real dependencies: functions that open, listen, or call the kernel. */
 const realDependencies: [name: string, file: string][] = [
   ["loadSystemCall", "client/full/ffi.ts"],
   ["createLibc", "client/run/linux/libc.ts"],
@@ -117,13 +117,13 @@ test("there is something to check", () => {
   expect(imports.filter(({ of }) => isProject(of) && !files.includes(of)).map(shown)).toEqual([]);
 });
 
-test("1: protocol imports the schema library alone, in the routes and the schema", () => {
+test("1: protocol imports only the schema library, and only in the routes and the schema", () => {
   const strangers = imports.filter(({ file, of }) => inside(file, "protocol") && !inside(of, "protocol"));
   expect([...new Set(strangers.map(({ of }) => of))]).toEqual(["@sinclair/typebox"]);
   expect(strangers.filter(({ file }) => !withSchema.has(file)).map(shown)).toEqual([]);
 });
 
-test("2: the daemon imports nothing of the client and the engines", () => {
+test("2: the daemon imports nothing from the client and the engines", () => {
   expect(
     imports
       .filter(({ file, of }) => inside(file, "daemon") && isProject(of) && !inside(of, "daemon", "protocol"))
@@ -142,7 +142,7 @@ test("4: client/run and client/starter import each other, the engines and the pr
   expect(ofTheRun.filter(({ of }) => !allowed(of)).map(shown)).toEqual([]);
 });
 
-test("5: of the project, client/full imports the client, the engines and the protocol", () => {
+test("5: client/full imports only the client, the engines and the protocol of the project", () => {
   const allowed = (of: string): boolean => !isProject(of) || inside(of, "client", "engines", "protocol");
   expect(imports.filter(({ file, of }) => inside(file, "client/full") && !allowed(of)).map(shown)).toEqual([]);
 });
@@ -163,7 +163,7 @@ test("8: a native program includes its own headers, common ones and the filter's
   expect(wrong).toEqual([]);
 });
 
-test("no file imports itself by a circle of files", () => {
+test("there are no circular imports", () => {
   const next = (file: string): string[] =>
     imports.filter((one) => one.file === file && !one.typeOnly && files.includes(one.of)).map(({ of }) => of);
   const done = new Set<string>();
@@ -182,7 +182,7 @@ test("no file imports itself by a circle of files", () => {
 describe("pure files touch no clock, environment, file or process", () => {
   const list = files.filter(pure);
 
-  test("all that the layout names are there", () => {
+  test("all files that the layout names exist", () => {
     expect([...named].filter((file) => !list.includes(file) || !files.includes(file))).toEqual([]);
   });
 
@@ -199,7 +199,7 @@ describe("pure files touch no clock, environment, file or process", () => {
   });
 });
 
-describe("the starter runs in QuickJS, which has no built-in module, no package and no late import", () => {
+describe("the starter runs in QuickJS, which has no built-in modules, packages and dynamic imports", () => {
   const start = "client/starter/main.ts";
   const reached = new Set([start]);
   for (const file of reached) {
@@ -207,16 +207,16 @@ describe("the starter runs in QuickJS, which has no built-in module, no package 
     for (const { of } of ofFile) if (files.includes(of)) reached.add(of);
   }
 
-  test("the files that it reaches are found", () => {
+  test("its files are found", () => {
     expect(reached.size).toBeGreaterThan(40);
   });
 
-  test("none of them imports anything but files of the project, by statements", () => {
+  test("they import only files of the project, with statements", () => {
     const needed = imports.filter(({ file, typeOnly }) => reached.has(file) && !typeOnly);
     expect(needed.filter(({ of, late }) => late || !files.includes(of)).map(shown)).toEqual([]);
   });
 
-  test("none of them uses a global object that QuickJS lacks", () => {
+  test("they use no global object that QuickJS lacks", () => {
     const lacking =
       /(?<![.\w"'`-])(?:process|Buffer|Bun|performance|console)\.|\b(?:set(?:Timeout|Interval|Immediate)|fetch)\(|new URL\(/;
     const users = [...reached].map((file) => [file, lacking.exec(code(file))?.[0]]).filter(([, found]) => found);
@@ -224,7 +224,7 @@ describe("the starter runs in QuickJS, which has no built-in module, no package 
   });
 });
 
-test("native calls are made in the few files that say so", () => {
+test("only these few files make native calls", () => {
   const native = imports.filter(({ of }) => ["koffi", "bun:ffi"].includes(of)).map(({ file }) => file);
   expect([...new Set(native)].sort()).toEqual([
     "client/full/ffi.ts",
@@ -234,7 +234,7 @@ test("native calls are made in the few files that say so", () => {
 });
 
 describe("only main.ts files build real dependencies", () => {
-  test("9: nobody imports a main.ts", () => {
+  test("9: no file imports a main.ts", () => {
     expect(imports.filter(({ of }) => /(^|\/)main\.ts$/.test(of)).map(shown)).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-/** Completions for bash, zsh and fish, out of the definitions that the parser reads. Pure. */
+/** Generates completions for bash, zsh and fish from the parser's definitions. Pure. */
 import { topics } from "../../client/full/help/topics.ts";
 import { type OptionDefinition, wordValues } from "../../client/run/options/arguments.ts";
 import { everywhere, shownOptions } from "../../client/run/options/definitions.ts";
@@ -7,7 +7,7 @@ import { engineNames } from "../../engines/features.ts";
 import { networks } from "../../engines/spec.ts";
 
 const all: readonly VerbDefinition[] = verbs;
-/** What is run to learn names: the first column below the heading of what isolate lists. */
+/** Commands that list names: in the first column, below the heading. */
 const listings = { templates: "template ls", leases: "ps" } as const;
 
 type Kind =
@@ -20,7 +20,7 @@ type Kind =
   | "commands"
   | "nothing";
 
-/** By what the help calls it. */
+/** Returns the kind of a value from its name in the help. */
 function kindOf(value: string): Kind {
   const name = value.replace(/[[\].]/g, "").replace(/:.*$/, "");
   if (name === "TEMPLATE") return "templates";
@@ -33,14 +33,14 @@ function kindOf(value: string): Kind {
   return name === "COMMAND" ? "commands" : "nothing";
 }
 
-/** Those of one word. */
+/** The topics of a single word. */
 const topicWords = topics.filter((topic) => !topic.includes(" "));
 
 const spellings = ({ short, long }: OptionDefinition): string[] => [...(short ? [`-${short}`] : []), `--${long}`];
-/** What may follow `=` and nothing else: `[=this|that]`. */
+/** Returns the choices after `=`: `[=this|that]`. */
 const attachedChoices = ({ values }: OptionDefinition): string[] =>
   values.flatMap((value) => (value.startsWith("[=") ? value.slice(2, -1).split("|") : []));
-/** Those after which a word comes that is their value. */
+/** Returns the spellings that are followed by a value as a separate word. */
 const valueSpellings = (option: OptionDefinition): string[] =>
   wordValues(option).length === 0
     ? []
@@ -49,7 +49,7 @@ const firstWords = [...new Set(all.map(({ words }) => words[0]))];
 const secondWords = (first: string): string[] =>
   all.flatMap(({ words }) => (words[0] === first && words[1] !== undefined ? [words[1]] : []));
 const optionsOf = ({ options: own }: VerbDefinition): readonly OptionDefinition[] => [...own, ...everywhere];
-/** For a shell's single quotes. */
+/** Quotes for a shell with single quotes. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 const list = (listing: keyof typeof listings): string =>
   `isolate -q ${listings[listing]} 2>/dev/null | sed -n '2,$s/ .*//p'`;
@@ -68,7 +68,7 @@ const bashReply: Readonly<Record<Kind, string>> = {
   nothing: "COMPREPLY=()",
 };
 
-/** For a `case` over what option is being given its value; `$wanted` counts the words that belong to it. */
+/** Returns patterns of a `case` for the option whose value is being typed; `$wanted` counts the option's words. */
 function bashValues(definitions: readonly OptionDefinition[]): string {
   return definitions
     .filter((option) => wordValues(option).length > 0)
@@ -96,13 +96,13 @@ function bashCommand(command: VerbDefinition): string {
             return ;;`;
 }
 
-/** bash breaks words at `=`, so what may follow it is offered with its option. */
+/** bash splits words at `=`, so the choices after it are offered with their option. */
 const bashWords = (option: OptionDefinition): string[] => [
   ...spellings(option),
   ...attachedChoices(option).map((choice) => `--${option.long}=${choice}`),
 ];
 
-/** Option words that take a value, so that the value is not taken for an operand. */
+/** Returns the option words that take a value, so that the value is not mistaken for an operand. */
 const valued = [...new Set([...shownOptions, ...all.flatMap((one) => one.options)].flatMap(valueSpellings))];
 
 export function bashCompletion(): string {
@@ -111,7 +111,7 @@ _isolate() {
     local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
     local index word command='' operands=0 rooted='' place=0
     COMPREPLY=()
-    # What stands before the cursor: options and their values, then our command or a program.
+    # The words before the cursor: options and their values, then isolate's command or a program.
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=\${COMP_WORDS[index]}
         case $word in
@@ -137,7 +137,7 @@ _isolate() {
         esac
     done
     if ((place > 0)); then
-        # A program of the root's: what this shell knows of one of that name is better than nothing.
+        # A program in the root: this shell's completion for the same name is better than nothing.
         declare -F _command_offset >/dev/null && _command_offset "$place"
         return
     fi
@@ -182,7 +182,7 @@ const zshAction: Readonly<Record<Kind, string>> = {
   nothing: " ",
 };
 
-/** Within a specification of `_arguments`, brackets and colons have a meaning. */
+/** Brackets and colons are special in a specification of `_arguments`. */
 const zshText = (text: string): string => text.replace(/[[\]:\\]/g, "\\$&");
 
 function zshOption(option: OptionDefinition): string {
@@ -251,7 +251,7 @@ _isolate_leases() {
 }
 
 _isolate_word() {
-    # With a root given the word is a program of that root.
+    # With -z or -t the word is a program in that root.
     if ((\${+opt_args[-z]} || \${+opt_args[--template]} || \${+opt_args[-t]} || \${+opt_args[--directory]})); then
         _command_names -e
         return
@@ -336,7 +336,7 @@ function __isolate_list
     isolate -q $argv 2>/dev/null | string replace -r ' .*' '' | tail -n +2
 end
 
-# The words before the cursor that are no options and no values of one.
+# Prints the words before the cursor, except options and their values.
 function __isolate_words
     set -l skip 0
     for word in (commandline -opc)[2..-1]
@@ -350,7 +350,7 @@ function __isolate_words
     end
 end
 
-# Are those words exactly these, and is no root given?
+# Succeeds if those words are exactly these, and neither -z nor -t is given.
 function __isolate_in
     __isolate_rooted; and return 1
     set -l words (__isolate_words)
@@ -359,14 +359,14 @@ function __isolate_in
     for index in (seq (count $argv))
         test "$argv[$index]" = "$words[$index]"; or return 1
     end
-    # A word more is a second word, or an operand that is given already.
+    # Another word is a second word of a command, or an operand.
     test (count $argv) -eq (count $words)
 end
 
 function __isolate_rooted
     set -l skip 0
     for word in (commandline -opc)[2..-1]
-        # After the first other word an option is a command's own.
+        # After the first other word, options belong to the command.
         if test $skip -gt 0
             set skip 0
         else if string match -qr -- '^(-[a-z]*[zt]|--template|--directory)' $word

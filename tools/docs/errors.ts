@@ -1,9 +1,9 @@
-/** docs/errors.md: every error of the one table, with names in capitals for what differs. Pure. */
+/** Generates docs/errors.md: every error of the table, with placeholders in capitals. Pure. */
 import { type ErrorDetails, errorCodes, IsolateError } from "../../protocol/errors.ts";
 
-/** Details that are lists. */
+/** Details whose values are lists. */
 const lists = new Set(["near", "several"]);
-/** Details that only some of these errors have. */
+/** Details that only some errors have. */
 const seldom = new Set(["exists"]);
 
 export function errorsPage(): string {
@@ -22,7 +22,7 @@ ${table([["code", "sentence", "next step"], ...rows])}
 `;
 }
 
-/** As the formatter of the project writes it: columns of one width. */
+/** Returns a table in the format of the project's formatter: columns of equal width. */
 function table(rows: readonly (readonly string[])[]): string {
   const [head = []] = rows;
   const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
@@ -31,7 +31,7 @@ function table(rows: readonly (readonly string[])[]): string {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)].join("\n");
 }
 
-/** Any detail, as its own name in capitals. */
+/** Returns each detail as its name in capitals. */
 function placeholders(): unknown {
   const read = (_: unknown, name: string | symbol): unknown => {
     const word = String(name).toUpperCase();

@@ -1,4 +1,4 @@
-/** `npm run docs`: what is generated and lies in the repository, since people read it there. */
+/** `npm run docs`: generates the documents that are kept in the repository, because people read them there. */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { errorsPage } from "./errors.ts";

@@ -1,6 +1,6 @@
 /**
- * `node dist/js/tools/docs/main.js DIRECTORY`: manual pages, completions and the commented configuration, each generated
- * from the definitions that the programs read.
+ * `node dist/js/tools/docs/main.js DIRECTORY`: generates manual pages, completions and the commented configuration from
+ * the definitions that the programs use.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,11 +11,11 @@ import { commentedConfig } from "./config-keys.ts";
 import { clientPage, configPage, isolatedPage } from "./manual.ts";
 
 const directory = process.argv[2];
-if (directory === undefined) throw new Error("cannot write anything: give the directory");
+if (directory === undefined) throw new Error("cannot write anything: no directory is given");
 const { version } = JSON.parse(readFileSync(new URL("../../../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
-// reproducible-builds.org: the date of what is built, not of the building.
+// reproducible-builds.org: the date of the source, not of the build.
 const epoch = process.env.SOURCE_DATE_EPOCH;
 const date = (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000)).toISOString().slice(0, 10);
 const release = { version, date };

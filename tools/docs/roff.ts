@@ -1,11 +1,11 @@
-/** Text as man(7) wants it. Pure. */
+/** Formats text for man(7). Pure. */
 
-/** Within a line: backslashes and hyphens stand for themselves. */
+/** Escapes backslashes and hyphens within a line. */
 export function escaped(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-");
 }
 
-/** Running text, which the formatter fills. */
+/** Running text, which the formatter wraps. */
 export function paragraph(text: string): string {
   const lines: string[] = [];
   for (const word of escaped(text).trim().split(/\s+/)) {
@@ -16,17 +16,17 @@ export function paragraph(text: string): string {
   return lines.map(asText).join("\n");
 }
 
-/** Lines as they are. */
+/** Lines that are printed as they are. */
 export function literal(text: string): string {
   return `.nf\n${escaped(text.trim()).split("\n").map(asText).join("\n")}\n.fi`;
 }
 
-/** Of a line of the source. */
+/** Escapes a line of the source. */
 const widest = 79;
 /** A line that would begin with a macro or a control character. */
 const asText = (line: string): string => line.replace(/^[.']/, "\\&$&");
 
-/** What can be written, in bold, and what it does. */
+/** An entry: the words to type in bold, and their meaning. */
 export function entry(term: string, about: string): string {
   return `.TP\n\\fB${escaped(term.trim())}\\fR\n${paragraph(about)}`;
 }
@@ -37,7 +37,7 @@ export interface Page {
   readonly name: string;
   readonly section: number;
   readonly about: string;
-  /** Ready parts. */
+  /** The formatted parts. */
   readonly body: readonly string[];
   readonly seeAlso: readonly string[];
 }

@@ -1,6 +1,6 @@
 /**
- * `node dist/js/tools/recording/main.js FILE.svg`, as root: types a session into a real terminal, with a daemon, a template
- * and a user of its own, and draws what the terminal showed. The README shows the result; nothing of it is made by hand.
+ * `node dist/js/tools/recording/main.js FILE.svg`, as root: types a session into a real terminal, with its own daemon,
+ * template and user, and draws the terminal's content. The README shows the result; nothing in it is made by hand.
  */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,7 +11,7 @@ import { drawing } from "./svg.ts";
 import { createTerminal } from "./terminal.ts";
 
 const file = process.argv[2];
-if (file === undefined) throw new Error("cannot record anything: give the file, such as docs/demo.svg");
+if (file === undefined) throw new Error("cannot record anything: no file is given, such as docs/demo.svg");
 
 const world = await createWorld({ size: 3 });
 try {

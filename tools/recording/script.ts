@@ -1,8 +1,8 @@
-/** What is typed into the recorded terminal. */
+/** The lines that are typed into the recorded terminal. */
 
 export interface Step {
   readonly line: string;
-  /** For how long a reader looks at what came of it, in milliseconds. */
+  /** How long its output is shown, in milliseconds. */
   readonly pause: number;
 }
 

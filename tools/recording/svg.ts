@@ -1,6 +1,6 @@
 /**
- * Frames of a terminal as one SVG that plays by itself: a strip of frames that moves up behind a window. Where nothing is
- * played, the last frame is seen. Pure.
+ * Draws frames of a terminal as one animated SVG: a strip of frames that moves up behind a window. Without animation,
+ * the last frame is visible. Pure.
  */
 import type { Frame } from "./terminal.ts";
 
@@ -11,7 +11,7 @@ interface Size {
 
 const cell = { width: 8.4, height: 18 } as const;
 const margin = 14;
-/** Milliseconds that the last frame stays. */
+/** Milliseconds for which the last frame stays. */
 const rest = 3000;
 const colours = ["#45475a", "#f38ba8", "#a6e3a1", "#f9e2af", "#89b4fa", "#f5c2e7", "#94e2d5", "#bac2de"];
 
@@ -50,7 +50,7 @@ ${strip.join("\n")}
 `;
 }
 
-/** One line with its colours, SGR of ECMA-48. Each run of a colour has a place of its own, whatever the font's width. */
+/** Draws one line with its colours, SGR of ECMA-48. Each run of one colour is placed separately, for any font width. */
 function lineText(line: string): string {
   const parts: string[] = [];
   let column = 0;

@@ -1,12 +1,12 @@
-/** A real shell in a real terminal, tmux(1), that is typed into and looked at. */
+/** Types into a real shell in a real terminal, tmux(1), and records the terminal's content. */
 import { join } from "node:path";
 import { asUser, must, type User } from "../../test/support/process.ts";
 import type { Step } from "./script.ts";
 
 export interface Frame {
-  /** Milliseconds from the beginning, with long waits made shorter. */
+  /** Milliseconds from the beginning; long waits are shortened. */
   readonly at: number;
-  /** Each line as it is, colours included. */
+  /** The lines, including colours. */
   readonly lines: readonly string[];
 }
 
@@ -18,7 +18,7 @@ export interface TerminalOptions {
   readonly rows: number;
 }
 
-/** Nobody wants to watch a package being downloaded. */
+/** The limit for waits: nobody wants to watch a download. */
 const longestWait = 1500;
 const betweenKeys = 40;
 const patience = 120_000;
@@ -49,7 +49,7 @@ export async function createTerminal({ user, home, environment, columns, rows }:
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
 
-  /** The shell waits for a line, and nothing has moved for a moment. */
+  /** Waits until the shell waits for a line and the content has not changed for a moment. */
   async function ready(): Promise<void> {
     const end = Date.now() + patience;
     for (let still = 0; still < 4; ) {
@@ -66,7 +66,7 @@ export async function createTerminal({ user, home, environment, columns, rows }:
   const shell = ["bash", "--norc", "--noprofile"];
   const size = ["-x", String(columns), "-y", String(rows)];
   const session = command(["new-session", "-d", ...size, ...shell, ";", "set", "status", "off"]);
-  // Where this machine keeps /dev/net/tun from its users, the terminal has one as udev makes it.
+  // If users of this machine cannot open /dev/net/tun, the terminal gets one as udev makes it.
   const tun = "mount -t tmpfs -o mode=755 none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
   const inside = ["sh", "-c", `${tun} && exec "$@"`, "sh", ...asUser(user, session)];
   await must(["unshare", "-m", "--propagation", "slave", ...inside], options);
@@ -85,11 +85,11 @@ export async function createTerminal({ user, home, environment, columns, rows }:
       await tmux("send-keys", "Enter");
       await ready();
       await pause(after);
-      // What was looked at stays for so long.
+      // The content stays that long.
       last = Math.min(last, Date.now() - after);
     },
 
-    /** The server ends by itself with its last shell. */
+    /** The server ends with its last shell. */
     close: (): Promise<unknown> => tmux("kill-server").catch(() => undefined),
   };
 }

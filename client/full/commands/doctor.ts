@@ -1,4 +1,4 @@
-/** `isolate doctor`: what this host needs, has, and lacks. */
+/** `isolate doctor`: reports what this host has and lacks. */
 
 import { harmless } from "../../run/report/print.ts";
 import type { Check } from "../doctor/check.ts";
@@ -17,10 +17,10 @@ export async function doctor(json: boolean, context: CommandContext): Promise<vo
   if (!ok) process.exitCode = failed;
   if (json) return print.json({ ok, checks });
   print.out(text(checks));
-  if (!ok) print.error("a run would not work here, or could not be tried", "fix what fails, from above downwards");
+  if (!ok) print.error("a run would fail here, or could not be tried", "fix the failed checks, starting from the top");
 }
 
-/** The executable holds its own runtime; Node is given this program's file. */
+/** The executable contains its runtime; Node needs this program's file as an argument. */
 function ownProgram(): string[] {
   const { bun } = process.versions as { bun?: string };
   return bun === undefined ? [process.execPath, process.argv[1] ?? ""] : [process.execPath];

@@ -1,4 +1,4 @@
-/** `isolate kill LEASE`: returns when the sandbox and its clone are gone. */
+/** `isolate kill LEASE`: returns after the sandbox and its clone are gone. */
 
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";

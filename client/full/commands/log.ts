@@ -17,7 +17,7 @@ export async function log({ json, values }: CommandRequest, api: Api, print: Pri
     const several = unsaved === 1 ? "entry is" : "entries are";
     print.warn(
       `${unsaved} ${several} not shown: the daemon could not write them yet`,
-      "see its log, and the room on its disk",
+      "see its log, and the free space on its disk",
     );
   }
   if (json) return print.json(entries);
@@ -36,7 +36,7 @@ export async function log({ json, values }: CommandRequest, api: Api, print: Pri
   );
 }
 
-/** The daemon answers in parts. */
+/** Reads all parts of the daemon's answer. */
 async function readAll(query: LogQuery, api: Api): Promise<Pick<Log, "entries" | "unsaved">> {
   const entries: LogEntry[] = [];
   const wanted = Number(query.limit);

@@ -7,7 +7,7 @@ import { bytesAsOf } from "../quantities.ts";
 export async function pool(api: Api, print: Print, json: boolean): Promise<void> {
   const pools = await api.call("pools", {});
   if (json) print.json(pools);
-  else if (pools.length === 0) print.info("there is no pool yet: as root, isolate -r TEMPLATE N makes one");
+  else if (pools.length === 0) print.info("there is no pool yet: to make one, run as root: isolate -r TEMPLATE N");
   else printPools(pools, print);
 }
 

@@ -1,4 +1,4 @@
-/** `isolate -r TEMPLATE N`: returns when the pool is right. */
+/** `isolate -r TEMPLATE N`: returns when the pool has the requested state. */
 import type { ErrorCode } from "../../../protocol/errors.ts";
 import { Refusal } from "../../../protocol/refusal.ts";
 import type { RefillRequest } from "../../run/options/options.ts";

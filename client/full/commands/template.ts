@@ -1,4 +1,4 @@
-/** `isolate template ls`, `snapshot` and `rm`; `create` is a file of its own. */
+/** `isolate template ls`, `snapshot` and `rm`; `create` has its own file. */
 
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";

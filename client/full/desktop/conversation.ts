@@ -1,22 +1,25 @@
-/** Bytes to and fro with a server of the caller's session, over a Unix socket, in a time that it has to answer. */
+/** Exchanges bytes with a server of the caller's session over a Unix socket, with a time limit for its answers. */
 
 import { SystemCallError } from "../../run/linux/call.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 
 export interface Conversation {
-  /** Stays open across exec. */
+  /** The connection; stays open across exec. */
   readonly descriptor: number;
   send(bytes: Uint8Array): void;
-  /** Exactly that many bytes. Throws `SystemCallError`: EPIPE at the end, ETIMEDOUT when nothing comes. */
+  /**
+   * Reads exactly that many bytes. Throws `SystemCallError`: EPIPE at the end of the stream, ETIMEDOUT without an
+   * answer.
+   */
   receive(length: number): Uint8Array;
   close(): void;
 }
 
-/** In words. */
+/** Returns the reason in words. */
 export function reasonOf({ errno }: SystemCallError): string {
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: "there is no such socket",
-    ECONNREFUSED: "nobody listens there",
+    ECONNREFUSED: "nothing listens there",
     EACCES: "you may not connect to it",
     ETIMEDOUT: "it does not answer",
     EPIPE: "it breaks off",
@@ -25,7 +28,7 @@ export function reasonOf({ errno }: SystemCallError): string {
   return reasons[errno] ?? errno;
 }
 
-/** Milliseconds. */
+/** Milliseconds to wait for an answer. */
 const patience = 5000;
 
 export function converse(descriptor: number, libc: Libc): Conversation {

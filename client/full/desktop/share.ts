@@ -1,4 +1,4 @@
-/** What the caller's session offers a sandbox, asked before anything is spent on the run. */
+/** Probes what the caller's session offers a sandbox, before anything is spent on the run. */
 
 import type { BaseIds } from "../../../protocol/ids.ts";
 import type { RunContext } from "../../run/context.ts";
@@ -7,7 +7,7 @@ import { inherited } from "../../run/options/role.ts";
 import { type Shown, together } from "../../run/shown.ts";
 import type { Session } from "./session.ts";
 
-/** Nobody's: below what `own-userns.ts` and the daemon give to root's sandboxes. */
+/** An id that nobody has: below the ids that `own-userns.ts` and the daemon use for root's sandboxes. */
 const stranger = 0x6fff0000;
 
 /** Throws `cannot-share`. */
@@ -19,11 +19,11 @@ export async function probeSession(
   const uid = libc.uid();
   const { screen, sound, network } = request;
   const connect = libc.connectUnix;
-  const warn = inherited(request.role) === undefined ? print.warn : () => undefined; // the process before has said it
+  const warn = inherited(request.role) === undefined ? print.warn : () => undefined; // an earlier process has said it
   const session: Session = { environment, uid, ids, libc, warn, connect, connectAsSandbox: connect };
   if (uid === 0) {
     session.connectAsSandbox = (path) => {
-      // The way to it may be closed to others.
+      // Other users may not be able to reach its directory.
       const socket = libc.openPath(path);
       try {
         return calls.asUser(ids?.uid ?? stranger, ids?.gid ?? stranger, () =>

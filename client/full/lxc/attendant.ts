@@ -1,7 +1,7 @@
 /**
- * Boots a container, and takes it away when its client says so or is gone: the client can be killed at any moment, and
- * what it started must not stay. In a session of its own; holds the lease until everything is gone. When it is killed
- * itself, LXC's monitor dies with it (start's pdeathsig), and the container with that.
+ * Boots a container, and removes it when its client says so or is gone: the client can be killed at any moment, and
+ * nothing that it started may stay. Runs in its own session and holds the lease until everything is gone. If the keeper
+ * is killed, LXC's monitor dies with it (start's pdeathsig), and so does the container.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import type { KeeperAnswer, KeeperOrder } from "../../run/attendant.ts";
 const bootPatience = 120_000;
 const startPatience = 60_000;
 const poll = 50;
-/** lxc-stop asks for two seconds, then kills. */
+/** lxc-stop waits two seconds for init to end, then kills it. */
 const stopPatience = 2800;
 
 type Ending = "stop" | "kill";
@@ -22,7 +22,7 @@ export async function keep(): Promise<never> {
   const { order, ending } = await listen();
   process.on("SIGTERM", () => {}).on("SIGHUP", () => {}); // the client decides
   const own = `${order.directory}/${order.name}`;
-  mkdirSync(own, { recursive: true, mode: 0o711 }); // LXC wants it open to the root inside
+  mkdirSync(own, { recursive: true, mode: 0o711 }); // LXC requires access for the root inside
   writeFileSync(`${own}/config`, order.config, { mode: 0o600 });
   if (order.filter !== undefined)
     writeFileSync(`${order.directory}/filter`, Buffer.from(order.filter, "base64"), { mode: 0o444 });
@@ -40,7 +40,7 @@ export async function keep(): Promise<never> {
   process.exit(0);
 }
 
-/** The order, and how it is to end: `kill` when the client is gone. Ends this process when there never is an order. */
+/** Reads the order, and how to end: `kill` if the client is gone. Ends this process if there is no order. */
 function listen(): Promise<{ order: KeeperOrder; ending: Promise<Ending> }> {
   return new Promise((resolve) => {
     const lines = createInterface(process.stdin);
@@ -104,16 +104,16 @@ async function boot(order: KeeperOrder, monitor: Monitor): Promise<KeeperAnswer>
   return monitor.hasEnded() ? failed() : { ready: true };
 }
 
-/** The first thing that LXC complained of. */
+/** Returns LXC's first error. */
 function reason({ directory }: KeeperOrder, monitor: Monitor): string {
   let log = "";
   try {
     log = readFileSync(`${directory}/log`, "utf8");
   } catch {
-    // it goes elsewhere, or there was not even a log
+    // the log is elsewhere or does not exist
   }
   const complaint = /\sERROR\s+\S+ - \S+ - (.*)$/m.exec(log)?.[1];
-  return complaint ?? (monitor.said().trim().split("\n")[0] || "lxc-start said nothing");
+  return complaint ?? (monitor.said().trim().split("\n")[0] || "lxc-start gave no reason");
 }
 
 async function end(order: KeeperOrder, monitor: Monitor, how: Ending): Promise<void> {
@@ -129,7 +129,7 @@ async function end(order: KeeperOrder, monitor: Monitor, how: Ending): Promise<v
   await monitor.ended;
 }
 
-/** What LXC leaves: our directory, and for root a lock and, where its monitor was killed, cgroups. */
+/** Removes what LXC leaves: isolate's directory, and for root a lock and, if its monitor was killed, cgroups. */
 function remove({ directory, name }: KeeperOrder): void {
   rmSync(directory, { recursive: true, force: true });
   if (process.getuid?.() !== 0) return;
@@ -147,7 +147,7 @@ function removeCgroup(path: string): void {
   });
 }
 
-/** It may not be there. */
+/** Removes a file that may not exist. */
 function quietly(act: () => void): void {
   try {
     act();

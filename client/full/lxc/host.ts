@@ -1,4 +1,4 @@
-/** What the lxc engine needs of the host, looked at before a clone is asked for. */
+/** Checks what the lxc engine needs of the host, before a clone is requested. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { IsolateError } from "../../../protocol/errors.ts";
@@ -7,9 +7,9 @@ import type { RunRequest } from "../../run/options/options.ts";
 
 const cgroups = "/sys/fs/cgroup";
 const page = 4096;
-/** Of the host's memory, where nothing is said. */
+/** The default, as a share of the host's memory. */
 const memoryShare = 0.05;
-/** netdevice(7), IFNAMSIZ; and nothing that could mean more in a configuration. */
+/** netdevice(7), IFNAMSIZ; without characters that are special in a configuration. */
 const interfaceName = /^[A-Za-z0-9_.:-]{1,15}$/;
 
 /** Throws `cannot-boot`. Touches nothing. */
@@ -31,23 +31,25 @@ export function probeContainerHost(request: RunRequest, { uid, runtimeDirectory 
 function expectBridge(bridge: string): void {
   const fix = "name the bridge by LXC_NET_BR, or as root: ip link add BRIDGE type bridge";
   if (!interfaceName.test(bridge) || bridge === "." || bridge === "..")
-    throw refuse(`LXC_NET_BR is no name of a network device: '${bridge.replace(/[^\x20-\x7e]/g, "?")}'`, fix);
+    throw refuse(`LXC_NET_BR is not the name of a network device: '${bridge.replace(/[^\x20-\x7e]/g, "?")}'`, fix);
   if (!existsSync(`/sys/class/net/${bridge}/bridge`)) throw refuse(`there is no bridge '${bridge}' for -n`, fix);
 }
 
-/** An ordinary user's containers live in the part of the cgroups that systemd gave to the user's own manager. */
+/** An ordinary user's containers live in the cgroups that systemd delegated to the user's manager. */
 function expectDelegation(request: RunRequest, uid: number, runtimeDirectory: string | undefined): string {
   const asRoot = "use the engine 'bwrap', or run the same command as root";
-  if ("directory" in request.root)
-    throw refuse("-t with this engine needs 65536 ids, which only root has there", asRoot);
+  if ("directory" in request.root) throw refuse("-t with this engine needs 65536 ids, which only root has", asRoot);
   if (request.network === "host") throw refuse("only root may put a container on a bridge (-n)", asRoot);
   const readOnly = request.binds.find((bind) => bind.readOnly);
   if (readOnly)
-    throw refuse(`root of the container could make '${readOnly.text}' writable, since it is mounted as you`, asRoot);
+    throw refuse(
+      `root in the container could make '${readOnly.text}' writable, because you are the one who mounts it`,
+      asRoot,
+    );
   const directory = runtimeDirectory || `/run/user/${uid}`;
   const linger = `as root: loginctl enable-linger ${uid}`;
   if (!existsSync(`${directory}/systemd/private`))
-    throw refuse(`user ${uid} has no user manager of systemd's, to which cgroups are delegated`, linger);
+    throw refuse(`user ${uid} has no systemd user manager, to which cgroups are delegated`, linger);
   const manager = `${cgroups}/user.slice/user-${uid}.slice/user@${uid}.service`;
   const delegated = textOf(`${manager}/cgroup.controllers`).trim().split(/\s+/);
   const missing = ["cpu", "memory", "pids"].filter((controller) => !delegated.includes(controller));
@@ -59,7 +61,7 @@ function expectDelegation(request: RunRequest, uid: number, runtimeDirectory: st
   return directory;
 }
 
-/** The map of a user namespace, in the terms of the host's ids. `descriptor` is the namespace's. */
+/** Returns the map of a user namespace in terms of the host's ids. `descriptor` is the namespace's. */
 export function readIdMaps(descriptor: number): { uidMap: string; gidMap: string } {
   const read = (file: string): string => {
     const args = ["--preserve-credentials", "--user=/proc/self/fd/3", "/usr/bin/cat", `/proc/self/${file}`];

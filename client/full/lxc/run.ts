@@ -1,6 +1,6 @@
 /**
- * A container for one command: a keeper boots it, the command is attached to the caller's terminal, and the keeper takes
- * it away again. This process stays, hands on signals, and gives the command's exit code.
+ * Runs one command in a container: a keeper boots it, the command is attached to the caller's terminal, and the keeper
+ * removes it. This process stays, forwards signals, and exits with the command's code.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ import { resolveInRoot } from "../../run/paths-in-root.ts";
 import type { HostFacts } from "../../run/plan.ts";
 import { readIdMaps, refuse } from "./host.ts";
 
-/** Milliseconds that a command has to end after TERM, or HUP when the terminal is gone, as in the other engines: isolate-init's own. */
+/** Milliseconds for a command to end after TERM, or after HUP when the terminal is gone. The same as isolate-init's. */
 const grace = 2000;
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 type Forwarded = (typeof forwarded)[number];
@@ -55,7 +55,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   });
   print.trace(() => `container ${name}:\n${container.config}`);
 
-  // As `launch` does before it becomes an engine: what the runtime changed is not for the container.
+  // As `launch` does before an engine: the container must not inherit the runtime's changes.
   libc.joinNewSessionKeyring();
   libc.setSoftDescriptorLimit(facts.descriptorLimit);
 
@@ -74,7 +74,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
       await keeper.end("kill");
       throw refuse(answer.failed, "for a whole log: DEBUG_LXC_SPAWN=1");
     }
-    // Node gives its children the defaults back.
+    // Node resets its children's signals to the defaults.
     const ignoring = ignored.length === 0 ? [] : [`--ignore-signal=${ignored.map((name) => name.slice(3)).join(",")}`];
     const command = spawn("env", [...ignoring, ...container.attach], { stdio: "inherit", cwd: "/" });
     const hasToEnd = signals.to(command);
@@ -90,14 +90,14 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
   }
 }
 
-/** The one thing that this engine asks of a root, and many have not. Gives where it leads to. */
+/** Returns the path of the init, which many roots do not have. */
 function findInit({ spec, facts }: ContainerRun, { libc }: RunContext): string {
   const init = resolveInRoot("/sbin/init", [{ at: "/", from: spec.root }], looker(libc, facts.opened));
   if ("kind" in init && init.kind === "file") return init.path;
   throw refuse("the root has no /sbin/init to boot", "use the engine 'bwrap', or install systemd-sysv in the template");
 }
 
-/** The caller's host paths, with their ids mapped, in a mount namespace of this process and of what it starts. */
+/** Maps the ids of the caller's host paths, in a mount namespace of this process and its children. */
 function staged({ spec, facts, ids }: ContainerRun, userns: number, { libc, rootCalls }: RunContext): LaunchSpec {
   const { trees, spec: moved } = stage(spec, toBeMapped(facts, ids, libc));
   attachTrees(trees, { userns, opened: facts.opened }, rootCalls, libc);
@@ -110,14 +110,14 @@ function userScope(runtimeDirectory: string): string[] {
 }
 
 /**
- * Whether Ctrl-C will reach us: the first of the standard descriptors that is our terminal decides. Undefined: none is, or
- * no more.
+ * Whether Ctrl-C reaches this process: the first standard descriptor that is its terminal decides. `undefined` if none
+ * is any more.
  */
 function isForeground(libc: Libc): boolean | undefined {
   return [0, 1, 2].map((fd) => libc.isForeground(fd)).find((answer) => answer !== undefined);
 }
 
-/** What the caller ignores, as by nohup(1), stays ignored; once there is a handler this could not be told any more. */
+/** Signals that the caller ignores, as with nohup(1), stay ignored. Read first: a handler would hide that. */
 function ignoredSignals(libc: Libc, ignoreInterrupt: boolean): Forwarded[] {
   const mask = Number.parseInt(
     /^SigIgn:\s*[0-9a-f]{8}([0-9a-f]{8})$/m.exec(libc.readText("/proc/self/status"))?.[1] ?? "0",
@@ -128,26 +128,26 @@ function ignoredSignals(libc: Libc, ignoreInterrupt: boolean): Forwarded[] {
   );
 }
 
-/** With a name that nobody can have prepared. */
+/** Opens a log file with a name that nobody can have prepared. */
 function openLog({ boot }: RunRequest, { uid }: HostFacts, say: (sentence: string) => void): number | undefined {
   if (!boot?.log) return undefined;
   const path = `/tmp/isolate_lxc_log.${uid}.${process.hrtime.bigint()}`;
   const fd = openSync(path, "ax", 0o600);
-  say(`LXC's log goes to ${path}`);
+  say(`LXC's log is ${path}`);
   return fd;
 }
 
-/** `script`: where a runtime runs this program. */
+/** `script`: set if a runtime runs this program. */
 function startKeeper(script: readonly string[], lease: number | undefined) {
   const child = spawn("/proc/self/exe", [...script, keeperWord], {
     stdio: ["pipe", "pipe", "inherit", ...(lease === undefined ? [] : [lease])],
     cwd: "/",
-    detached: true, // Ctrl-C is not for it
+    detached: true, // Ctrl-C must not reach it
     env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
   });
   const { stdin, stdout } = child;
   if (!stdin || !stdout) throw new Error("the keeper has no pipes");
-  stdin.on("error", () => {}); // its end tells more
+  stdin.on("error", () => {}); // its exit code tells more
   const gone = ended(child);
   const failed: Promise<KeeperAnswer> = gone.then((code) => ({ failed: `the container's keeper ended with ${code}` }));
   const line = new Promise<KeeperAnswer>((resolve) => {
@@ -164,7 +164,7 @@ function startKeeper(script: readonly string[], lease: number | undefined) {
   };
 }
 
-/** Its exit code; 128 + n where a signal ended it. */
+/** Returns its exit code; 128 + n if signal n ended it. */
 function ended(child: ChildProcess): Promise<number> {
   return new Promise((resolve) => {
     child.once("error", () => resolve(125));
@@ -173,8 +173,8 @@ function ended(child: ChildProcess): Promise<number> {
 }
 
 /**
- * From the client to the command. Ctrl-C and Ctrl-\\ come from the terminal to the whole foreground job by themselves, or
- * through the terminal that lxc-attach makes.
+ * Forwards signals from the client to the command. Ctrl-C and Ctrl-\\ need no forwarding: they reach the whole
+ * foreground job from the terminal, or the command through the terminal that lxc-attach makes.
  */
 function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
   const foreground = isForeground(libc);
@@ -212,7 +212,7 @@ function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
   };
   process.on("SIGTSTP", suspend).on("SIGCONT", resume).on("SIGWINCH", resize);
   return {
-    /** Before there is a command, the first signal ends the run. */
+    /** Before the command runs, the first signal ends the run. */
     first,
     to(command: ChildProcess): Promise<undefined> {
       target = command;
@@ -225,7 +225,7 @@ function catchSignals(libc: Libc, ignored: readonly Forwarded[]) {
   };
 }
 
-/** lxc-attach waits for the command, which is its child (clone(2), CLONE_PARENT), and hands no signal on. */
+/** lxc-attach waits for the command, which is its child (clone(2), CLONE_PARENT), and forwards no signal. */
 function toCommand(attach: ChildProcess, signal: NodeJS.Signals): void {
   const pid = attach.pid;
   if (pid === undefined) return;
@@ -239,7 +239,7 @@ function toCommand(attach: ChildProcess, signal: NodeJS.Signals): void {
     try {
       process.kill(Number(child), signal);
     } catch {
-      // so has that one
+      // it has ended too
     }
   }
 }

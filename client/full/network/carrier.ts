@@ -1,20 +1,21 @@
-/** Programs that carry a network namespace's packets in user mode, and what a sandbox is kept from. Pure. */
+/** User-mode programs that carry a network namespace's packets, and the filter rules of a sandbox. Pure. */
 import type { Prefix } from "./own-addresses.ts";
 
 export interface Carrier {
   readonly argv: readonly string[];
-  /** On which it is to say that it is ready, as native/network/network.c wants it. */
+  /** The descriptor on which it reports that it is ready, as native/network/network.c requires. */
   readonly readyDescriptor: 1 | 3;
   /** What stands before its own words where it does not start: that it is so, and what to do. */
   readonly failure: string;
 }
 
-/** Standard input is the namespace, and the user namespace is entered already. */
+/** Standard input is the namespace; the user namespace is already entered. */
 const namespacePath = "/proc/self/fd/0";
 
 /**
- * Of 2023 (Debian 12) and 2025 (Debian 13) alike. Newer ones close all descriptors but the first three; older ones do not
- * notice the end of a namespace that is no file, so both are left to isolate-network. No port is forwarded either way.
+ * For pasta of 2023 (Debian 12) and 2025 (Debian 13). Newer versions close all descriptors except the first three;
+ * older ones do not notice the end of a namespace that is not a file, so isolate-network does both. No port is
+ * forwarded in either direction.
  */
 export function pasta(path: string, standIn: string | undefined, failure: string): Carrier {
   const ports = ["-t", "-u", "-T", "-U"].flatMap((option) => [option, "none"]);
@@ -34,8 +35,8 @@ export function notStarted(program: string): string {
 }
 
 /**
- * IPv4 alone; its IPv6 is experimental. Its own nameserver would lead to every port of the address at which the host's
- * nameserver is.
+ * Only IPv4, because its IPv6 is experimental. Its nameserver is disabled, because it would expose every port at the
+ * address of the host's nameserver.
  */
 export function slirp4netns(path: string): Carrier {
   const closed = ["--disable-host-loopback", "--disable-dns", "--enable-sandbox", "--enable-seccomp"];

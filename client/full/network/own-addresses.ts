@@ -1,8 +1,8 @@
-/** Which addresses are the host's own, as the kernel's routes have them: those of devices that are down too. Pure. */
+/** Lists the host's own addresses from the kernel's routes, including addresses of devices that are down. Pure. */
 
 export interface Prefix {
   readonly address: string;
-  /** Bits. */
+  /** Prefix length in bits. */
   readonly length: number;
 }
 
@@ -26,7 +26,9 @@ function ofKind(fibTrie: string, kind: "host LOCAL" | "link BROADCAST"): Prefix[
 const RTF_ANYCAST = 0x00100000;
 const RTF_LOCAL = 0x80000000;
 
-/** Of /proc/net/ipv6_route: destination, its length, source, its length, next hop, metric, counters, flags, device. */
+/**
+ * Reads /proc/net/ipv6_route: destination, its length, source, its length, next hop, metric, counters, flags, device.
+ */
 export function ownIpv6(routes: string): Prefix[] {
   const found = new Map<string, Prefix>();
   for (const line of routes.split("\n")) {
@@ -40,7 +42,7 @@ export function ownIpv6(routes: string): Prefix[] {
   return [...found.values()];
 }
 
-/** As RFC 5952 wants it written, so that it can be compared; undefined for what is no IPv6 address. */
+/** Returns the form of RFC 5952, for comparison; `undefined` if it is not an IPv6 address. */
 export function canonical(address: string): string | undefined {
   const url = `http://[${address}]`;
   return URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : undefined;

@@ -1,6 +1,6 @@
 /**
- * `--net=private`: a network namespace of the sandbox's own that a program of the host's connects to what is outside of the
- * host. Nothing is started here: what is prepared goes to isolate-network, and ends with the engine however that ends.
+ * `--net=private`: the sandbox's own network namespace, which a host program connects to the world outside the host.
+ * Nothing is started here: isolate-network starts the programs, and they end with the engine however that ends.
  */
 import { IsolateError } from "../../../protocol/errors.ts";
 import { findOwn, lookUp } from "../../run/host.ts";
@@ -13,7 +13,7 @@ import { broadcasts, isOwn, ownIpv4, ownIpv6 } from "./own-addresses.ts";
 import { planNames, type StandIn } from "./resolver.ts";
 import { mayOpenTun } from "./tun.ts";
 
-/** Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
+/** Prepares the network. Throws `missing-program`, `missing-protection`, `no-private-network` and `system-call`. */
 export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
   const path = findOwn("isolate-network", libc);
   const filter = lookUp("nft", libc);
@@ -53,7 +53,7 @@ function chooseCarrier(standIn: StandIn | undefined, isRouted: boolean, libc: Li
     return pasta(pastaPath, standIn?.address, isRouted ? notStarted("pasta") : withoutRoute(standIn));
   if (standIn !== undefined)
     throw cannot(
-      `the host resolves names at its own ${standIn.for}, which slirp4netns leads to only with all that is at that address`,
+      `the host's nameserver is its own ${standIn.for}, and slirp4netns would expose everything at that address`,
       "install pasta: apt-get install passt",
     );
   return slirp4netns(slirpPath ?? "");

@@ -1,9 +1,9 @@
-/** The host's resolv.conf(5), for a sandbox that cannot reach the host itself. Pure. */
+/** Adapts the host's resolv.conf(5) to a sandbox that cannot reach the host. Pure. */
 
 export interface Names {
-  /** Of a resolv.conf for the sandbox. */
+  /** The sandbox's resolv.conf. */
   readonly text: string;
-  /** A nameserver of that text which is none, and stands for one at an address of the host's own. */
+  /** A made-up nameserver address in the text; it stands for a nameserver at one of the host's own addresses. */
   readonly standIn: StandIn | undefined;
 }
 
@@ -12,12 +12,12 @@ export interface StandIn {
   readonly for: string;
 }
 
-/** Nobody's: link-local, and unique local. */
+/** Addresses that no host has: link-local and unique local. */
 const standIns = { ipv4: "169.254.77.53", ipv6: "fd49:7361:6c61:7465::53" } as const;
 
 /**
- * `isHosts`: whether an address is one of the host's own. Nameservers there cannot be reached from inside; where the first
- * one is such a one (systemd-resolved's 127.0.0.53, dnsmasq), something else stands for it.
+ * `isHosts`: whether an address is one of the host's own. Nameservers there cannot be reached from inside. If the first
+ * is one of them (systemd-resolved's 127.0.0.53, dnsmasq), a stand-in replaces it.
  */
 export function planNames(hostsText: string, isHosts: (address: string) => boolean): Names {
   const lines = hostsText.split("\n").filter((line) => /^\s*[a-z]/.test(line));

@@ -1,10 +1,10 @@
-/** The device by which a program in user mode carries packets. */
+/** The device with which a user-mode program carries packets. */
 import { accessSync, constants, statSync } from "node:fs";
 
 const device = "/dev/net/tun";
 const forOthers = 0o006;
 
-/** Whether that program may open it: it runs as the caller, or for root as somebody who is not. */
+/** Whether that program may open it: it runs as the caller, or as another user if the caller is root. */
 export function mayOpenTun(uid: number): boolean {
   try {
     accessSync(device, constants.R_OK | constants.W_OK);

@@ -1,4 +1,4 @@
-/** `isolate template create NAME --dir DIR | --tar FILE | --debian SUITE`: the client makes a tar and streams it to the daemon. */
+/** `isolate template create NAME --dir DIR | --tar FILE | --debian SUITE`: makes a tar and streams it to the daemon. */
 import { IsolateError } from "../../../protocol/errors.ts";
 import { parseTemplateName } from "../../../protocol/names.ts";
 import { Refusal, readErrorBody } from "../../../protocol/refusal.ts";
@@ -13,23 +13,23 @@ export interface CreateTemplateOptions {
   readonly template: string;
   readonly source: TemplateSource;
   readonly uid: number;
-  /** No progress display. */
+  /** Whether to show no progress display. */
   readonly quiet: boolean;
-  /** Where the progress display goes: standard error. */
+  /** The output of the progress display: standard error. */
   readonly terminal: ProgressTerminal;
 }
 
 export interface CreatedTemplate extends Snapshot {
-  /** One sentence for the person who asked. */
+  /** Prints one sentence for the user. */
   readonly summary: string;
 }
 
 /**
- * Throws `not-root`, `bad-name` and `not-running` before anything is started, a `Refusal` as soon as it comes, and
- * `bad-source` where the content could not be made whole: then the daemon has kept nothing.
+ * Throws `not-root`, `bad-name` and `not-running` before anything is started, a `Refusal` as soon as it arrives, and
+ * `bad-source` if the content is incomplete: then the daemon has kept nothing.
  */
 export async function createTemplate(options: CreateTemplateOptions): Promise<CreatedTemplate> {
-  // The daemon asks the kernel who is calling; this only saves a minute's work for nothing.
+  // The daemon checks the caller itself; this check only avoids a minute of useless work.
   if (options.uid !== 0) throw new IsolateError("not-root", { what: routes.createTemplate.verb });
   const template = parseTemplateName(options.template);
   const source = await openSource(options.source);
@@ -64,7 +64,7 @@ async function send(source: OpenSource, upload: Upload, progress: ProgressDispla
     }
     return { reply: await Promise.race([upload.reply, interruption.caught]), bytes };
   } catch (error) {
-    // First the connection: content that ends early must not look like content that is whole.
+    // Close the connection first: content that ends early must not look complete.
     upload.abort();
     progress.stage("cleaning up");
     throw error;
@@ -75,7 +75,7 @@ async function send(source: OpenSource, upload: Upload, progress: ProgressDispla
   }
 }
 
-/** Returns early, and with `whole` false, where the daemon has answered or is gone before the body's end. */
+/** Returns early, with `whole` false, if the daemon answers or is gone before the body's end. */
 async function pump(
   content: Content,
   upload: Upload,
@@ -104,7 +104,7 @@ async function pump(
   return { bytes, whole: !settled };
 }
 
-/** So that a Ctrl-C lets the producer clean up; the signal then takes its usual course. */
+/** Lets the producer clean up after Ctrl-C; then the signal has its usual effect. */
 function catchSignals(): { caught: Promise<never>; end: () => void } {
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   let received: NodeJS.Signals | undefined;

@@ -1,25 +1,25 @@
-/** How mmdebstrap(1) is told to make a small Debian root. Pure: the caller asks apt and runs the program. */
+/** Builds the mmdebstrap(1) command line for a small Debian root. Pure: the caller asks apt and runs the program. */
 
-/** Signs Debian's archive; both Debian and Ubuntu have it in the package of that name. */
+/** The keyring of Debian's archive; on Debian and Ubuntu it is in the package of that name. */
 export const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 export const debianKeyringPackage = "debian-archive-keyring";
 
-/** What a person or a script expects of a root beyond Debian's priority `required` and apt. */
+/** Packages that people and scripts expect in addition to Debian's priority `required` and apt. */
 const extraPackages = ["ca-certificates", debianKeyringPackage, "iproute2", "procps"];
 
-/** These suites have neither updates nor security updates of their own. */
+/** Suites without updates and security updates. */
 const rolling = new Set(["unstable", "sid", "experimental", "rc-buggy"]);
 
-/** The Debian mirrors that this machine's own apt uses; undefined where it uses none (Ubuntu). */
+/** The Debian mirrors of this machine's apt; `undefined` if it has none (Ubuntu). */
 export interface DebianMirrors {
   readonly archive: string | undefined;
   readonly security: string | undefined;
 }
 
-/** For `apt-get indextargets`, whose answer `parseDebianMirrors` reads. */
+/** The arguments of `apt-get indextargets`, whose output `parseDebianMirrors` reads. */
 export const indexTargetsFormat = "$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)";
 
-/** Before the first `apt-get update` apt knows the addresses only, and then their last part tells what they are. */
+/** Before the first `apt-get update`, apt knows only the addresses; then their last part identifies the archive. */
 export function parseDebianMirrors(indexTargets: string): DebianMirrors {
   const rows = indexTargets.split("\n").flatMap((line) => {
     const [createdBy, origin, label, component, uri] = line.split("|");
@@ -34,19 +34,19 @@ export function parseDebianMirrors(indexTargets: string): DebianMirrors {
   return { archive: find("Debian/Debian"), security: find("Debian/Debian-Security") };
 }
 
-/** `bookworm`, `stable`, `trixie-backports`, ...: a name of a suite and never an option or a path. */
+/** Whether this can be the name of a suite (`bookworm`, `stable`, `trixie-backports`), and not an option or a path. */
 export function isSuite(text: string): boolean {
   return /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(text) && text.length <= 64;
 }
 
-/** The tar goes to standard output. Without an archive mirror mmdebstrap(1) takes its own default. */
+/** The tar is written to standard output. Without an archive mirror, mmdebstrap(1) uses its default. */
 export function mmdebstrapArguments(suite: string, mirrors: DebianMirrors): string[] {
   return [
     "--variant=minbase",
     "--format=tar",
     `--keyring=${debianKeyring}`,
     `--include=${extraPackages.join(",")}`,
-    // Without it the root would have this host's name, and could not resolve its own.
+    // Otherwise the root would have this host's name and could not resolve its own name.
     `--customize-hook=printf '127.0.0.1 localhost\\n::1 localhost\\n' >"$1/etc/hosts"; echo localhost >"$1/etc/hostname"`,
     suite,
     "-",
@@ -62,7 +62,7 @@ function sources(suite: string, { archive, security }: DebianMirrors): string[] 
   return security === undefined ? updates : [...updates, line(security, `${suite}-security`)];
 }
 
-/** What mmdebstrap is at, from a line that it wrote to standard error; undefined for any other line. */
+/** Returns mmdebstrap's stage from a line of its standard error; `undefined` for any other line. */
 export function mmdebstrapStage(line: string): string | undefined {
   return /^I: ((?:running(?! --)|downloading|extracting|installing|cleaning|creating)\b.*?)\.*$/.exec(line)?.[1];
 }

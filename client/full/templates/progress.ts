@@ -1,12 +1,12 @@
-/** What a person sees while a template is made: the stage, how much has been sent, and for how long it has been going. */
+/** Shows the progress of a template's creation: the stage, the amount sent, and the elapsed time. */
 
-/** Columns that every terminal has. */
+/** The number of columns that every terminal has. */
 const narrowTerminal = 80;
 
 export interface ProgressDisplay {
   stage(text: string): void;
   sent(bytes: number): void;
-  /** Takes the display away; nothing is shown after it. */
+  /** Removes the display; nothing is shown afterwards. */
   end(): void;
 }
 
@@ -15,7 +15,7 @@ export interface ProgressTerminal {
   write(text: string): unknown;
 }
 
-/** A terminal gets one line that is rewritten, everything else a line for each stage and every few seconds. */
+/** On a terminal, rewrites a single line; otherwise prints a line for each stage and every few seconds. */
 export function createProgress(title: string, terminal: ProgressTerminal, quiet: boolean): ProgressDisplay {
   if (quiet) return { stage: () => {}, sent: () => {}, end: () => {} };
   const started = Date.now();

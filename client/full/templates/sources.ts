@@ -1,4 +1,4 @@
-/** Where a template's content comes from: a directory, an archive, or Debian. Each becomes one stream of plain tar. */
+/** The sources of a template's content: a directory, an archive, or Debian. Each becomes a stream of plain tar. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants, createReadStream, fstatSync, openSync } from "node:fs";
@@ -27,13 +27,13 @@ export type TemplateSource =
 /** A running producer of a tar. */
 export interface Content {
   readonly stream: Readable;
-  /** Settles when the producer has ended; rejects with `bad-source` where the stream is not the whole archive. */
+  /** Settles when the producer has ended; rejects with `bad-source` if the stream is incomplete. */
   readonly done: Promise<void>;
-  /** Ends the producer, lets it clean up after itself, and returns when it is gone. */
+  /** Ends the producer, lets it clean up, and returns when it is gone. */
   stop(): Promise<void>;
 }
 
-/** A source that was looked at, and can be had. */
+/** A source that was checked and can be read. */
 export interface OpenSource {
   /** For the progress display: `Debian bookworm`, `/srv/root`. */
   readonly title: string;
@@ -41,7 +41,7 @@ export interface OpenSource {
   start(onStage: (stage: string) => void): Promise<Content>;
 }
 
-/** Throws `bad-source` or `missing-program`, before anything is started. */
+/** Checks a source. Throws `bad-source` or `missing-program` before anything is started. */
 export async function openSource(source: TemplateSource): Promise<OpenSource> {
   switch (source.kind) {
     case "directory":
@@ -74,7 +74,7 @@ function openTar(path: string): OpenSource {
   }
   const descriptor = path === "-" ? undefined : openOnce(path, constants.O_RDONLY);
   if (descriptor !== undefined && fstatSync(descriptor).isDirectory()) {
-    throw new IsolateError("bad-source", { source: path, wrong: "it is a directory; --dir takes one" });
+    throw new IsolateError("bad-source", { source: path, wrong: "it is a directory; use --dir" });
   }
   const open = (): Readable => (descriptor === undefined ? process.stdin : createReadStream(path, { fd: descriptor }));
   return { title, firstStage: "reading the archive", start: () => startArchive(open(), title) };
@@ -99,7 +99,7 @@ async function openDebian(suite: string): Promise<OpenSource> {
   };
 }
 
-/** The machine's own mirrors are asked of apt; without apt mmdebstrap(1) says itself what it wants. */
+/** Asks apt for this machine's mirrors. Without apt, mmdebstrap(1) itself says what it requires. */
 async function indexTargets(): Promise<string> {
   const asked = promisify(execFile)("apt-get", ["indextargets", "--format", indexTargetsFormat], {
     maxBuffer: 64 * 2 ** 20,
@@ -114,7 +114,7 @@ const compressions = [
   { magic: [0x42, 0x5a, 0x68], program: "bzip2" },
 ] as const;
 
-/** What the first bytes say counts, and not the name: standard input has none. */
+/** Recognizes the format by the first bytes, not by the name: standard input has no name. */
 async function startArchive(archive: Readable, source: string): Promise<Content> {
   const chunks = archive[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let head: Buffer = Buffer.alloc(0);
@@ -168,18 +168,18 @@ interface ProgramOptions {
   readonly onStage?: (stage: string) => void;
 }
 
-/** How long a producer may take to clean up after SIGTERM: mmdebstrap unmounts and removes its directory. */
+/** The time for a producer to clean up after SIGTERM: mmdebstrap unmounts and removes its directory. */
 const graceMilliseconds = 20_000;
 
 function startProgram({ program, args, source, input, descriptor, stageOf, onStage }: ProgramOptions): Content {
-  // A process group of its own: mmdebstrap ignores signals itself and wants them sent to the programs that it runs.
+  // Its own process group: mmdebstrap ignores signals and expects them to be sent to the programs that it runs.
   const child = spawn(program, args, {
     detached: true,
     stdio: [input ? "pipe" : "ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
     env: { ...process.env, LC_ALL: "C.UTF-8" },
   });
   const { stdin, stdout, stderr } = child;
-  if (!stdout || !stderr) throw new Error("spawn gave no pipes");
+  if (!stdout || !stderr) throw new Error("spawn returned no pipes");
   const lines: string[] = [];
   const noted = readLines(stderr, (line) => {
     lines.push(line);
@@ -187,7 +187,7 @@ function startProgram({ program, args, source, input, descriptor, stageOf, onSta
     const stage = stageOf?.(line);
     if (stage !== undefined) onStage?.(stage);
   });
-  // The program's own end tells more than a broken pipe to it.
+  // The program's exit code tells more than a broken pipe.
   const fed =
     input && stdin
       ? pipeline(input, stdin).catch((error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? undefined : error))
@@ -221,7 +221,7 @@ function startProgram({ program, args, source, input, descriptor, stageOf, onSta
       };
       signalGroup("SIGTERM");
       const last = setTimeout(signalGroup, graceMilliseconds, "SIGKILL");
-      // Nobody reads on, and the program must not wait for that.
+      // Nothing reads any more, and the program must not wait for a reader.
       stdout.destroy();
       input?.destroy();
       await exited.catch(() => {});
@@ -242,7 +242,10 @@ async function readLines(stream: Readable, onLine: (line: string) => void): Prom
   if (rest !== "") onLine(rest);
 }
 
-/** The line that says why: programs add general ones after it ("Exiting with failure status due to previous errors"). */
+/**
+ * Returns the line with the reason: programs add general lines after it ("Exiting with failure status due to previous
+ * errors").
+ */
 export function complaint(lines: readonly string[]): string | undefined {
   const telling = lines.filter(
     (line) => !/^[IW]: |Exiting with failure status|^E: (mmdebstrap failed to run|apt-get update .*failed)/.test(line),
@@ -285,6 +288,6 @@ function isAccessible(path: string, mode: number): boolean {
 
 function messageOf(error: unknown): string {
   const message = (error as Partial<Error> | undefined)?.message ?? String(error);
-  // "ENOENT: no such file or directory, stat '/x'" names the path a second time.
+  // "ENOENT: no such file or directory, stat '/x'" repeats the path.
   return message.replace(/^[A-Z]+: /, "").replace(/, (stat|open|read)\b.*$/, "");
 }

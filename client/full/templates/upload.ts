@@ -1,11 +1,11 @@
-/** `POST /v1/templates`: the one request whose body is a stream that may fail halfway. */
+/** `POST /v1/templates`: the only request whose body is a stream that may fail halfway. */
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { IsolateError } from "../../../protocol/errors.ts";
 import { routes } from "../../../protocol/routes.ts";
 import { unreachable } from "../../../protocol/unreachable.ts";
 
-/** Bun's own words. */
+/** Bun's error codes. */
 const connectErrors: Readonly<Record<string, string>> = {
   FailedToOpenSocket: "ECONNREFUSED",
   ConnectionRefused: "ECONNREFUSED",
@@ -17,14 +17,16 @@ export interface Reply {
 }
 
 export interface Upload {
-  /** The daemon has the request and waits for its body. */
+  /** Resolves when the daemon has the request and waits for its body. */
   readonly connected: Promise<void>;
-  /** May come before the body is whole: the daemon refuses as early as it can. Rejects where the connection breaks. */
+  /**
+   * May arrive before the body is complete: the daemon refuses as early as it can. Rejects if the connection breaks.
+   */
   readonly reply: Promise<Reply>;
-  /** Returns when there is room for more, or when a reply has come. */
+  /** Returns when there is room for more, or when a reply has arrived. */
   write(chunk: Uint8Array): Promise<void>;
   finish(): void;
-  /** Breaks the connection off, so that the daemon sees a body without its end and keeps nothing. */
+  /** Closes the connection, so that the daemon sees an incomplete body and keeps nothing. */
   abort(): void;
 }
 
@@ -50,7 +52,7 @@ export function openUpload(socketPath: string, template: string): Upload {
       const given = new AbortController();
       const drained = once(request, "drain", { signal: given.signal });
       await Promise.race([drained, reply])
-        .catch(() => reply) // which may say why nobody reads any more
+        .catch(() => reply) // it may say why the daemon stopped reading
         .finally(() => given.abort());
     },
     finish: () => request.end(),
@@ -70,7 +72,7 @@ async function connection(request: ClientRequest, socketPath: string): Promise<v
   });
 }
 
-/** Milliseconds: Bun may tell of a broken pipe before it tells of the answer that came first. */
+/** Milliseconds: Bun may report a broken pipe before an answer that arrived earlier. */
 const replyGrace = 500;
 
 async function readReply(request: ClientRequest): Promise<Reply> {

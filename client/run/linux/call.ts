@@ -1,17 +1,17 @@
-/** How a system call is named and how it fails. */
+/** The numbers and the errors of system calls. */
 
 import { errnoName } from "./errno.ts";
 import type { Argument, SystemCall } from "./system-call.ts";
 
-/** The calls' numbers on the architectures that we run on: syscalls(2), and the tables of the kernel's own tree. */
+/** System call numbers by architecture: syscalls(2), and the tables of the kernel's source. */
 export type Numbers = Readonly<Record<string, { readonly x64: number; readonly arm64: number }>>;
 
-/** From 424 on the numbers are the same everywhere. */
+/** From 424 on, the numbers are the same on all architectures. */
 export const everywhere = (number: number) => ({ x64: number, arm64: number });
 
 export class SystemCallError extends Error {
   readonly call: string;
-  /** `ENOENT` and so on. */
+  /** The error's name, such as `ENOENT`. */
   readonly errno: string;
   constructor(call: string, errno: string) {
     super(`${call}: ${errno}`);
@@ -22,9 +22,9 @@ export class SystemCallError extends Error {
 }
 
 export interface Kernel<Name extends string> {
-  /** Gives what the call gave, a negative error number included. */
+  /** Returns the call's result; a negative result is an error number. */
   attempt(name: Name, ...args: Argument[]): number;
-  /** Throws where that is an error. */
+  /** Returns the call's result. Throws `SystemCallError`. */
   checked(name: Name, ...args: Argument[]): number;
 }
 
@@ -46,7 +46,7 @@ export function createKernel<N extends Numbers>(numbers: N, call: SystemCall, ar
   return kernel;
 }
 
-/** Of a result that is an error. */
+/** Returns the error for a negative result. */
 export function failure(call: string, result: number): SystemCallError {
   return new SystemCallError(call, errnoName(-result));
 }

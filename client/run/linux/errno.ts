@@ -16,7 +16,7 @@ const names = `
   .trim()
   .split(/\s+/);
 
-/** `ENOENT` and so on. */
+/** Returns the error's name, such as `ENOENT`. */
 export function errnoName(number: number): string {
   const name = names[number - 1] ?? "-";
   return name === "-" ? `errno ${number}` : name;

@@ -1,4 +1,4 @@
-/** Files by the kernel's own calls: the starter has no others. */
+/** File operations by system calls: the starter has nothing else. */
 import { decodeBytes, decodeText, joinBytes } from "../../../protocol/bytes.ts";
 import { failure, type Kernel, type Numbers, SystemCallError } from "./call.ts";
 
@@ -25,11 +25,11 @@ const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 
 export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumbers>) {
-  /** Close-on-exec. What is no file does not make it wait. */
+  /** Opens without waiting, even for a FIFO or a device. Close-on-exec. */
   const openAtOnce = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  /** Close-on-exec. */
+  /** Opens for reading. Close-on-exec. */
   const open = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC);
-  /** To say which is meant, and for nothing else: open(2), O_PATH. Close-on-exec. */
+  /** Opens only as a reference to the file: open(2), O_PATH. Close-on-exec. */
   const openPath = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC | O_PATH);
 
   function readLink(path: string): string {
@@ -43,7 +43,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     return type === S_IFLNK ? "link" : type === S_IFDIR ? "directory" : "file";
   }
 
-  /** Of the thing itself, a link not followed. */
+  /** Returns the kind of a path; a link is not followed. */
   function kindOf(path: string): "absent" | "directory" | "link" | "file" {
     const status = new Uint16Array(128); // struct statx
     const result = attempt("statx", AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 1, status);
@@ -75,14 +75,14 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
     }
   }
 
-  /** Uid of what is open. */
+  /** Returns the owner's uid of an open file. */
   function ownerOf(fd: number): number {
     const status = new Uint32Array(64); // struct statx
     checked("statx", fd, "", AT_EMPTY_PATH, 8, status); // STATX_UID
     return status[5] ?? 0; // stx_uid
   }
 
-  /** What tells one file from all others of the host: device and inode. */
+  /** Returns the file's unique identity on the host: inode and device. */
   function identityOf(fd: number): string {
     const status = new Uint32Array(64); // struct statx
     checked("statx", fd, "", AT_EMPTY_PATH, 0x100, status); // STATX_INO
@@ -107,7 +107,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
 
     readText,
 
-    /** Undefined where it cannot be read. */
+    /** Returns the file's text; `undefined` if it cannot be read. */
     readTextIfAny(path: string): string | undefined {
       try {
         return readText(path);
@@ -121,7 +121,7 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
 
     isExecutable: (path: string): boolean => attempt("faccessat", AT_FDCWD, path, X_OK) === 0,
 
-    /** Absolute, normal and without links, as realpath(3): the kernel tells where it came to. */
+    /** Returns an absolute path without links, as realpath(3) does: the kernel names the file that it opened. */
     realPath(path: string): string {
       const fd = openPath(path);
       try {

@@ -1,4 +1,4 @@
-/** The client's only native calls: what Linux offers and the runtimes do not. Each throws `SystemCallError`. */
+/** The client's only native calls: Linux functions that the runtimes lack. Each throws `SystemCallError`. */
 import { encodeBytes } from "../../../protocol/bytes.ts";
 import { createKernel, everywhere, failure, type Numbers, SystemCallError } from "./call.ts";
 import { createFiles, fileNumbers } from "./files.ts";
@@ -56,7 +56,7 @@ export function createLibc(call: SystemCall, architecture: string) {
     attempt("rt_sigaction", signal, action, null, 8);
   }
 
-  /** `refused` is told of a negative error number, and says whether to try again. */
+  /** Calls `refused` with a negative error number; it returns whether to try again. */
   function send(fd: number, bytes: Uint8Array, refused: (error: number) => boolean, toSocket = false): void {
     for (let sent = 0; sent < bytes.length; ) {
       const rest = bytes.subarray(sent);
@@ -74,7 +74,7 @@ export function createLibc(call: SystemCall, architecture: string) {
     });
   }
 
-  /** struct rlimit: soft, hard. By halves, without big integers. */
+  /** Returns struct rlimit: soft, hard. Each is two halves, to avoid big integers. */
   function descriptorLimits(): Uint32Array {
     const limits = new Uint32Array(4);
     checked("prlimit", 0, RLIMIT_NOFILE, null, limits);
@@ -85,7 +85,7 @@ export function createLibc(call: SystemCall, architecture: string) {
     ...createFiles(kernel),
     writeAll,
 
-    /** To a connection: one that the other side has closed is an error, and no SIGPIPE. */
+    /** Writes to a connection. If the other side has closed it, that is an error, not SIGPIPE. */
     sendAll(fd: number, text: string): void {
       const thrown = (error: number): never => {
         throw failure("sendto", error);
@@ -93,7 +93,7 @@ export function createLibc(call: SystemCall, architecture: string) {
       send(fd, encodeBytes(text), thrown, true);
     },
 
-    /** For people and pipes: waits for a slow reader, and ends quietly when there is none. */
+    /** Writes to a terminal or a pipe. Waits for a slow reader, and ends silently if there is no reader. */
     say(fd: number, text: string): void {
       send(fd, encodeBytes(text), (error) => {
         if (error === -EAGAIN) attempt("ppoll", new Int32Array([fd, POLLOUT]), 1, null, null, 0);
@@ -101,7 +101,7 @@ export function createLibc(call: SystemCall, architecture: string) {
       });
     },
 
-    /** What can be read from the descriptor, once; it is in no file system, and gone with the last who has it. */
+    /** Returns a descriptor from which the content can be read once. The kernel frees it with its last descriptor. */
     memoryFile(content: string | Uint8Array): number {
       const fd = checked("memfd_create", "isolate", 0);
       writeAll(fd, content);
@@ -115,10 +115,10 @@ export function createLibc(call: SystemCall, architecture: string) {
       return [pair[0] ?? -1, pair[1] ?? -1];
     },
 
-    /** Whether a process can be kept from abstract Unix sockets: landlock(7), ABI 6, Linux 6.12. */
+    /** Whether the kernel can keep a process from abstract Unix sockets: landlock(7), ABI 6, Linux 6.12. */
     scopesSockets: (): boolean => attempt("landlock_create_ruleset", null, 0, 1) >= 6, // LANDLOCK_CREATE_RULESET_VERSION
 
-    /** Blocking, and open across exec: its connection is the lease. */
+    /** Connects. The descriptor is blocking and stays open across exec: the connection is the lease. */
     connectUnix(path: string): number {
       const address = new Uint8Array(110); // struct sockaddr_un: family, path
       const bytes = encodeBytes(path);
@@ -132,17 +132,17 @@ export function createLibc(call: SystemCall, architecture: string) {
       throw failure("connect", result);
     },
 
-    /** How many bytes came; 0 at the end. */
+    /** Returns the number of bytes read; 0 at the end. */
     read: (fd: number, into: Uint8Array): number => checked("read", fd, into, into.length),
 
-    /** Whether something can be read, or the end has come, within that time. */
+    /** Waits at most that long. Returns whether data or the end of the stream can be read. */
     readable(fd: number, milliseconds: number): boolean {
       const entry = new Int32Array([fd, POLLIN]); // struct pollfd: fd, events, revents
       const time = new Uint32Array([milliseconds / 1000, 0, (milliseconds % 1000) * 1_000_000, 0]); // struct timespec
       return attempt("ppoll", entry, 1, time, null, 0) > 0;
     },
 
-    /** The end to read from, and the end to write to. */
+    /** Returns the read end and the write end. */
     pipe(): readonly [number, number] {
       const ends = new Int32Array(2);
       checked("pipe2", ends, 0);
@@ -159,13 +159,13 @@ export function createLibc(call: SystemCall, architecture: string) {
     /** isatty(3). */
     isTerminal: (fd: number): boolean => attempt("ioctl", fd, TCGETS, new Uint8Array(256)) === 0,
 
-    /** The terminal's width; undefined where the descriptor is none, or one that does not know. */
+    /** Returns the terminal's width; `undefined` if the descriptor is not a terminal, or the width is unknown. */
     columns(fd: number): number | undefined {
       const size = new Uint16Array(4); // struct winsize: rows, columns, pixels
       return attempt("ioctl", fd, TIOCGWINSZ, size) === 0 && size[1] ? size[1] : undefined;
     },
 
-    /** Undefined where the descriptor is not our controlling terminal. */
+    /** Whether this process is in the foreground; `undefined` if the descriptor is not its controlling terminal. */
     isForeground(fd: number): boolean | undefined {
       const group = new Int32Array(1);
       if (attempt("ioctl", fd, TIOCGPGRP, group) < 0) return undefined;
@@ -175,7 +175,7 @@ export function createLibc(call: SystemCall, architecture: string) {
     ignoreSignal: (signal: number): void => setSignal(signal, SIG_IGN),
     defaultSignal: (signal: number): void => setSignal(signal, SIG_DFL),
 
-    /** Of descriptors above 2, these alone survive exec(2). Node makes the first three close-on-exec too. */
+    /** Makes only these descriptors above 2 survive exec(2). Node makes the first three close-on-exec too. */
     keepOnly(descriptors: readonly number[]): void {
       checked("close_range", 3, 0xffffffff, 4); // CLOSE_RANGE_CLOEXEC, Linux 5.11
       for (const fd of [0, 1, 2]) attempt("fcntl", fd, F_SETFD, 0); // one may be closed
@@ -196,7 +196,7 @@ export function createLibc(call: SystemCall, architecture: string) {
       checked("prlimit", 0, RLIMIT_NOFILE, limit, null);
     },
 
-    /** The caller's keys are not for the sandbox: keyctl_join_session_keyring(3). */
+    /** Keeps the caller's keys out of the sandbox: keyctl_join_session_keyring(3). */
     joinNewSessionKeyring(): void {
       const result = attempt("keyctl", 1, 0, 0);
       if (result >= 0) return;

@@ -1,6 +1,7 @@
 /**
- * What only root calls: mounts, and giving root up. The raw system calls change one thread alone, which exec(2) then
- * makes the only one; libc's own setresuid(3) would ask the runtime's other threads to follow, and they may not answer.
+ * System calls for root only: mounts, and giving up root. The raw calls change only the calling thread, and exec(2)
+ * then ends the other threads. libc's setresuid(3) would ask the runtime's other threads to follow, and they may not
+ * answer.
  */
 import { everywhere, type Kernel, type Numbers } from "./call.ts";
 import { fileNumbers } from "./files.ts";
@@ -33,13 +34,13 @@ const MS_SLAVE = 1 << 19;
 
 export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNumbers>) {
   function setAttributes(mount: number, { set = 0, propagation = 0, userns = 0 }): void {
-    // struct mount_attr: set, clear, propagation, userns, of 64 bits each. By halves, without big integers.
+    // struct mount_attr: set, clear, propagation, userns, of 64 bits each. Each is two halves, to avoid big integers.
     const attributes = Uint32Array.of(set, 0, 0, 0, propagation, 0, userns, 0);
     checked("mount_setattr", mount, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes, 32);
   }
 
   return {
-    /** This thread gets a mount namespace in which nothing that we mount reaches the host. */
+    /** Moves this thread into a mount namespace whose new mounts do not reach the host. */
     leaveMountNamespace(): void {
       checked("unshare", 0x00020000); // CLONE_NEWNS
       checked("mount", null, "/", null, 0x84000, null); // MS_SLAVE | MS_REC
@@ -63,7 +64,7 @@ export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNu
       return mount;
     },
 
-    /** Stored ids will appear as those of the user namespace, and the other way round (mount_setattr(2)). */
+    /** Maps stored ids to ids of the user namespace, and the reverse (mount_setattr(2)). */
     mapIds(mount: number, userns: number): void {
       setAttributes(mount, { set: 0x100000, userns }); // MOUNT_ATTR_IDMAP
     },
@@ -74,7 +75,7 @@ export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNu
 
     makeDirectory: (path: string): void => void checked("mkdirat", AT_FDCWD, path, 0o777),
 
-    /** Empty. */
+    /** Creates an empty file. */
     makeFile(path: string): void {
       attempt("close", checked("openat", AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666));
     },
@@ -84,7 +85,7 @@ export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNu
       checked("move_mount", mount, "", AT_FDCWD, target, fromDescriptor);
     },
 
-    /** Does that as somebody else: for whom a socket is connected, unix(7), and credentials(7). */
+    /** Acts as another user: a socket shows the user that connected it, unix(7), credentials(7). */
     asUser<T>(uid: number, gid: number, act: () => T): T {
       checked("setresgid", gid, gid, 0);
       try {
@@ -97,8 +98,8 @@ export function createRootCalls({ attempt, checked }: Kernel<keyof typeof rootNu
     },
 
     /**
-     * Gives up root for good, in this thread. The caller verifies. Which signal comes when the parent dies is kept, though
-     * the kernel forgets it with the ids (prctl(2), PR_SET_PDEATHSIG).
+     * Gives up root permanently in this thread. The caller verifies the result. The parent death signal is set again,
+     * because the kernel clears it when the ids change (prctl(2), PR_SET_PDEATHSIG).
      */
     becomeUser(uid: number, gid: number): void {
       const signal = new Int32Array(1);

@@ -1,6 +1,8 @@
-/** How a runtime makes Linux's system calls. Each program brings its own: `starter/native.ts`, `full/ffi.ts`. */
+/**
+ * How a runtime makes Linux system calls. Each program has its own implementation: `starter/native.ts`, `full/ffi.ts`.
+ */
 
-/** A string becomes a C string, a list of them a null-terminated array of C strings. */
+/** A string becomes a C string; a list of strings becomes a null-terminated array of C strings. */
 export type Argument = number | string | null | NodeJS.TypedArray | readonly string[];
-/** Returns what the kernel returns: a negative result is an error number, intro(2). */
+/** Returns the kernel's result; a negative result is an error number, intro(2). */
 export type SystemCall = (number: number, args: readonly Argument[]) => number;

@@ -1,8 +1,8 @@
 /**
- * Words to values by the POSIX rules (getopt(3) with `+`): options end at the first other word or at `--`, letters may be
- * clustered (`-nq`), a value may follow its letter at once (`-zT`) or a long name after `=`. One option takes two words;
- * the value of some is never a word of its own (`--x11=untrusted`), and a letter may stand for one value (`-n`).
- * A table and these lines, since a library costs 2.4 ms of the 8 that a whole run takes.
+ * Parses words by the POSIX rules (getopt(3) with `+`): options end at the first other word or at `--`, letters may be
+ * clustered (`-nq`), and a value may follow its letter directly (`-zT`) or a long name after `=`. One option takes two
+ * words. Some options take a value only after `=` (`--x11=untrusted`), and a letter may stand for one value (`-n`).
+ * No library, because it would cost 2.4 ms of the 8 ms that a whole run takes.
  */
 import { IsolateError } from "../../../protocol/errors.ts";
 
@@ -10,11 +10,11 @@ export interface OptionDefinition {
   readonly short?: string;
   readonly long: string;
   /**
-   * What its values are called in the help; none for a switch. One in brackets may be left out at the end, and `[=VALUE]`
-   * is given after `=` or not at all: its letter takes none.
+   * The names of its values in the help; empty for a switch. A last value in brackets is optional. `[=VALUE]` can only
+   * be given after `=`: the letter takes no value.
    */
   readonly values: readonly string[];
-  /** The value that the letter stands for: it takes none then. */
+  /** The value that the letter stands for; the letter then takes no value. */
   readonly letterMeans?: string;
   readonly repeatable?: true;
   /** A line of the help. */
@@ -27,9 +27,9 @@ export interface Parsed {
   has(long: string): boolean;
   /** The first value. */
   value(long: string): string | undefined;
-  /** All values: of a repeatable option, or of one that takes two words. */
+  /** All values of a repeatable option, or of an option that takes two words. */
   values(long: string): readonly string[];
-  /** As they were written, for messages. */
+  /** The options in the order they were written, for messages. */
   readonly given: readonly OptionDefinition[];
   readonly operands: readonly string[];
 }
@@ -38,12 +38,12 @@ export interface Parsed {
 export function parseArguments(definitions: readonly OptionDefinition[], words: readonly string[]): Parsed {
   const found = new Map<string, string[]>();
   const given: OptionDefinition[] = [];
-  let next = 0; // of the words
+  let next = 0; // index into the words
 
   function take(option: OptionDefinition, spelled: string, attached: string | undefined): void {
     const values = attached === undefined ? [] : [attached];
     for (const wanted of wordValues(option).slice(values.length)) {
-      // A negative number is a mistake in the value, and no option.
+      // A negative number is a wrong value, not an option.
       if (wanted.startsWith("[") && (words[next] === undefined || /^-[^0-9]/.test(words[next] ?? ""))) break;
       const word = words[next++];
       if (word === undefined) throw usage(`${spelled} needs ${option.values.join(" and ")}`);
@@ -95,17 +95,17 @@ export function parseArguments(definitions: readonly OptionDefinition[], words: 
   };
 }
 
-/** Those values that may be words of their own. */
+/** Returns the values that can be separate words. */
 export function wordValues({ values }: OptionDefinition): readonly string[] {
   return values.filter((value) => !value.startsWith("[="));
 }
 
-/** `--wait SECONDS`, `--x11[=WHICH]`. */
+/** Returns the long form, such as `--wait SECONDS` or `--x11[=WHICH]`. */
 export function longForm({ long, values }: OptionDefinition): string {
   return `--${[long, ...values].join(" ").replaceAll(" [=", "[=")}`;
 }
 
-/** As a person would write it: `-z`, or `--wait` where there is no letter. */
+/** Returns the usual spelling: `-z`, or `--wait` if there is no letter. */
 export function spelling({ short, long }: OptionDefinition): string {
   return short === undefined ? `--${long}` : `-${short}`;
 }

@@ -1,4 +1,4 @@
-/** `--cpus --memory --pids`, and the variables of the lxc engine, to numbers. Pure. */
+/** Reads `--cpus --memory --pids` and the variables of the lxc engine. Pure. */
 
 import type { EngineName } from "../../../engines/features.ts";
 import type { Limits } from "../../../engines/spec.ts";
@@ -7,7 +7,7 @@ import type { Parsed } from "./arguments.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the lxc engine takes from the environment, besides its limits. */
+/** The lxc engine's settings from the environment, except limits. */
 export interface BootRequest {
   /** The host's bridge for `-n`. */
   readonly bridge: string;
@@ -17,12 +17,12 @@ export interface BootRequest {
   readonly log: boolean;
 }
 
-/** Microseconds in which `Limits.cpu` is counted: cpu.max's own default (cgroup-v2). */
+/** The period of `Limits.cpu` in microseconds: the default of cpu.max (cgroup-v2). */
 export const cpuPeriod = 100_000;
 const units: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
-/** What the kernel can count at most, PID_MAX_LIMIT. */
+/** The kernel's maximum, PID_MAX_LIMIT. */
 const pidsMaximum = 4_194_304;
-/** Of a container that boots an init; otherwise nothing bounds it but the host. */
+/** The default for a container that boots an init; otherwise only the host would limit it. */
 const containerPids = 4096;
 const containerCpuPercent = "20";
 

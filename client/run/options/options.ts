@@ -1,6 +1,6 @@
 /**
- * Flags and environment to what is wanted. Pure: nothing is looked up. Of the environment only `ISOLATE_SOCKET` counts,
- * `DISABLE_SECCOMP_WRAPPER`, the hooks, and for the lxc engine what `limits.ts` reads.
+ * Reads the user's intent from options and environment. Pure: nothing is looked up. The only variables read are
+ * `ISOLATE_SOCKET`, `DISABLE_SECCOMP_WRAPPER`, the hooks, and for the lxc engine those in `limits.ts`.
  */
 
 import {
@@ -37,52 +37,52 @@ export interface Bind {
   readonly text: string;
 }
 
-/** `file`: the default filter, and a compiled one on top of it. */
+/** `file`: the default filter and a compiled filter in addition. */
 export type Seccomp = { readonly kind: "default" | "tty" | "none" } | { readonly kind: "file"; readonly path: string };
 
 export type Screen = "trusted" | "untrusted";
 
 export interface RunRequest {
-  /** `edit`: the template's own state instead of a clone of it. */
+  /** `edit`: the template itself instead of a clone. */
   readonly root: { readonly template: string; readonly edit: boolean } | { readonly directory: string };
   readonly engine: EngineName;
   readonly binds: readonly Bind[];
   readonly variables: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly network: Network;
-  /** With the host's network: its abstract Unix sockets as well. */
+  /** Whether the host's abstract Unix sockets are reachable too; only with the host's network. */
   readonly abstractSockets: boolean;
-  /** The caller's X display; `untrusted`: for a client that the server keeps apart from the others. */
+  /** Shows the caller's X display; `untrusted`: the X server separates the command from other clients. */
   readonly screen: Screen | undefined;
   readonly sound: boolean;
   readonly seccomp: Seccomp;
   readonly noNewUserns: boolean;
   readonly readOnly: boolean;
-  /** Root's choice of host ids, as written; undefined: the daemon's. */
+  /** The host ids that root chose, as written; `undefined` if the daemon chooses. */
   readonly ids: { readonly uid: string | undefined; readonly gid: string | undefined } | undefined;
-  /** Undefined: the usual ones. */
+  /** `undefined` for the usual capabilities. */
   readonly capabilities: CapabilityChanges | undefined;
-  /** SIGINT is ignored, by the command too until it says otherwise. */
+  /** Ignores SIGINT, also in the command until it changes that. */
   readonly ignoreInterrupt: boolean;
   readonly newSession: boolean;
-  /** Undefined: there are none. */
+  /** `undefined` if there are none. */
   readonly hooks: Hooks | undefined;
   readonly role: Role;
   readonly limits: Limits;
-  /** Of an engine that boots a container. */
+  /** Only for an engine that boots a container. */
   readonly boot: BootRequest | undefined;
-  /** Seconds; undefined: as long as the daemon thinks right. */
+  /** Seconds; `undefined` for the daemon's default. */
   readonly wait: string | undefined;
   readonly command: readonly [string, ...string[]];
 }
 
 export interface RefillRequest {
   readonly template: string;
-  /** Judged by the daemon; without one: as the pool has it, or as configured. */
+  /** Validated by the daemon. The default is the pool's current size, or the configured one. */
   readonly size?: string;
   readonly fresh: boolean;
   readonly reclaimOnly: boolean;
-  /** Set where `template` is the instance of a unit. */
+  /** Set if `template` is a unit's instance name. */
   readonly instance?: true;
 }
 
@@ -94,7 +94,7 @@ export interface CommandRequest {
   readonly name: CommandName;
   readonly json: boolean;
   readonly operand: string;
-  /** The other options that have values, by their long names. */
+  /** The values of the other options, by long name. */
   readonly values: Readonly<Record<string, string>>;
   readonly source: TemplateSource | undefined;
 }
@@ -149,7 +149,7 @@ function readRefill(parsed: Parsed): RefillRequest {
   return { template, ...(size === undefined ? {} : { size }), ...rest, ...instance };
 }
 
-/** Undefined when the first word is not one of ours, so that it is a program's. */
+/** Returns `undefined` if the first word is not one of isolate's commands: it then names a program. */
 function readCommand(outer: Parsed, environment: Environment): Intent | undefined {
   const [first, ...rest] = outer.operands;
   if (first === undefined) return undefined;
@@ -199,7 +199,7 @@ function checkOperands(name: string, wanted: readonly string[], given: readonly 
   if (extra !== undefined && !wanted.at(-1)?.includes("...")) throw usage(`unexpected word '${extra}' after '${name}'`);
 }
 
-/** As for a run, options end at the first operand. */
+/** Options end at the first operand, as for a run. */
 function readEdit(
   outer: Parsed,
   { options: own, words: topic }: VerbDefinition,
@@ -223,7 +223,7 @@ function readEdit(
   };
 }
 
-/** A command's own options may stand before and after its operands: nothing of another program's follows. */
+/** Options of a command may precede or follow its operands, because no other program's words follow. */
 function readWords(
   definitions: readonly OptionDefinition[],
   words: readonly string[],
@@ -282,7 +282,7 @@ function readInside(
   const variables = Object.fromEntries(parsed.values("env").map(readVariable));
   const workingDirectory = parsed.value("chdir") ?? "/";
   if (!workingDirectory.startsWith("/"))
-    throw usage(`-p needs an absolute directory of the root, not '${workingDirectory}'`);
+    throw usage(`-p needs an absolute path in the root, not '${workingDirectory}'`);
   const wait = parsed.value("wait");
   if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait))
     throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
@@ -364,7 +364,7 @@ function readEngine(parsed: Parsed): EngineName {
   return name;
 }
 
-/** `HOST:CTR[:ro]`; neither part can hold a colon. */
+/** Reads `HOST:CTR[:ro]`; no part can contain a colon. */
 function readBind(text: string): Bind {
   const wrong = (why: string) => new IsolateError("bad-bind", { bind: text, wrong: why });
   const [from, to, mode, ...more] = text.split(":");
@@ -375,14 +375,14 @@ function readBind(text: string): Bind {
   return { from, to, readOnly: mode === "ro", text };
 }
 
-/** `NAME:VALUE`; the value may hold colons, be empty, and have several lines. */
+/** Reads `NAME:VALUE`; the value may contain colons, be empty, or have several lines. */
 function readVariable(text: string): [string, string] {
   const colon = text.indexOf(":");
   const wrong = (why: string) => new IsolateError("bad-environment", { variable: text, wrong: why });
   if (colon < 0) throw wrong("there is no colon");
   const name = text.slice(0, colon);
   if (name === "") throw wrong("the name is empty");
-  if (name.includes("=")) throw wrong("the name holds '='");
+  if (name.includes("=")) throw wrong("the name contains '='");
   return [name, text.slice(colon + 1)];
 }
 

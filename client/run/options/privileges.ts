@@ -1,24 +1,24 @@
-/** `--cap-add` and `--cap-drop` to what a command may: capabilities(7). Pure. */
+/** Reads the command's capabilities from `--cap-add` and `--cap-drop`: capabilities(7). Pure. */
 import type { Network } from "../../../engines/spec.ts";
 import { usage } from "./arguments.ts";
 
 export interface CapabilityChanges {
-  /** As they were written. */
+  /** The names as written. */
   readonly add: readonly string[];
   readonly drop: readonly string[];
 }
 
 export interface Privileges {
-  /** Of the sandbox's own user namespace. Pid 1 has these, and the command unless `inner` says otherwise. */
+  /** Capabilities in the sandbox's user namespace. Pid 1 has them, and the command too unless `inner` is set. */
   readonly capabilities: readonly string[];
   /**
-   * What the command has in a user namespace of its own, as a mask of the kernel's numbers: it was given more than is safe
-   * where the sandbox's mounts belong.
+   * The command's capabilities in a nested user namespace, as a mask of the kernel's numbers. Set if they are more than
+   * is safe in the user namespace that owns the sandbox's mounts.
    */
   readonly inner: string | undefined;
 }
 
-/** By the kernel's numbers, as of Linux 5.9. */
+/** Names in the order of the kernel's numbers, as of Linux 5.9. */
 const names: readonly string[] = [
   ...["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"],
   ...["LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"],
@@ -28,7 +28,7 @@ const names: readonly string[] = [
   "CHECKPOINT_RESTORE",
 ];
 
-/** `usual`: what a command has where nothing is said, with `CAP_`. Throws `usage`. */
+/** Applies the changes to `usual`, the default capabilities, whose names begin with `CAP_`. Throws `usage`. */
 export function choosePrivileges(
   changes: CapabilityChanges,
   usual: readonly string[],

@@ -1,5 +1,5 @@
-/** Everything the client says: sentences on stderr, results on stdout. Synchronous, and without the runtime's streams,
- * which would leave the descriptors that a sandbox inherits non-blocking. */
+/** Prints the client's output: sentences on stderr, results on stdout. Synchronous, and without the runtime's streams,
+ * which would make the descriptors that a sandbox inherits non-blocking. */
 
 export type Level = "error" | "warn" | "info" | "trace";
 export type Verbosity = "quiet" | "normal" | "trace";
@@ -7,7 +7,7 @@ export type Verbosity = "quiet" | "normal" | "trace";
 export interface Output {
   write(descriptor: 1 | 2, text: string): void;
   isTerminal(descriptor: 1 | 2): boolean;
-  /** Of the terminal, where it can be told. */
+  /** The environment, for NO_COLOR. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -16,11 +16,11 @@ export interface Print {
   warn(sentence: string, hint?: string): void;
   info(sentence: string): void;
   trace(sentence: () => string): void;
-  /** A result, as it is. */
+  /** Prints a result unchanged. */
   out(text: string): void;
   json(value: unknown): void;
   table(heads: readonly string[], rows: readonly (readonly (string | number | null)[])[]): void;
-  /** Like this one, as loud as that. */
+  /** Returns the same printer with another verbosity. */
   as(verbosity: Verbosity): Print;
 }
 
@@ -55,12 +55,12 @@ export function createPrint(output: Output, verbosity: Verbosity = "normal"): Pr
   };
 }
 
-/** Names and command lines of other users must not steer the reader's terminal. */
+/** Names and command lines of other users must not control the reader's terminal. */
 export function harmless(text: string): string {
   return text.replace(/\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "?");
 }
 
-/** JSON escapes only some of the characters that steer a terminal; any may be written by its code units. */
+/** JSON escapes only some of the characters that control a terminal. Every character can be written as code units. */
 function harmlessJson(text: string): string {
   const escaped = (character: string): string =>
     character
@@ -70,10 +70,10 @@ function harmlessJson(text: string): string {
   return text.replace(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu, escaped);
 }
 
-/** Characters that a cell may have and still widen its column, unless most of the others are longer. */
+/** A longer cell does not widen its column, unless most of the others are longer too. */
 const wide = 40;
 
-/** One cell that is much longer than the others moves the rest of its own row alone. */
+/** A cell that is much longer than the others shifts only the rest of its own row. */
 function columnWidth(lengths: readonly number[]): number {
   const median = [...lengths].sort((a, b) => a - b)[Math.floor(lengths.length / 2)] ?? 0;
   return Math.max(...lengths.filter((length) => length <= Math.max(wide, median)));

@@ -1,4 +1,4 @@
-/** An error as its user reads it. */
+/** Reports an error to the user. */
 import { toIsolateError } from "../../../protocol/errors.ts";
 import { Refusal } from "../../../protocol/refusal.ts";
 import type { Libc } from "../linux/libc.ts";

@@ -54,7 +54,7 @@ const golden = [
 const line = (spec: LaunchSpec): string[] => bwrapLine(bwrap(spec));
 
 describe("bwrap", () => {
-  test("data comes from a descriptor, and what is held goes to the init", () => {
+  test("data comes from a descriptor, and the held descriptor goes to the init", () => {
     const mounts = [{ kind: "data", descriptor: 9, to: "/dev/isolate-xauthority" }] as const;
     const argv = line({
       ...leased,
@@ -70,7 +70,7 @@ describe("bwrap", () => {
     expect(line(leased)).toEqual(golden);
   });
 
-  test("its options may come later, to the last byte the same", () => {
+  test("options that come later are the same byte by byte", () => {
     const { options, inside } = bwrap(leased);
     expect(optionsBytes(options).split("\0").slice(0, -1)).toEqual(options);
     expect(bwrapLater(11, inside)).toEqual(["--args", "11", "--", ...golden.slice(golden.indexOf("--") + 1)]);
@@ -112,7 +112,7 @@ describe("bwrap", () => {
     ]);
   });
 
-  test("a read-only root, and what the command alone has, are said to those whom it concerns", () => {
+  test("a read-only root is an option of bwrap, and the command's capabilities are an option of the init", () => {
     const init = { ...leased.init, noNewUserns: true, innerCapabilities: "1ffffffffff", machineId: true };
     const changed = line({ ...leased, readOnly: true, init });
     // biome-ignore format: one option with its values on each line
@@ -124,7 +124,7 @@ describe("bwrap", () => {
     expect(line({ ...leased, network: "host", init })).not.toContain("--own-network");
   });
 
-  test("a private network: its own namespace, a file out of a descriptor, and a command that waits", () => {
+  test("a private network: its own namespace, a file from a descriptor, and a command that waits", () => {
     const argv = line({
       ...leased,
       network: "private",
@@ -139,24 +139,24 @@ describe("bwrap", () => {
     expect(text).not.toContain("--own-network");
   });
 
-  test("the host's network with its abstract sockets closed", () => {
+  test("the host's network without its abstract sockets", () => {
     const text = line({ ...leased, network: "host", init: { ...leased.init, noAbstractSockets: true } }).join(" ");
     expect(text).not.toContain("--unshare-net");
     expect(text).toContain(" /dev/isolate-init --lease-fd 4 --monitor-fd 9 --no-abstract-sockets ");
   });
 
-  test("the sandbox's own things come last, so that no bind covers them", () => {
+  test("the sandbox's own mounts come last, so that no bind covers them", () => {
     const argv = line(leased);
     expect(argv.indexOf("/dev/isolate-init")).toBeGreaterThan(argv.lastIndexOf("--bind"));
     expect(argv.indexOf("--cap-drop")).toBeLessThan(argv.indexOf("--cap-add"));
   });
 
-  test("what must not be there", () => {
+  test("options that must be absent", () => {
     const flags = new Set([...line(leased), ...line({ ...leased, userns: undefined })]);
     for (const flag of ["--die-with-parent", "--cap-add ALL", "ALL ", "--new-session", "--share-net", "--dev-bind"]) {
       expect([...flags]).not.toContain(flag);
     }
-    // bwrap refuses them beside --userns.
+    // bwrap refuses them together with --userns.
     for (const flag of [
       "--unshare-user",
       "--unshare-user-try",

@@ -3,7 +3,7 @@ import { bwrapLine } from "../../../engines/bwrap.ts";
 import { chroot } from "../../../engines/chroot.ts";
 import { initSpec, launchSpec } from "../../support/specs.ts";
 
-test("mounts and processes of its own, everything else the host's, and nothing of the root covered", () => {
+test("its own mounts and processes, everything else from the host, and nothing in the root covered", () => {
   const invocation = chroot(
     launchSpec({
       root: "/tmp/0",

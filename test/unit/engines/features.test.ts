@@ -16,7 +16,7 @@ import {
 import { networks } from "../../../engines/spec.ts";
 import { projectRoot } from "../../support/project.ts";
 
-test("what each engine can", () => {
+test("the features of each engine", () => {
   const can = (name: EngineName): string => [...engines[name].can].sort().join(" ");
   expect(Object.fromEntries(engineNames.map((name) => [name, can(name)]))).toEqual({
     bwrap:
@@ -33,7 +33,7 @@ test("each feature's options exist", () => {
     for (const option of needed) expect(letters).toContain(option);
 });
 
-test("what an engine lacks is found", () => {
+test("a feature that an engine lacks is found", () => {
   expect(firstLacking("chroot", ["network", "directories", "environment"])).toBe("directories");
   expect(firstLacking("bwrap", ["network", "directories", "environment"])).toBeUndefined();
 });
@@ -55,7 +55,7 @@ test("'isolate help engines' prints the table", () => {
   }
 });
 
-test("the table of docs/engines.md is this one", () => {
+test("docs/engines.md has the same table", () => {
   const [section = ""] = readFileSync(join(projectRoot, "docs/engines.md"), "utf8").split("\n## ");
   const rows = section
     .split("\n")

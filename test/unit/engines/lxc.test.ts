@@ -68,14 +68,14 @@ test("the configuration", () => {
   ]);
 });
 
-describe("what the caller wrote", () => {
-  test("never stands in the configuration", () => {
+describe("the caller's words", () => {
+  test("are never in the configuration", () => {
     const evil = "x\nlxc.hook.start-host = /evil";
     const config = lines({ environment: { [evil]: evil }, workingDirectory: evil, command: [evil] }).join("\n");
     expect(config).not.toContain("evil");
   });
 
-  test("is handed over as arguments, behind the filter", () => {
+  test("are passed as arguments, after the filter", () => {
     const { attach } = lxc(spec, host);
     expect(attach.slice(attach.indexOf("/lib/isolate-seccomp"))).toEqual([
       "/lib/isolate-seccomp",
@@ -109,13 +109,13 @@ describe("what the caller wrote", () => {
   });
 });
 
-test("a filter of the caller's is there inside, for init as well", () => {
+test("the caller's filter is available inside, also for init", () => {
   const config = lines({}, { filterFile: "/dir/filter" });
   expect(config).toContain("lxc.init.cmd = /dev/isolate-seccomp --seccomp=/dev/isolate-filter -- /sbin/init");
   expect(config).toContain("lxc.mount.entry = /dir/filter dev/isolate-filter none bind,ro,create=file 0 0");
 });
 
-test("no new user namespaces are for init and the command, and not for lxc-attach, which makes one", () => {
+test("the ban on new user namespaces applies to init and the command, but not to lxc-attach, which makes one", () => {
   const init = { ...spec.init, noNewUserns: true };
   expect(lines({ init })).toContain(
     "lxc.init.cmd = /dev/isolate-seccomp --seccomp=default --no-new-userns -- /sbin/init",
@@ -125,7 +125,7 @@ test("no new user namespaces are for init and the command, and not for lxc-attac
   expect(words).toContain("/dev/isolate-seccomp --seccomp=none --no-new-userns ");
 });
 
-test("without a filter nothing stands in front", () => {
+test("without a filter there is no wrapper", () => {
   const bare = { ...spec, init: { ...spec.init, filter: "none" as const } };
   expect(lxc(bare, host).config).toContain("lxc.init.cmd = /sbin/init\n");
   expect(lxc(bare, host).attach).not.toContain("/lib/isolate-seccomp");

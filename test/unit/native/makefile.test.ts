@@ -1,4 +1,4 @@
-/** native/Makefile: what is made again, and what is not. */
+/** native/Makefile: which objects are rebuilt. */
 import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ const make = (...words: string[]): string[] => [
   ...["env", "-C", projectRoot, "make", "-s", "-f", "native/Makefile"],
   ...[`OUT=${scratch}`, `OBJ=${scratch}`, `MUSL=${muslFor(join(scratch, "musl"))}`, ...words, object],
 ];
-/** Whether the object would be made again if this file were new. */
+/** Whether the object would be rebuilt if this file were new. */
 const madeAgain = async (file: string): Promise<boolean> => (await run(make("-q", "-W", file))).code === 1;
 
 beforeAll(async () => {
@@ -32,7 +32,7 @@ test.each(["native/init/landlock.h", "native/init/mount-id.c"])("it is not for a
   expect(await madeAgain(file)).toBe(false);
 });
 
-test("a source or header that has moved away since stops nothing", async () => {
+test("a source or header that has moved does not stop the build", async () => {
   const dependencies = object.replace(/o$/, "d");
   appendFileSync(dependencies, `${object}: gone/old.c gone/old.h\ngone/old.h:\n`);
   await must(make());

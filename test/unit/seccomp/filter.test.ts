@@ -1,6 +1,6 @@
 /**
- * What the filters answer, for processors that are not here too: the programs that the build compiles in, run as the kernel
- * would run them on struct seccomp_data (seccomp(2); the instructions are those of bpf(4) in BSD).
+ * The answers of the filters, also for other processors: runs the compiled-in programs as the kernel would, on struct
+ * seccomp_data (seccomp(2); the instructions are those of bpf(4) in BSD).
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ interface Call {
   readonly args?: readonly bigint[];
 }
 
-/** What the program returns, as an errno, `allow` or `kill`. */
+/** Returns the program's answer: an errno, `allow` or `kill`. */
 function answer(program: readonly Instruction[], { architecture, number, args = [] }: Call): string {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(number, 0);
@@ -97,17 +97,17 @@ describe.each([
     ["TIOCSTI", 0x5412n],
     ["TIOCLINUX", 0x541cn],
     ["TIOCSETD", 0x5423n],
-  ])("%s is refused, whatever is above the 32 bits that the kernel looks at", (_request, request) => {
+  ])("%s is refused, even with bits above the 32 that the kernel reads", (_request, request) => {
     for (const above of [0n, 1n << 32n, 0x123n << 32n, 0xffffffffn << 32n])
       expect([terminal, whole].map((program) => ioctl(program, request | above))).toEqual(["EPERM", "EPERM"]);
   });
 
-  test("other requests of a terminal's are not", () => {
+  test("other requests of a terminal are allowed", () => {
     for (const request of [0x5401n, 0x5411n, 0x5413n, 0x541bn, 0x541dn, 0x5422n, 0x5424n, 0xffff5412n])
       expect([terminal, whole].map((program) => ioctl(program, request))).toEqual(["allow", "allow"]);
   });
 
-  test("new user namespaces are the third filter's alone: clone3, whose flags it cannot see, does not exist", () => {
+  test("only the third filter blocks new user namespaces; clone3, whose flags it cannot see, does not exist there", () => {
     const clone3 = 435 + (calls.read & 0x40000000);
     const [thread, newUser, newMounts] = [0x3d0f00n, 0x10000000n, 0x20000n];
     const each = (program: readonly Instruction[], flags: bigint) =>
@@ -122,7 +122,7 @@ describe.each([
       expect(each(program, newUser)).toEqual(["allow", "allow", "allow", "allow"]);
   });
 
-  test("mounting is the fourth's alone", () => {
+  test("only the fourth filter blocks mounting", () => {
     const openTree = 428 + (calls.read & 0x40000000);
     const openTreeAttr = 467 + (calls.read & 0x40000000);
     const each = (program: readonly Instruction[]) =>
@@ -178,7 +178,7 @@ describe.each([
     for (const program of [terminal, userns, mount]) expect(each(program, [...allowed, ...others])).toEqual(["allow"]);
   });
 
-  test("the blocklist is the default filter's alone", () => {
+  test("only the default filter has the blocklist", () => {
     const { keyctl, bpf, read } = calls;
     const each = (program: readonly Instruction[]) =>
       [keyctl, bpf, read].map((number) => answer(program, { architecture, number, args: [5n, 0x5412n, 0x5412n] }));
@@ -210,7 +210,7 @@ test("arm's own calls go on, and the 64-bit numbers of x32 are nobody's", () => 
 test.each([
   ["x86_64", [aarch64, arm, riscv64]],
   ["aarch64", [x86_64, i386, riscv64]],
-] as const)("on %s, calls of another processor are death", (machine, strangers) => {
+] as const)("on %s, calls of another processor kill the process", (machine, strangers) => {
   for (const program of Object.values(filters(machine)))
     for (const { architecture, read } of strangers)
       expect(answer(program, { architecture, number: read })).toBe("kill");

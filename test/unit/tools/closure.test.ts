@@ -4,7 +4,7 @@ import { projectRoot } from "../../support/project.ts";
 
 const { closure, parseInstalled } = await import(join(projectRoot, "tools/closure.mjs"));
 
-/** As dpkg-query prints it: name, status, essential, priority, dependencies, what it provides. */
+/** A line of dpkg-query: name, status, essential, priority, dependencies, provides. */
 const listing = [
   ["dash", "installed", "yes", "required", "debianutils (>= 5.6),", ""],
   ["debianutils", "installed", "no", "required", ",", ""],
@@ -29,14 +29,14 @@ const listing = [
 const always = ["dash", "debianutils", "mawk", "libc6", "git", "perl", "npm", "node-gyp"];
 const found = (named: string[]): string[] => [...closure(parseInstalled(listing), named)].sort();
 
-test("base system, git and npm are there, without what npm alone brings", () => {
+test("the base system, git and npm are included, without dependencies of npm alone", () => {
   expect(found([])).toEqual([...always].sort());
 });
 
-test("a named package brings its dependencies, and providers of those that have no package", () => {
+test("a named package includes its dependencies, and the providers of virtual ones", () => {
   expect(found(["lxc"])).toEqual([...always, "lxc", "liblxc1", "uidmap", "dnsmasq-full"].sort());
 });
 
-test("a package that is removed or unknown brings nothing", () => {
+test("a package that is removed or unknown includes nothing", () => {
   expect(found(["gone", "strange", "make"])).toEqual([...always, "make"].sort());
 });

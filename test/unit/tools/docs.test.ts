@@ -21,11 +21,11 @@ import { projectRoot } from "../../support/project.ts";
 const release = { version: "1.2.3", date: "2026-01-02" };
 const all: readonly VerbDefinition[] = verbs;
 
-test("the packaged configuration says what holds anyway", () => {
+test("the packaged configuration contains the defaults", () => {
   expect(parseConfig(commentedConfig(), "f")).toEqual(parseConfig("", "f"));
 });
 
-test("with every key uncommented it is valid, and says the same but for its example of a template", () => {
+test("with every key uncommented it is valid, and equals the defaults except for the example of a template", () => {
   const text = commentedConfig().replace(/^#(?=\[|[a-z_]+ = )/gm, "");
   const { template, ...rest } = parseConfig(text, "f");
   const { template: none, ...defaults } = parseConfig("", "f");
@@ -40,7 +40,7 @@ const pageOf = (name: string): string => {
   return clientPage(page, release);
 };
 
-test("the pages have every option and every verb, each where its reader looks", () => {
+test("the pages have every option and every verb in the expected place", () => {
   for (const { long } of rootOptions) expect(pageOf("isolate")).toContain(escaped(`--${long}`));
   for (const { long } of [...rootOptions, ...runOptions, ...everywhere])
     expect(pageOf("isolate-run")).toContain(escaped(`--${long}`));
@@ -76,7 +76,7 @@ test("completions have every option and every word", () => {
   }
 });
 
-test("text that means something to the formatter is text", () => {
+test("characters that are special to the formatter are escaped", () => {
   expect(paragraph(".x \\n -y")).toBe("\\&.x \\en \\-y");
   expect(literal("a\n.b\n'c")).toBe(".nf\na\n\\&.b\n\\&'c\n.fi");
   expect(

@@ -1,4 +1,4 @@
-/** README and docs: every command line has a place where it runs, and is one that isolate takes. */
+/** README and docs: every command line says where it runs, and isolate accepts it. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
@@ -23,7 +23,7 @@ import { projectRoot } from "../../support/project.ts";
 const others =
   /^(apt|cat|curl|do|done|echo|env|groupadd|loginctl|node|podman|sleep|systemctl|systemd-escape|tar|timeout|until|usermod|zfs|grep|\/usr\/lib\/isolate\/isolate-seccomp)$/;
 
-/** Throws where it is not a command line that its program takes. */
+/** Throws if its program does not accept the command line. */
 function check({ program, words }: Command): void {
   if (program === "isolate") {
     const intent = readIntent(words, {});
@@ -51,7 +51,7 @@ function check({ program, words }: Command): void {
 }
 
 describe.each(documents)("%s", (file) => {
-  test("each block says where its lines run, and isolate's are lines that it takes", () => {
+  test("each block says where its lines run, and isolate accepts its lines", () => {
     for (const { at, lines } of blocksOf(file))
       for (const { text } of lines)
         for (const command of commandsOf(text)) {
@@ -63,7 +63,7 @@ describe.each(documents)("%s", (file) => {
         }
   });
 
-  test("what its sentences and its workflows call a command is one", () => {
+  test("the commands in sentences and workflows exist", () => {
     const prose = documentText(file).replace(/^( *)```[\s\S]*?^\1```$/gm, "");
     const spans = [...prose.matchAll(/`(?:sudo )?((?:isolated?|npm run) [^`]*)`/g)].map(([, text = ""]) => text);
     const workflows = fencesOf(file)
@@ -77,7 +77,7 @@ describe.each(documents)("%s", (file) => {
       if (kind === "toml") expect(parseConfig(content.join("\n"), at)).toBeDefined();
   });
 
-  test("no block is indented in place of fenced, and every link leads somewhere", () => {
+  test("every block is fenced, not indented, and every link has a target", () => {
     const text = documentText(file).replace(/^( *)```[\s\S]*?^\1```$/gm, "");
     expect(text.match(/^ {4,}\S.*$/gm) ?? []).toEqual([]);
     for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g))
@@ -102,7 +102,7 @@ test("every page of the manual that the documentation names is there", () => {
   for (const [, topic] of named) expect(topics).toContain(topic);
 });
 
-describe("what a block must have", () => {
+describe("the requirements for a block", () => {
   const fence = (mark: string, content: string, kind = "sh"): Fence => ({
     at: "f",
     kind,

@@ -10,14 +10,14 @@ test.each([["MIT"], ["(MIT OR GPL-3.0-only)"], ["MIT AND ISC"], ["BSD-3-clause"]
 });
 
 test.each([["GPL-3.0-only"], ["MIT AND GPL-3.0-only"], ["SEE LICENSE IN FILE"], ["UNLICENSED"]])(
-  "%s is refused, and the sentence says of what and where that is decided",
+  "%s is refused, and the sentence names the part and the file with the allowed licences",
   (licence) => {
     expect(refused("MIT", licence)).toEqual([
-      `cannot pass: it has the licence ${licence} (there), which tools/licences.mjs does not allow: do without it, or decide there`,
+      `cannot pass: it has the licence ${licence} (there), which tools/licences.mjs does not allow: remove the part, or allow it there`,
     ]);
   },
 );
 
-test("a part that names no licence is refused", () => {
+test("a part without a licence is refused", () => {
   expect(refused()).toEqual([expect.stringMatching(/^cannot pass: it names no licence \(there\)/)]);
 });

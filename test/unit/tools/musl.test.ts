@@ -15,14 +15,14 @@ afterEach(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-test("Debian's package, and the headers of the kernel", () => {
+test("Debian's package and the kernel headers", () => {
   delete process.env.MUSL;
   const made = muslFor(at("objects"));
   for (const file of ["include/stdio.h", "lib/libc.a", "lib/crt1.o", "kernel/linux/version.h", "kernel/asm/unistd.h"])
     expect([file, existsSync(join(made, file))]).toEqual([file, true]);
 });
 
-test("the directory in MUSL; another library has another name, and only one is kept", () => {
+test("the directory in MUSL; each library has its own name, and only one is kept", () => {
   mkdirSync(at("musl/lib"), { recursive: true });
   mkdirSync(at("musl/include"));
   process.env.MUSL = at("musl");
@@ -36,9 +36,9 @@ test("the directory in MUSL; another library has another name, and only one is k
   expect(names[0]).not.toBe(names[1]);
 });
 
-test("without either it says what to install, or to name", () => {
+test("without either, the error says what to install or to set", () => {
   delete process.env.MUSL;
   expect(() => muslFor(at("objects"), at("nothing"))).toThrow(
-    /^cannot link with musl: there is no \S+\/nothing\/usr\/lib\/\w+-linux-musl\/libc\.a\nInstall the Debian package musl-dev, or name in MUSL /,
+    /^cannot link with musl: there is no \S+\/nothing\/usr\/lib\/\w+-linux-musl\/libc\.a\nInstall the Debian package musl-dev, or set MUSL /,
   );
 });

@@ -1,4 +1,4 @@
-/** tools/packages.mjs against what looks for programs: tools/watch.mjs sees those alone that are started. */
+/** Compares tools/packages.mjs with the lists of programs: tools/watch.mjs sees only programs that are started. */
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { debianKeyringPackage } from "../../../client/full/templates/debian.ts";

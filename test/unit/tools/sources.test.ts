@@ -1,4 +1,4 @@
-/** tools/sources.mjs, without a network: each way to a source, and what a machine that has none is told. */
+/** tools/sources.mjs without a network: each way to a source, and the error if there is none. */
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ const at = (...parts: string[]): string => join(scratch, ...parts);
 beforeAll(async () => {
   const given = join(process.env.ISOLATE_SOURCES ?? cache, debian.name);
   mkdirSync(at("source"));
-  // The build may have used the other one, or only what an earlier build has unpacked.
+  // The build may have used the other archive, or one that an earlier build has unpacked.
   if (existsSync(given)) return copyFileSync(given, at("source", debian.name));
   await must(["env", `XDG_CACHE_HOME=${at("fetched")}`, process.execPath, "-e", unpackIn(at("any"))]);
   copyFileSync(at("fetched/isolate-build", debian.name), at("source", debian.name));
@@ -29,7 +29,7 @@ const unpackIn = (directory: string): string =>
   `import(${JSON.stringify(tool)}).then((m) => console.log(m.unpacked("quickjs", ${JSON.stringify(directory)})))
    .catch((error) => { console.error(error.message); process.exitCode = 1; })`;
 
-/** Where there is no network, and apt has no other mirror than this directory. */
+/** Unpacks without a network; apt has no mirror except this directory. */
 async function unpack(env: Record<string, string> = {}, mirror?: string): Promise<Outcome> {
   const line = mirror === undefined ? "" : `deb [trusted=yes allow-insecure=yes] file:${mirror} stable main\n`;
   writeFileSync(at("sources.list"), line);
@@ -53,7 +53,7 @@ async function unpack(env: Record<string, string> = {}, mirror?: string): Promis
   return run(command, { env: { ...apt, XDG_CACHE_HOME: at("cache"), ...env } });
 }
 
-/** A mirror whose pool has this file as QuickJS' source. */
+/** Makes a mirror whose pool has this file as QuickJS's source. */
 async function makeMirror(name: string, put: (file: string) => void): Promise<string> {
   const architecture = (await must(["dpkg", "--print-architecture"])).trim();
   for (const folder of [join("pool/main", debian.pool), `dists/stable/main/binary-${architecture}`])
@@ -69,33 +69,33 @@ test("the directory in ISOLATE_SOURCES", async () => {
   expect(readFileSync(join(unpackedTo, "LICENSE"), "utf8")).toContain("QuickJS");
 });
 
-test("a mirror of the machine's apt, and from then on the cache", async () => {
+test("a mirror of the machine's apt, and afterwards the cache", async () => {
   const mirror = await makeMirror("mirror", (file) => copyFileSync(at("source", debian.name), file));
   expect(await unpack({}, mirror)).toEqual({ code: 0, stdout: `${unpackedTo}\n`, stderr: "" });
   rmSync(unpackedTo, { recursive: true });
   expect(await unpack()).toEqual({ code: 0, stdout: `${unpackedTo}\n`, stderr: "" });
 });
 
-test("none: it says where it looked, and which files would do", async () => {
+test("none: the error says where it looked and which files it accepts", async () => {
   expect(await unpack()).toEqual({
     code: 1,
     stdout: "",
     stderr:
       `cannot get the source of QuickJS ${sources.quickjs.version}: no mirror of this machine's apt has ${debian.name}, ` +
-      `and ${authors.address} did not answer with ${authors.name}\n` +
-      "Get one of these elsewhere, and name its directory in ISOLATE_SOURCES:\n" +
+      `and ${authors.address} did not return ${authors.name}\n` +
+      "Get one of these elsewhere, and set ISOLATE_SOURCES to its directory:\n" +
       `${debian.name} (SHA-256 ${debian.sha256})\nor ${authors.name} (SHA-256 ${authors.sha256})\n`,
   });
   expect(existsSync(at("unpacked"))).toBe(false);
 });
 
-test("an archive with another content is refused wherever it comes from", async () => {
+test("an archive with other content is refused from every origin", async () => {
   const mirror = await makeMirror("false", (file) => writeFileSync(file, "other"));
   writeFileSync(at("false", debian.name), "other");
   const given = await unpack({ ISOLATE_SOURCES: at("false") });
   expect(given.stderr).toMatch(
     new RegExp(
-      `^cannot use ${at("false", debian.name)} of ISOLATE_SOURCES: its SHA-256 is \\w{64}, and ${debian.sha256} `,
+      `^cannot use ${at("false", debian.name)} from ISOLATE_SOURCES: its SHA-256 is \\w{64} instead of ${debian.sha256}`,
     ),
   );
   const mirrored = await unpack({}, mirror);
@@ -103,10 +103,10 @@ test("an archive with another content is refused wherever it comes from", async 
   expect([given.code, mirrored.code]).toEqual([1, 1]);
 });
 
-test("a directory in ISOLATE_SOURCES without an archive is a mistake, and not passed over", async () => {
+test("a directory in ISOLATE_SOURCES without an archive is an error, not ignored", async () => {
   mkdirSync(at("empty"));
   expect(await unpack({ ISOLATE_SOURCES: at("empty") })).toMatchObject({
     code: 1,
-    stderr: `cannot use ISOLATE_SOURCES: ${at("empty")} holds neither ${debian.name} nor ${authors.name}\n`,
+    stderr: `cannot use ISOLATE_SOURCES: ${at("empty")} contains neither ${debian.name} nor ${authors.name}\n`,
   });
 });

@@ -1,16 +1,16 @@
-/** The caller's sound server in a sandbox: its socket, and the cookie in a file of this run. */
+/** Shows the caller's sound server in a sandbox: its socket, and the cookie in a file of this run. */
 import type { Shown } from "../../../run/shown.ts";
 import type { SoundServer } from "./sound-server.ts";
 
 export interface SoundFacts {
   readonly server: SoundServer;
-  /** From which the cookie can be read; undefined: there is none. */
+  /** A descriptor from which the cookie can be read; `undefined` without a cookie. */
   readonly cookie: number | undefined;
-  /** From which `clientConfiguration` can be read. */
+  /** A descriptor from which `clientConfiguration` can be read. */
   readonly configuration: number;
 }
 
-/** Shared memory of the one side is not that of the other. */
+/** The host and the sandbox do not share memory. */
 export const clientConfiguration = "autospawn = no\nenable-shm = no\n";
 
 const place = (name: string): string => `/dev/isolate-pulse${name}`;

@@ -1,8 +1,8 @@
-/** Which of the sound servers that there may be is there. */
+/** Finds the first candidate sound server that exists. */
 import { statSync } from "node:fs";
 import type { SoundServer } from "./sound-server.ts";
 
-/** One that is reached over the network is taken as it is named. */
+/** A server on the network is not probed: its name is used as it is. */
 export function findSoundServer(servers: readonly SoundServer[]): SoundServer | undefined {
   return servers.find((server) => server.kind === "network" || isSocket(server.path));
 }
@@ -11,6 +11,6 @@ function isSocket(path: string): boolean {
   try {
     return statSync(path).isSocket();
   } catch {
-    return false; // absent, or out of reach
+    return false; // absent or unreachable
   }
 }

@@ -1,15 +1,15 @@
 /**
- * As much of PulseAudio's native protocol as is needed to ask a server whether it lets us in (PROTOCOL and
- * src/pulsecore/pstream.c of its sources; PipeWire speaks the same). Big-endian.
+ * The part of PulseAudio's native protocol that asks a server whether it accepts a client (PROTOCOL and
+ * src/pulsecore/pstream.c in its sources; PipeWire speaks the same protocol). Big-endian.
  */
 
-/** Bytes of a cookie, whole. */
+/** The size of a whole cookie in bytes. */
 export const cookieLength = 256;
-/** Bytes of a packet before its content. */
+/** The size of a packet's head in bytes. */
 export const packetHead = 20;
 const authenticate = 8;
 const accepted = 2;
-/** A version that has no shared memory, so none is agreed upon. */
+/** A protocol version without shared memory, so that none is negotiated. */
 const version = 12;
 
 export function authRequest(cookie: Uint8Array | undefined): Uint8Array {
@@ -30,7 +30,7 @@ export function authRequest(cookie: Uint8Array | undefined): Uint8Array {
   return packet;
 }
 
-/** How many bytes are to come after the head; undefined where no server of this kind speaks. */
+/** Returns the number of bytes after the head; `undefined` if the server does not speak this protocol. */
 export function packetRest(head: Uint8Array): number | undefined {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const length = view.getUint32(0);

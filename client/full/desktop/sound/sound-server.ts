@@ -1,15 +1,15 @@
-/** Where a session's PulseAudio is, or PipeWire in its place: pulseaudio(1), pulse-client.conf(5). */
+/** Finds a session's PulseAudio, or PipeWire in its place: pulseaudio(1), pulse-client.conf(5). */
 import type { Environment } from "../../../run/options/options.ts";
 
 export type SoundServer =
   | { readonly kind: "socket"; readonly path: string; readonly shared: boolean }
-  /** As `PULSE_SERVER` names it. */
+  /** The server's name as in `PULSE_SERVER`. */
   | { readonly kind: "network"; readonly name: string };
 
-/** What the original isolate used: a socket that asks nobody who they are. */
+/** The socket of the original isolate, which authenticates nobody. */
 export const sharedSocket = "/tmp/pulse-socket";
 
-/** The servers to be tried, the first that there is counts; undefined: `PULSE_SERVER` names none that is understood. */
+/** Returns the servers to try in order; `undefined` if `PULSE_SERVER` cannot be understood. */
 export function soundServers(environment: Environment, uid: number): readonly SoundServer[] | undefined {
   const { PULSE_SERVER: named, XDG_RUNTIME_DIR: runtime } = environment;
   if (named) {
@@ -27,7 +27,7 @@ export function soundServers(environment: Environment, uid: number): readonly So
   ];
 }
 
-/** The files that may hold the cookie, in the order in which libpulse looks. */
+/** Returns the files that may hold the cookie, in libpulse's order. */
 export function cookieFiles({ PULSE_COOKIE: named, XDG_CONFIG_HOME: config, HOME: home }: Environment): string[] {
   if (named) return [named];
   return [

@@ -1,4 +1,4 @@
-/** The caller's sound server: where it is, whether it lets the sandbox in, and with what cookie. */
+/** Probes the caller's sound server: where it is, whether it accepts the sandbox, and with which cookie. */
 import { lstatSync, readFileSync } from "node:fs";
 import { IsolateError } from "../../../../protocol/errors.ts";
 import { SystemCallError } from "../../../run/linux/call.ts";
@@ -16,7 +16,7 @@ export function probeSound(network: RunRequest["network"], session: Session): Sh
   const { environment, uid, libc } = session;
   const servers = soundServers(environment, uid);
   if (!servers) {
-    const wrong = `PULSE_SERVER '${environment.PULSE_SERVER}' names no server that is understood`;
+    const wrong = `PULSE_SERVER '${environment.PULSE_SERVER}' cannot be understood`;
     throw cannotPlay(wrong, "write it as unix:/PATH, or leave it unset");
   }
   const server = findSoundServer(servers);
@@ -24,8 +24,8 @@ export function probeSound(network: RunRequest["network"], session: Session): Sh
   const cookie = readCookie(environment);
   if (server.kind === "network") {
     if (network === "none") {
-      const wrong = `the server '${server.name}' is reached over the network, and the sandbox has none`;
-      throw cannotPlay(wrong, "share the host's: -n");
+      const wrong = `the server '${server.name}' is on the network, and the sandbox has no network`;
+      throw cannotPlay(wrong, "share the host's network: -n");
     }
   } else {
     if (server.shared) expectHonest(server.path, session);
@@ -46,25 +46,25 @@ function nobodyPlays(servers: readonly SoundServer[], uid: number): IsolateError
   const looked = servers.flatMap((server) => (server.kind === "socket" ? [server.path] : [])).join(", ");
   const fix =
     uid === 0
-      ? "root has none of its own; name the user's: PULSE_SERVER=/run/user/UID/pulse/native PULSE_COOKIE=FILE isolate -2 ..."
-      : "start one, such as with 'systemctl --user start pipewire-pulse', or name its socket: PULSE_SERVER=PATH";
+      ? "root has no sound server; name the user's: PULSE_SERVER=/run/user/UID/pulse/native PULSE_COOKIE=FILE isolate -2 ..."
+      : "start one, for example with 'systemctl --user start pipewire-pulse', or name its socket: PULSE_SERVER=PATH";
   return cannotPlay(`there is no PulseAudio or PipeWire here (no socket at ${looked})`, fix);
 }
 
-/** Anybody can make a socket in /tmp and hear what is played to it, so whose it is matters unless the caller named it. */
+/** Anybody can make a socket in /tmp and hear what is played to it. So the owner matters unless the caller named it. */
 function expectHonest(path: string, { uid, environment, warn }: Session): void {
   const { uid: owner } = lstatSync(path);
   if (owner !== uid && owner !== 0 && !environment.PULSE_SERVER) {
     const fix = `start one in your own session, or trust that user: PULSE_SERVER=${path} isolate -2 ...`;
-    throw cannotPlay(`there is no server of yours, and ${path} is user ${owner}'s`, fix);
+    throw cannotPlay(`you have no server, and ${path} belongs to user ${owner}`, fix);
   }
   warn(
-    `every local user reaches the sound server at ${path}, and can record with it unless it asks for a cookie`,
-    "leave 'auth-anonymous' and the socket out of its configuration: your session's own socket will do",
+    `every local user can reach the sound server at ${path}, and record with it unless it requires a cookie`,
+    "remove 'auth-anonymous' and the socket from its configuration: your session's own socket is enough",
   );
 }
 
-/** Only one that is named has to be right. */
+/** Only a file that the caller named has to be valid. */
 function readCookie(environment: Environment): Uint8Array | undefined {
   for (const file of cookieFiles(environment)) {
     let content: Uint8Array;
@@ -93,7 +93,7 @@ function expectAccess(path: string, cookie: Uint8Array | undefined, session: Ses
   );
 }
 
-/** Whether the server lets the sandbox in. */
+/** Whether the server accepts the sandbox. */
 function asks(path: string, cookie: Uint8Array | undefined, { libc, connectAsSandbox }: Session): boolean {
   try {
     const conversation = converse(connectAsSandbox(path), libc);
@@ -101,17 +101,13 @@ function asks(path: string, cookie: Uint8Array | undefined, { libc, connectAsSan
       conversation.send(authRequest(cookie));
       const rest = packetRest(conversation.receive(packetHead));
       if (rest === undefined)
-        throw cannotPlay(`what listens at ${path} is no PulseAudio`, "name another: PULSE_SERVER=PATH");
+        throw cannotPlay(`the server at ${path} is not PulseAudio`, "name another: PULSE_SERVER=PATH");
       return isAccepted(conversation.receive(rest));
     } finally {
       conversation.close();
     }
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    throw cannotPlay(
-      `${path}: ${reasonOf(error)}`,
-      "start the server again, or name another: PULSE_SERVER=PATH",
-      error,
-    );
+    throw cannotPlay(`${path}: ${reasonOf(error)}`, "restart the server, or name another: PULSE_SERVER=PATH", error);
   }
 }

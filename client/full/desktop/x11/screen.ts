@@ -1,4 +1,4 @@
-/** The caller's X display: where it is, whether its server lets the sandbox in, and with what cookie. */
+/** Probes the caller's X display: where it is, whether its server accepts the sandbox, and with which cookie. */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { IsolateError } from "../../../../protocol/errors.ts";
@@ -15,7 +15,7 @@ import { findCookie, parseXauthority, xauthorityFor } from "./xauthority.ts";
 
 type NetworkWish = Pick<RunRequest, "network" | "abstractSockets">;
 
-const another = "name another display, as in DISPLAY=:0 isolate -1 ..., or leave out -1";
+const another = "name another display, as in DISPLAY=:0 isolate -1 ..., or remove -1";
 
 export function cannotShow(wrong: string, fix: string, cause?: unknown): IsolateError {
   return new IsolateError("cannot-share", { what: "the screen", wrong, fix }, cause);
@@ -39,23 +39,21 @@ export function probeScreen(kind: Screen, network: NetworkWish, session: Session
 
 function readDisplay({ DISPLAY: name, WAYLAND_DISPLAY: wayland }: Environment): Display {
   if (!name) {
-    const wrong = wayland
-      ? "this is a session of Wayland without an X server (Xwayland)"
-      : "there is no X display here";
+    const wrong = wayland ? "this is a Wayland session without an X server (Xwayland)" : "there is no X display here";
     throw cannotShow(`${wrong}: DISPLAY is not set`, another);
   }
   const display = parseDisplay(name);
-  if (!display) throw cannotShow(`DISPLAY '${name}' names no display that is understood`, "write it as :0");
+  if (!display) throw cannotShow(`DISPLAY '${name}' cannot be understood`, "write it as :0");
   return display;
 }
 
 interface Found {
   readonly cookie: Uint8Array | undefined;
-  /** Where it was looked for. */
+  /** Says where the cookie was looked for. */
   readonly looked: string;
 }
 
-/** Of the caller's own. A file that is not there holds none, as for every X client. */
+/** Finds the caller's cookie. A missing file contains none, as for every X client. */
 function readCookie({ number }: Display, { XAUTHORITY: named, HOME: home }: Environment): Found {
   const file = named || (home ? `${home}/.Xauthority` : undefined);
   if (file === undefined) return { cookie: undefined, looked: "neither XAUTHORITY nor HOME is set" };
@@ -67,18 +65,18 @@ function readCookie({ number }: Display, { XAUTHORITY: named, HOME: home }: Envi
     return { cookie: undefined, looked: code === "ENOENT" ? `there is no ${file}` : `${file}: ${code}` };
   }
   const entries = parseXauthority(content);
-  if (!entries) throw cannotShow(`${file} is no file of X authorizations, or is cut short`, `xauth -f ${file} list`);
+  if (!entries) throw cannotShow(`${file} is not an X authorization file, or is incomplete`, `xauth -f ${file} list`);
   return { cookie: findCookie(entries, hostname(), number), looked: `${file} has no cookie for it` };
 }
 
-/** The cookie to go with; undefined: the server lets the sandbox in by who it is. */
+/** Returns the cookie to use; `undefined` if the server accepts the sandbox by its user id. */
 function admit(display: Display, { cookie, looked }: Found, session: Session): Uint8Array | undefined {
   const answer = greet(display, cookie, session, session.connectAsSandbox);
   answer.end();
   if (answer.refused === undefined) return cookie;
   const fix =
     session.uid === 0
-      ? "root's sandbox is not root, so it needs a cookie: XAUTHORITY=/home/USER/.Xauthority isolate -1 ..."
+      ? "the sandbox does not run as the host's root, so it needs a cookie: XAUTHORITY=/home/USER/.Xauthority isolate -1 ..."
       : "name the file that has its cookie: XAUTHORITY=FILE isolate -1 ...";
   throw cannotShow(
     `the server of the display ':${display.number}' refuses: ${answer.refused}${cookie ? "" : ` (${looked})`}`,
@@ -86,22 +84,22 @@ function admit(display: Display, { cookie, looked }: Found, session: Session): U
   );
 }
 
-/** A cookie that the server trusts less, and a connection that keeps it valid. */
+/** Returns a cookie that the server trusts less, and a connection that keeps it valid. */
 function demote(display: Display, { cookie, looked }: Found, session: Session): [Uint8Array, number] {
   const name = `the server of the display ':${display.number}'`;
   if (session.ids) {
     throw cannotShow(
-      `with -u or -g the sandbox can take on ids that ${name} lets in without a cookie, and trusts`,
-      "leave out -u and -g",
+      `with -u or -g the sandbox can take on ids that ${name} accepts without a cookie and trusts`,
+      "remove -u and -g",
     );
   }
-  // Who comes without a cookie is trusted if let in at all: nothing would hold the sandbox to its own.
+  // The server trusts every client that it accepts without a cookie, so nothing would make the sandbox use its cookie.
   const stranger = greet(display, undefined, session, session.connectAsSandbox);
   stranger.end();
   if (stranger.refused === undefined) {
     throw cannotShow(
-      `${name} lets you in without a cookie, so the sandbox could do without the untrusted one`,
-      "see 'xhost', and take yourself out: xhost -si:localuser:$USER",
+      `${name} accepts you without a cookie, so the sandbox would not need the untrusted one`,
+      "see 'xhost', and remove yourself: xhost -si:localuser:$USER",
     );
   }
   const own = greet(display, cookie, session, session.connect);
@@ -125,13 +123,13 @@ function demote(display: Display, { cookie, looked }: Found, session: Session): 
   }
 }
 
-/** Where abstract sockets are let through it stays: anybody could listen at that of another number, and get the cookie. */
+/** The number stays if abstract sockets are allowed: anybody could listen at another number and get the cookie. */
 function numberInside(display: Display, { network, abstractSockets }: NetworkWish, libc: Libc): number {
   const scoped = network === "host" && !abstractSockets && libc.scopesSockets();
   return scoped ? unlisted(display, libc.readText("/proc/net/unix")) : display.number;
 }
 
-/** The forwarding of ssh(1). It is not asked: a connection to it is one to the host far away. */
+/** A display forwarded by ssh(1). It is not probed: a connection to it would be a connection to the remote host. */
 function showRemote(
   kind: Screen,
   { network }: NetworkWish,
@@ -142,25 +140,25 @@ function showRemote(
   const { host = "", number } = display;
   const name = `the display '${host}:${number}'`;
   if (!["localhost", "127.0.0.1", "::1", hostname()].includes(host)) {
-    throw cannotShow(`${name} is another host's, in the clear over the network`, "have it forwarded: ssh -X");
+    throw cannotShow(`${name} belongs to another host and is not encrypted`, "let ssh forward it: ssh -X");
   }
   if (network !== "host") {
-    throw cannotShow(`${name} is reached over the host's network, which the sandbox does not have`, "share it: -n");
+    throw cannotShow(`${name} needs the host's network, which the sandbox does not have`, "share it: -n");
   }
   if (kind === "untrusted") {
     throw cannotShow(
-      `ssh forwards ${name} with one cookie for all, and so with one trust`,
+      `ssh forwards ${name} with a single cookie, and so with a single level of trust`,
       "log in with 'ssh -X -o ForwardX11Trusted=no', and use -1",
     );
   }
   if (!cookie)
     throw cannotShow(`there is no cookie for ${name} (${looked})`, "log in with ssh -X, and see 'xauth list'");
-  // The root need not know the names of hosts.
+  // The root may not be able to resolve host names.
   const reached = { ...display, host: host === "::1" ? host : "127.0.0.1" };
   return showScreen({ display: reached, number, xauthority: libc.memoryFile(xauthorityFor(cookie)), held: undefined });
 }
 
-/** Throws `cannot-share` where nobody answers. */
+/** Throws `cannot-share` if nothing answers. */
 function greet(
   display: Display,
   cookie: Uint8Array | undefined,
@@ -181,6 +179,6 @@ function orCannot<T>(name: string, act: () => T): T {
     return act();
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    throw cannotShow(`${name} does not go on: ${reasonOf(error)}`, another, error);
+    throw cannotShow(`${name} stopped answering: ${reasonOf(error)}`, another, error);
   }
 }

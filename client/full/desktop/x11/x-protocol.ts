@@ -1,5 +1,5 @@
 /**
- * As much of the X protocol as is needed to ask a server whether it lets us in, and for a cookie of an untrusted client:
+ * The part of the X protocol that asks a server whether it accepts a client, and for a cookie of an untrusted client:
  * "X Window System Protocol" (X.Org), chapters 1, 8 and appendix B; "Security Extension Specification". Little-endian.
  */
 import { cookieName } from "./xauthority.ts";
@@ -8,7 +8,7 @@ const padded = (length: number): number => (length + 3) & ~3;
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const ascii = (text: string): number[] => [...text].map((character) => character.charCodeAt(0));
 
-/** What a client says first. Without a cookie the server looks at who it is. */
+/** Returns a client's first message. Without a cookie the server checks the client's user. */
 export function setupRequest(cookie: Uint8Array | undefined): Uint8Array {
   const name = cookie ? ascii(cookieName) : [];
   const data = cookie ?? [];
@@ -23,21 +23,21 @@ export function setupRequest(cookie: Uint8Array | undefined): Uint8Array {
   return request;
 }
 
-/** Bytes of an answer to it before its rest. */
+/** The size in bytes of the head of the answer to it. */
 export const setupHead = 8;
 
-/** How many bytes are to come after the head. */
+/** Returns the number of bytes after the head. */
 export const setupRest = (head: Uint8Array): number => viewOf(head).getUint16(6, true) * 4;
 
-/** Why the server refuses; undefined: it does not. */
+/** Returns why the server refuses; `undefined` if it accepts. */
 export function setupRefusal(head: Uint8Array, rest: Uint8Array): string | undefined {
   const [status, length] = head;
   if (status === 1) return undefined;
   const reason = status === 0 ? rest.subarray(0, length) : rest;
-  return new TextDecoder().decode(reason).replace(/\0/g, "").trim() || "it does not say why";
+  return new TextDecoder().decode(reason).replace(/\0/g, "").trim() || "it gives no reason";
 }
 
-/** Bytes of every reply, event and error but for the rest of a reply. */
+/** The size in bytes of every event and error, and of a reply's head. */
 export const messageHead = 32;
 
 export function message(head: Uint8Array): { readonly kind: "reply" | "error" | "event"; readonly rest: number } {
@@ -56,15 +56,15 @@ export function extensionRequest(name: string): Uint8Array {
   return request;
 }
 
-/** The opcode of its requests; undefined: there is no such extension. */
+/** Returns the opcode of its requests; `undefined` if the server lacks the extension. */
 export function extensionOpcode(reply: Uint8Array): number | undefined {
   const view = viewOf(reply);
   return view.getUint8(8) === 1 ? view.getUint8(9) : undefined;
 }
 
 /**
- * SecurityGenerateAuthorization. The server forgets the cookie that many seconds after the last client that came with it
- * has gone.
+ * SecurityGenerateAuthorization. The server forgets the cookie that many seconds after the last client that used it has
+ * disconnected.
  */
 export function untrustedRequest(opcode: number, timeout: number): Uint8Array {
   const name = ascii(cookieName);
@@ -81,7 +81,7 @@ export function untrustedRequest(opcode: number, timeout: number): Uint8Array {
   return request;
 }
 
-/** Of the whole reply. */
+/** Returns the cookie from the whole reply. */
 export function untrustedCookie(reply: Uint8Array): Uint8Array | undefined {
   const length = viewOf(reply).getUint16(12, true);
   const cookie = reply.subarray(messageHead, messageHead + length);

@@ -1,4 +1,4 @@
-/** Asks an X server. All of it throws `SystemCallError` where that cannot be done. */
+/** Talks to an X server. Every function throws `SystemCallError` if the server cannot be reached. */
 
 import { SystemCallError } from "../../../run/linux/call.ts";
 import type { Libc } from "../../../run/linux/libc.ts";
@@ -18,15 +18,15 @@ import {
 
 export interface Hello {
   readonly conversation: Conversation;
-  /** In the server's words; undefined: it lets us in. */
+  /** The server's reason; `undefined` if it accepts the client. */
   readonly refused: string | undefined;
   end(): void;
 }
 
-/** Seconds: the holder of the cookie connects at once, and goes with the sandbox. */
+/** Seconds: the process that holds the cookie connects immediately, and ends with the sandbox. */
 const cookieTimeout = 3;
 
-/** Bytes of what is asked for here, many times over. */
+/** A limit in bytes, far above the replies that are read here. */
 const longest = 64 * 1024;
 
 /** Closes the descriptor when it throws. */
@@ -43,7 +43,7 @@ export function askServer(descriptor: number, cookie: Uint8Array | undefined, li
   }
 }
 
-/** Undefined where the server makes none. */
+/** Returns `undefined` if the server makes none. */
 export function generateUntrusted(conversation: Conversation): Uint8Array | undefined {
   const extension = exchange(conversation, extensionRequest("SECURITY"));
   const opcode = extension && extensionOpcode(extension);
@@ -51,7 +51,7 @@ export function generateUntrusted(conversation: Conversation): Uint8Array | unde
   return reply ? untrustedCookie(reply) : undefined;
 }
 
-/** The reply, whole; undefined: the server sent an error. */
+/** Returns the whole reply; `undefined` if the server sent an error. */
 function exchange(conversation: Conversation, request: Uint8Array): Uint8Array | undefined {
   conversation.send(request);
   for (;;) {

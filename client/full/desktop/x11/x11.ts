@@ -1,13 +1,13 @@
-/** The caller's X display in a sandbox: one socket, and a cookie in a file of this run. */
+/** Shows the caller's X display in a sandbox: one socket, and a cookie in a file of this run. */
 
 import type { Shown } from "../../../run/shown.ts";
 import { type Display, socketOf } from "./display.ts";
 
 export interface ScreenFacts {
   readonly display: Display;
-  /** What its number is inside. */
+  /** Its number inside. */
   readonly number: number;
-  /** From which a file as in `xauthority.ts` can be read; undefined: the server needs none. */
+  /** A descriptor from which an authority file (`xauthority.ts`) can be read; `undefined` if the server needs none. */
   readonly xauthority: number | undefined;
   /** A connection that keeps the cookie valid. */
   readonly held: number | undefined;
@@ -26,7 +26,7 @@ export function showScreen({ display, number, xauthority, held }: ScreenFacts): 
               from: socketOf(display),
               source: "file",
               to: socketOf({ number }),
-              readOnly: true, // to connect is not to write
+              readOnly: true, // connecting works without write access
             } as const,
           ]
         : []),

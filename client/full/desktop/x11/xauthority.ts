@@ -1,23 +1,23 @@
 /**
- * Files of authorizations for X servers, Xau(3): entries of a family (2 bytes), and an address, a display's number, the
- * name of a protocol and its data, each after its length (2 bytes). All numbers are big-endian.
+ * Authorization files for X servers, Xau(3). Each entry is a family (2 bytes), then an address, a display number, the
+ * name of a protocol and its data, each preceded by its length (2 bytes). All numbers are big-endian.
  */
 
 export const cookieName = "MIT-MAGIC-COOKIE-1";
 const familyLocal = 256;
-/** Fits whatever the host is called; inside, it is called something else. */
+/** Matches every host name; the host name inside differs. */
 const familyWild = 65535;
 
 export interface Entry {
   readonly family: number;
   readonly address: string;
-  /** Empty: of every display. */
+  /** Empty for every display. */
   readonly number: string;
   readonly name: string;
   readonly data: Uint8Array;
 }
 
-/** Undefined where it is not wholly made of entries. */
+/** Returns the entries; `undefined` if the file contains anything else. */
 export function parseXauthority(file: Uint8Array): Entry[] | undefined {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const entries: Entry[] = [];
@@ -42,7 +42,10 @@ export function parseXauthority(file: Uint8Array): Entry[] | undefined {
   return entries;
 }
 
-/** The cookie that a client on this host would send to a server on it: the first that fits, as XauGetBestAuthByAddr(3). */
+/**
+ * Returns the cookie that a client on this host sends to a local server: the first match, as in
+ * XauGetBestAuthByAddr(3).
+ */
 export function findCookie(entries: readonly Entry[], hostname: string, display: number): Uint8Array | undefined {
   return entries.find(
     ({ family, address, number, name, data }) =>
@@ -53,7 +56,7 @@ export function findCookie(entries: readonly Entry[], hostname: string, display:
   )?.data;
 }
 
-/** A file of one entry, for whatever display it is used. */
+/** Returns a file with one entry, which matches every display. */
 export function xauthorityFor(cookie: Uint8Array): Uint8Array {
   const name = bytes(cookieName);
   return Uint8Array.from([

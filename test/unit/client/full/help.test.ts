@@ -32,7 +32,7 @@ describe.each(topics)("help on '%s'", (topic) => {
   });
 });
 
-test("each verb's help has each of its options", () => {
+test("each verb's help has all its options", () => {
   for (const { words, options } of all) {
     const text = helpOn(
       words.filter((word) => word !== undefined),
@@ -50,7 +50,7 @@ test("a topic that there is not: the nearest, or all", () => {
   expect(() => helpOn(["xyz"], 80)).toThrow("topics are run, template,");
 });
 
-describe("examples are command lines that isolate takes", () => {
+describe("isolate accepts the example command lines", () => {
   const lines = Object.values(examples).flatMap((group) => group.map(([command]) => command));
   test.each(lines)("%s", (line) => {
     const found = commandsOf(line).filter(({ program }) => program === "isolate");

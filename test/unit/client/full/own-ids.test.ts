@@ -3,7 +3,7 @@ import { expectNobodys, getent } from "../../../../client/full/own-ids.ts";
 
 const nobody = async () => "";
 
-test("nobody has the ids of root's -t, by this host's own getent(1) too", async () => {
+test("nobody has the ids of root's -t, also according to this host's getent(1)", async () => {
   await expectNobodys(nobody, ["ann:100000:65536\n", ""]);
   await expectNobodys(getent, []);
   expect(await getent(["passwd", "--", "0", "4294967294"])).toMatch(/^root:[^\n]*\n$/);
@@ -17,7 +17,9 @@ test("an account, a delegation and a directory that does not answer are refused"
     message("accounts have ids up to 2147483647: there is the group 'staff' (2147483647)"),
   );
   await expect(expectNobodys(nobody, ["", "ann:2147480000:1\n"])).rejects.toThrow(
-    message("/etc/subuid or /etc/subgid gives ids up to 2147483647 to somebody"),
+    message("/etc/subuid or /etc/subgid delegates ids up to 2147483647"),
   );
-  await expect(expectNobodys(() => Promise.reject(new Error("silent")), [])).rejects.toThrow(message("whether"));
+  await expect(expectNobodys(() => Promise.reject(new Error("silent")), [])).rejects.toThrow(
+    message("it is unknown whether"),
+  );
 });

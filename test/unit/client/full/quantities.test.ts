@@ -16,15 +16,15 @@ test.each([
   expect(duration(milliseconds)).toBe(text);
 });
 
-test("bytes that were counted a while ago say so", () => {
+test("a size that was counted some time ago says so", () => {
   expect(bytesAsOf(2048, new Date(now - 1000).toISOString(), now)).toBe("2.0 KiB");
   expect(bytesAsOf(2048, new Date(now - 61_000).toISOString(), now)).toBe("2.0 KiB, 1m 1s ago");
   expect([bytesAsOf(null, "x", now), bytesAsOf(1, null, now)]).toEqual([null, null]);
   expect(size(0)).toBe("0 B");
 });
 
-describe("a moment", () => {
-  test("is so long ago, or a date in the writer's zone", () => {
+describe("a time", () => {
+  test("is a duration before now, or a date in the writer's time zone", () => {
     expect(readMoment("90m", "--since", now)).toBe("2026-11-22T10:30:00.000Z");
     expect(readMoment("7d", "--since", now)).toBe("2026-11-15T12:00:00.000Z");
     for (const text of ["2026-11-30", "2026-11-30 00:00", "2026-11-30T00:00:00"]) {
@@ -35,7 +35,7 @@ describe("a moment", () => {
   test.each(["", "5x", "-5m", "yesterday", "2026-02-30", "2026-11-31", "2026-11-30 25:00", "1e3s", "2026-11-30Z"])(
     "is not '%s'",
     (text) => {
-      expect(() => readMoment(text, "--since", now)).toThrow("--since needs a moment");
+      expect(() => readMoment(text, "--since", now)).toThrow("--since needs a time");
     },
   );
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { canBeTaken } from "../../../../client/run/base-ids.ts";
 
-describe("ids that users of the host have, or can take on:", () => {
+describe("ids that host users have or can take on:", () => {
   const subuid = "ann:100000:65536\n# nobody\nbob:300000:1\n\n";
   test.each([
     [1000, true],

@@ -17,7 +17,7 @@ const spec = launchSpec({
   init: initSpec(),
 });
 
-test("every host path is staged, and the ids of the caller's own are mapped", () => {
+test("every host path is staged, and the ids of the caller's paths are mapped", () => {
   const staged = stage(spec, new Set(["/src"]));
   expect(staged.trees).toEqual([
     { from: "/view", mapped: false, readOnly: false },
@@ -39,7 +39,7 @@ test("every host path is staged, and the ids of the caller's own are mapped", ()
   });
 });
 
-test("root is not given up for root", () => {
+test("root cannot be given up in favour of root", () => {
   const calls = { becomeUser: () => {} } as unknown as RootCalls;
   for (const [uid, gid] of [
     [0, 1],
@@ -49,7 +49,7 @@ test("root is not given up for root", () => {
   }
 });
 
-test("a system call that lies about giving root up is noticed", () => {
+test("a system call that falsely reports giving up root is detected", () => {
   const calls = { becomeUser: () => {} } as unknown as RootCalls;
   expect(() => giveUpRoot({ uid: 54321, gid: 54321, userns: 5 }, calls, libc)).toThrow(
     "root's rights could not be given up",

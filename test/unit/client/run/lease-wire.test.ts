@@ -18,7 +18,7 @@ const refused = (body: string): string =>
 const granted = `${upgraded}${JSON.stringify(grant)}\n`;
 const error = { code: "unknown-template", message: "cannot find the template 'ä'", hint: "" };
 
-/** Fed in pieces of that many bytes. */
+/** Feeds the text in pieces of that many bytes. */
 function read(text: string, size = Number.POSITIVE_INFINITY): Answer[] {
   const reader = createAnswerReader();
   const bytes = Buffer.from(text);
@@ -120,14 +120,14 @@ describe("the request", () => {
     );
   });
 
-  test("cannot be widened by what it carries", () => {
+  test("cannot be extended by its values", () => {
     const evil = "x HTTP/1.1\r\nHost: y\r\n\r\nDELETE /v1/templates";
     const text = leaseRequest({ edit: false, template: evil, wait: undefined, ids: undefined, command: [evil] });
     expect(text.split("\r\n")).toHaveLength(6);
     expect(text.match(/ HTTP\/1\.1/g)).toHaveLength(1);
   });
 
-  test("fits in a header whatever the command is", () => {
+  test("fits in a header with any command", () => {
     const text = leaseRequest({
       edit: false,
       template: "t",

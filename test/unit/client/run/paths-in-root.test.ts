@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { type Entry, type Mounted, resolveInRoot } from "../../../../client/run/paths-in-root.ts";
 
-/** A host: paths to `d`, `f`, or where a link points to. Looking through a link is an error of the code under test. */
+/** A host: paths to `d`, `f`, or a link's target. Looking through a link is an error in the code under test. */
 function host(entries: Record<string, string>) {
   const looked: string[] = [];
   const look = (path: string): Entry => {
@@ -54,7 +54,7 @@ describe("resolveInRoot", () => {
     expect(resolve("/a/x", links)).toEqual({ path: "/nowhere/deep/x", kind: "absent" });
   });
 
-  test("dots do not leave, before, behind or through links", () => {
+  test("dots do not leave the root before, after or through links", () => {
     expect(resolve("/../../etc")).toEqual({ path: "/etc", kind: "directory" });
     expect(resolve("/up/../etc", { "/r/up": "-> /mnt" })).toEqual({ path: "/etc", kind: "directory" });
     expect(resolve("/nothing/../../../etc")).toEqual({ path: "/etc", kind: "directory" });
@@ -65,7 +65,7 @@ describe("resolveInRoot", () => {
     expect(resolve("/a/x", { "/r/a": "-> b", "/r/b": "-> a" })).toHaveProperty("wrong");
   });
 
-  test("as many links are followed as the kernel follows", () => {
+  test("the limit of links is the kernel's", () => {
     const chain = (length: number): Record<string, string> =>
       Object.fromEntries(Array.from({ length }, (_, index) => [`/r/l${index}`, `-> l${index + 1}`]));
     expect(resolve("/l0", chain(40))).toEqual({ path: "/l40", kind: "absent" });
@@ -77,7 +77,7 @@ describe("resolveInRoot", () => {
     expect(resolve("/etc/passwd/..")).toEqual({ wrong: "/etc/passwd is not a directory" });
   });
 
-  test("what is mounted hides the root's own content, its links too", () => {
+  test("a mount hides the root's content, including links", () => {
     const mounts: Mounted[] = [...root, { at: "/tmp", from: undefined }, { at: "/mnt", from: "/src" }];
     const extra = { "/r/tmp": "d", "/r/tmp/x": "-> /etc", "/r/mnt/x": "-> /etc", "/src": "d", "/src/y": "-> /etc" };
     expect(resolve("/tmp/x", extra, mounts)).toEqual({ path: "/tmp/x", kind: "absent" });
@@ -86,7 +86,7 @@ describe("resolveInRoot", () => {
     expect(resolve("/mnt/../tmp", extra, mounts)).toEqual({ path: "/tmp", kind: "directory" });
   });
 
-  test("what is above a mount is there, though the root lacks it", () => {
+  test("directories above a mount exist even if the root lacks them", () => {
     const mounts: Mounted[] = [...root, { at: "/new/deep/mount", from: "/src" }];
     const extra = { "/src": "d", "/src/y": "f" };
     expect(resolve("/new/deep/mount", extra, mounts)).toEqual({ path: "/new/deep/mount", kind: "directory" });

@@ -91,7 +91,7 @@ const tmpfs = [
 ];
 
 describe("plan", () => {
-  test("the least of it", () => {
+  test("a minimal run", () => {
     expect(planned()).toEqual({
       root: "/view",
       readOnly: false,
@@ -119,14 +119,14 @@ describe("plan", () => {
     });
   });
 
-  test("the capabilities are these and no more", () => {
+  test("exactly these capabilities", () => {
     expect(usualCapabilities.join(" ")).toBe(
       "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_SETFCAP " +
         "CAP_SYS_CHROOT CAP_MKNOD CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_AUDIT_WRITE",
     );
   });
 
-  test("of the caller's environment, terminal, language and time zone alone", () => {
+  test("only the terminal, language and time zone of the caller's environment", () => {
     const callers = {
       TERM: "xterm",
       COLORTERM: "truecolor",
@@ -177,7 +177,7 @@ describe("binds", () => {
     ]);
   });
 
-  test("through a link of the root to its destination in the root", () => {
+  test("through a link in the root to its destination in the root", () => {
     const entries = { "/view/data": "-> /oldroot/etc", "/view/srv": "-> home" };
     expect(planned(bound("/data/x", { entries })).mounts.at(-1)).toMatchObject({ to: "/oldroot/etc/x" });
     expect(planned(bound("/srv/x", { entries })).mounts.at(-1)).toMatchObject({ to: "/home/x" });
@@ -190,7 +190,7 @@ describe("binds", () => {
     },
   );
 
-  test("nor does a link lead there", () => {
+  test("a link does not lead there either", () => {
     for (const to of ["/proc/self/root", "/dev", "../..", "/dev/fd/5"]) {
       expect(refusal(bound("/data", { entries: { "/view/data": `-> ${to}` } })).code).toBe("bad-bind");
     }
@@ -198,7 +198,7 @@ describe("binds", () => {
 
   test("a directory on a file, and a file on a directory", () => {
     expect(refusal(bound("/etc/passwd", { entries: { "/view/etc/passwd": "f" } })).message).toContain(
-      "/src is a directory, and /etc/passwd of the root is a file",
+      "/src is a directory, but /etc/passwd in the root is a file",
     );
     expect(refusal(bound("/etc", { from: "/file" })).code).toBe("bad-bind");
     expect(planned(bound("/etc/new", { from: "/file" })).mounts.at(-1)).toMatchObject({
@@ -207,7 +207,7 @@ describe("binds", () => {
     });
   });
 
-  test("a second bind below a first is resolved in what the first shows", () => {
+  test("a bind below another bind is resolved in the content of the first", () => {
     const entries = { "/src": "d", "/src/link": "-> /etc", "/view/mnt/link": "f" };
     const { mounts } = planned({
       request: {
@@ -232,7 +232,7 @@ describe("binds", () => {
 });
 
 describe("resolv.conf", () => {
-  test("only with the host's network, read-only, where the root's link leads, before the user's binds", () => {
+  test("only with the host's network, read-only, at the destination of the root's link, before the user's binds", () => {
     const entries = { "/view/etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf" };
     expect(planned(bound("/mnt", { entries, network: "host" })).mounts).toEqual([
       ...tmpfs,
@@ -254,14 +254,14 @@ describe("resolv.conf", () => {
 describe("a read-only root", () => {
   const readOnly = (it: Case = {}): Case => ({ ...it, request: { ...it.request, readOnly: true } });
 
-  test("keeps its writable places, and takes binds where something is", () => {
+  test("keeps its writable places, and accepts binds on existing targets", () => {
     expect(planned(readOnly())).toMatchObject({ readOnly: true, mounts: tmpfs });
     const onto = readOnly(bound("/mnt", { entries: { "/view/mnt": "d" } }));
     expect(planned(onto).mounts.at(-1)).toMatchObject({ to: "/mnt", readOnly: false });
     expect(planned(readOnly(bound("/tmp/new"))).mounts.at(-1)).toMatchObject({ to: "/tmp/new" });
   });
 
-  test("takes none where nothing is: the engine could not make the target", () => {
+  test("refuses binds on missing targets: the engine could not make them", () => {
     for (const to of ["/new", "/etc/new/deeper"])
       expect(refusal(readOnly(bound(to))).message).toBe(
         `cannot bind '/src:${to}': ${to} does not exist, and / is read-only`,
@@ -283,7 +283,7 @@ describe("a read-only root", () => {
   });
 });
 
-test("an id is only given to a clone of the run's own", () => {
+test("only a clone for this run gets a machine id", () => {
   const given = (it: Case): boolean => planned(it).init.machineId;
   expect(given({})).toBe(true);
   expect(given({ request: { readOnly: true } })).toBe(false);
@@ -296,7 +296,7 @@ describe("networks", () => {
   const privateNetwork = { connection, socket: 8, resolvConf: 9 };
   const apart = { request: { network: "private" }, facts: { privateNetwork } } as const;
 
-  test("a private one: connected before the command starts, with a resolv.conf of its own, and no raw packets", () => {
+  test("a private network: connected before the command starts, with its own resolv.conf, and no raw packets", () => {
     const { init, mounts, capabilities: given, ...spec } = planned(apart);
     expect(spec).toMatchObject({ network: "private", connection });
     expect(init).toMatchObject({ networkDescriptor: 8, noAbstractSockets: false });
@@ -304,7 +304,7 @@ describe("networks", () => {
     expect(given).toEqual(usualCapabilities.filter((name) => name !== "CAP_NET_RAW"));
   });
 
-  test("a resolv.conf of the user's own replaces it", () => {
+  test("the user's resolv.conf replaces it", () => {
     const { request: binds, facts: sources } = bound("/etc/resolv.conf", { from: "/file", entries: { "/file": "f" } });
     const { mounts } = planned({
       request: { ...binds, ...apart.request },
@@ -314,7 +314,7 @@ describe("networks", () => {
     expect(mounts.at(-1)).toMatchObject({ kind: "bind", from: "/file", to: "/etc/resolv.conf" });
   });
 
-  test("abstract sockets are closed where the network is the host's, unless they are wanted or the kernel cannot", () => {
+  test("abstract sockets are blocked with the host's network, unless they are allowed or the kernel cannot", () => {
     const closed = (it: Case) => planned(it).init.noAbstractSockets;
     expect(closed({ request: { network: "host" } })).toBe(true);
     expect(closed({ request: { network: "host", abstractSockets: true } })).toBe(false);
@@ -323,23 +323,23 @@ describe("networks", () => {
   });
 });
 
-describe("where it starts", () => {
+describe("the working directory", () => {
   const at = (workingDirectory: string, entries = {}) => ({ request: { workingDirectory }, entries });
-  test("in a directory that the root has, or that a bind makes", () => {
+  test("a directory in the root, or made by a bind", () => {
     expect(planned(at("/etc")).workingDirectory).toBe("/etc");
     const bind = bound("/src", { entries: { "/src": "d" } });
     expect(planned({ ...bind, request: { ...bind.request, workingDirectory: "/src" } }).workingDirectory).toBe("/src");
   });
-  test("in the engine's own file systems, which cannot be looked into from here", () => {
+  test("in the engine's file systems, which cannot be checked from here", () => {
     expect(planned(at("/proc/self")).workingDirectory).toBe("/proc/self");
   });
-  test("nowhere else, and not in a file", () => {
+  test("not elsewhere, and not a file", () => {
     expect(refusal(at("/nonexistent")).message).toBe("cannot start in '/nonexistent' of the root: it does not exist");
     expect(refusal(at("/etc/passwd", { "/view/etc/passwd": "f" })).message).toContain("it is not a directory");
   });
 });
 
-describe("a root that is not one", () => {
+describe("a root that cannot be used", () => {
   test.each([
     ["/view/dev", "-> /oldroot/dev"],
     ["/view/proc", "-> /etc"],
@@ -352,7 +352,7 @@ describe("a root that is not one", () => {
     expect(refusal({ entries: { [path]: entry } }).code).toBe("bad-root");
   });
 
-  test("a linked /home is used where it leads", () => {
+  test("a link /home is resolved", () => {
     expect(planned({ entries: { "/view/home": "-> usr/home" } }).mounts[1]).toEqual({
       kind: "tmpfs",
       to: "/usr/home",
@@ -361,7 +361,7 @@ describe("a root that is not one", () => {
   });
 });
 
-describe("what the session shows", () => {
+describe("the parts of the session that are shown", () => {
   const session = {
     mounts: [
       { kind: "bind", from: "/tmp/.X11-unix/X0", source: "file", to: "/tmp/.X11-unix/X0", readOnly: true },
@@ -371,14 +371,14 @@ describe("what the session shows", () => {
     held: 8,
   } as const;
 
-  test("is in the engine's own /tmp and /dev, and nothing of it in the root", () => {
+  test("are in the engine's /tmp and /dev, not in the root", () => {
     const { mounts, environment, init } = planned({ facts: { session } });
     expect(mounts).toEqual([...tmpfs, { kind: "directory", to: "/tmp/.X11-unix" }, ...session.mounts]);
     expect(environment).toMatchObject(session.environment);
     expect(init.heldDescriptor).toBe(8);
   });
 
-  test("follows a /tmp that is a link", () => {
+  test("follow a /tmp that is a link", () => {
     const { mounts } = planned({
       facts: { session },
       entries: { "/view/tmp": "-> var/tmp", "/view/var": "d", "/view/var/tmp": "d" },
@@ -386,7 +386,7 @@ describe("what the session shows", () => {
     expect(mounts).toContainEqual({ ...session.mounts[0], to: "/var/tmp/.X11-unix/X0" });
   });
 
-  test("-v has the last word", () => {
+  test("-v takes precedence", () => {
     const { environment } = planned({ facts: { session }, request: { variables: { DISPLAY: ":5" } } });
     expect(environment).toMatchObject({ DISPLAY: ":5", XAUTHORITY: "/dev/isolate-xauthority" });
   });
@@ -402,7 +402,7 @@ describe("what the session shows", () => {
   });
 
   test.each(["/dev/isolate-xauthority", "/dev/isolate-pulse", "/dev/isolate-pulse-cookie"])(
-    "%s is not for binds",
+    "%s cannot be a bind's target",
     (to) => {
       expect(refusal(bound(to, { from: "/file" })).code).toBe("bad-bind");
     },

@@ -51,13 +51,13 @@ describe("DISPLAY", () => {
     ":99999999999",
     ":0\n",
     "a/b:0",
-  ])("'%s' is none", (text) => {
+  ])("'%s' is not a display", (text) => {
     expect(parseDisplay(text)).toBeUndefined();
   });
 });
 
 describe("an Xauthority file", () => {
-  // As xauth(1) wrote it on a host called vm, for :77.
+  // Written by xauth(1) on a host named vm, for :77.
   const written = hex(
     "0100 0002 766d 0002 3737 0012 4d49542d4d414749432d434f4f4b49452d31 0010 c4b4fc204e41fc639c10e14b3f6233d0",
   );
@@ -70,7 +70,7 @@ describe("an Xauthority file", () => {
     expect(parseXauthority(new Uint8Array())).toEqual([]);
   });
 
-  test("is refused wherever it is cut off", () => {
+  test("is refused if it is truncated anywhere", () => {
     for (let length = 1; length < written.length; length++)
       expect(parseXauthority(written.slice(0, length))).toBeUndefined();
     expect(parseXauthority(Buffer.concat([written, Buffer.of(0)]))).toBeUndefined();
@@ -89,15 +89,15 @@ describe("an Xauthority file", () => {
     { family: 0 },
     { name: "XDM-AUTHORIZATION-1" },
     { data: new Uint8Array() },
-  ])("another's is not taken: %j", (more) => {
+  ])("another display's cookie is not used: %j", (more) => {
     expect(found(more)).toBeUndefined();
   });
-  test("the first that fits is taken", () => {
+  test("the first match is used", () => {
     const other = { ...entry, data: hex("00") };
     expect(findCookie([{ ...entry, number: "1" }, entry, other], "vm", 77)).toEqual(cookie);
   });
 
-  test("of a run fits every host name and display", () => {
+  test("a run's file matches every host name and display", () => {
     const file = xauthorityFor(cookie);
     expect(shown(file)).toBe(
       shown(hex("ffff 0000 0000 0012 4d49542d4d414749432d434f4f4b49452d31 0010")) + shown(cookie),
@@ -106,20 +106,20 @@ describe("an Xauthority file", () => {
   });
 });
 
-describe("what is said to an X server", () => {
+describe("the messages to an X server", () => {
   test("the first request, with a cookie and without", () => {
     expect(shown(setupRequest(undefined))).toBe("6c000b000000000000000000");
     expect(shown(setupRequest(hex("0102030405")))).toBe(
       `6c000b000000120005000000${shown(Buffer.from("MIT-MAGIC-COOKIE-1\0\0"))}0102030405000000`,
     );
   });
-  test("its answers", () => {
+  test("the server's answers", () => {
     expect(setupRest(hex("01 00 0b00 0000 0203"))).toBe(0x302 * 4);
     expect(setupRefusal(hex("01 00 0b00 0000 0100"), hex("00000000"))).toBeUndefined();
     expect(setupRefusal(hex("00 03 0b00 0000 0100"), Buffer.from("No\n\0"))).toBe("No");
-    expect(setupRefusal(hex("00 00 0b00 0000 0000"), new Uint8Array())).toBe("it does not say why");
+    expect(setupRefusal(hex("00 00 0b00 0000 0000"), new Uint8Array())).toBe("it gives no reason");
   });
-  test("a question for an extension", () => {
+  test("a query for an extension", () => {
     expect(shown(extensionRequest("SECURITY"))).toBe(`6200040008000000${shown(Buffer.from("SECURITY"))}`);
     expect(extensionOpcode(hex(`01000100 00000000 01 89 ${"00".repeat(22)}`))).toBe(0x89);
     expect(extensionOpcode(hex(`01000100 00000000 00 89 ${"00".repeat(22)}`))).toBeUndefined();
@@ -137,13 +137,13 @@ describe("what is said to an X server", () => {
 
 describe("a sandbox", () => {
   const display = { number: 7, screen: ".0", host: undefined };
-  test("has another number inside where the host has an abstract socket of its own", () => {
+  test("has another display number if the host has an abstract socket for it", () => {
     const line = (name: string): string => `0000000000000000: 00000002 00000000 00010000 0001 01 12345${name}`;
     expect(unlisted(display, [line(" /tmp/.X11-unix/X7"), line(" @/tmp/.X11-unix/X70"), line("")].join("\n"))).toBe(7);
     expect(unlisted(display, [line(" @/tmp/.X11-unix/X1007"), line(" @/tmp/.X11-unix/X7")].join("\n"))).toBe(2007);
   });
 
-  test("gets the one socket, under its number inside, and a file from a descriptor", () => {
+  test("gets only that socket, under its number inside, and a file from a descriptor", () => {
     expect(showScreen({ display, number: 7000, xauthority: 9, held: 8 })).toEqual({
       mounts: [
         { kind: "bind", from: "/tmp/.X11-unix/X7", source: "file", to: "/tmp/.X11-unix/X7000", readOnly: true },
@@ -153,12 +153,12 @@ describe("a sandbox", () => {
       held: 8,
     });
   });
-  test("gets no file where the server asks for no cookie", () => {
+  test("gets no file if the server needs no cookie", () => {
     const { mounts, environment } = showScreen({ display, number: 7, xauthority: undefined, held: undefined });
     expect(mounts).toHaveLength(1);
     expect(environment).toEqual({ DISPLAY: ":7.0" });
   });
-  test("gets no socket of a display that is reached over the network", () => {
+  test("gets no socket of a display on the network", () => {
     const remote = { ...display, host: "localhost" };
     expect(showScreen({ display: remote, number: 7, xauthority: 9, held: undefined })).toEqual({
       mounts: [{ kind: "data", descriptor: 9, to: "/dev/isolate-xauthority" }],

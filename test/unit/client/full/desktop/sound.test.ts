@@ -6,7 +6,7 @@ import { cookieFiles, soundServers } from "../../../../../client/full/desktop/so
 const socket = (path: string, shared = false) => ({ kind: "socket", path, shared });
 const last = socket("/tmp/pulse-socket", true);
 
-describe("where the sound server may be", () => {
+describe("the possible places of the sound server", () => {
   test.each([
     [{}, [socket("/run/user/5/pulse/native"), last]],
     [{ XDG_RUNTIME_DIR: "/run/user/5" }, [socket("/run/user/5/pulse/native"), last]],
@@ -23,7 +23,7 @@ describe("where the sound server may be", () => {
     expect(soundServers(environment, 5)).toEqual(servers);
   });
 
-  test("and its cookie", () => {
+  test("the possible places of its cookie", () => {
     expect(cookieFiles({ HOME: "/h" })).toEqual(["/h/.config/pulse/cookie", "/h/.pulse-cookie"]);
     expect(cookieFiles({ HOME: "/h", XDG_CONFIG_HOME: "/c" })).toEqual(["/c/pulse/cookie", "/h/.pulse-cookie"]);
     expect(cookieFiles({ HOME: "/h", PULSE_COOKIE: "/p" })).toEqual(["/p"]);
@@ -31,15 +31,15 @@ describe("where the sound server may be", () => {
   });
 });
 
-describe("what is said to it", () => {
-  test("a packet of 276 bytes for every version, with the cookie or with none", () => {
+describe("the messages to the sound server", () => {
+  test("a packet of 276 bytes for every version, with or without a cookie", () => {
     const packet = Buffer.from(authRequest(new Uint8Array(256).fill(7)));
     expect(packet.subarray(0, 20).toString("hex")).toBe("00000114ffffffff000000000000000000000000");
     expect(packet.subarray(20, 40).toString("hex")).toBe("4c000000084c000000004c0000000c7800000100");
     expect(packet.subarray(40)).toEqual(Buffer.alloc(256, 7));
     expect(Buffer.from(authRequest(undefined)).subarray(40)).toEqual(Buffer.alloc(256));
   });
-  test("and its answers", () => {
+  test("the server's answers", () => {
     const head = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex + "00".repeat(12), "hex"));
     expect(packetRest(head("0000000fffffffff"))).toBe(15);
     expect(packetRest(head("0000000f00000000"))).toBeUndefined();

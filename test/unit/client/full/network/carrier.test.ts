@@ -2,17 +2,17 @@ import { describe, expect, test } from "@jest/globals";
 import { pasta, rules, slirp4netns } from "../../../../../client/full/network/carrier.ts";
 
 describe("pasta", () => {
-  // Each of these opens something if it is left out.
+  // Without each of these options, pasta opens a connection.
   test.each(["--no-map-gw", "-t none", "-u none", "-T none", "-U none"])("%s", (words) => {
     expect(pasta("/usr/bin/pasta", undefined, "").argv.join(" ")).toContain(` ${words}`);
   });
 
-  test("names are passed on only where something stands for the host's own nameserver", () => {
+  test("names are forwarded only if an address stands for the host's own nameserver", () => {
     expect(pasta("/usr/bin/pasta", undefined, "").argv).not.toContain("--dns-forward");
     expect(pasta("/usr/bin/pasta", "169.254.77.53", "").argv.slice(-2)).toEqual(["--dns-forward", "169.254.77.53"]);
   });
 
-  test("it stays in the foreground, so that it dies with the engine", () => {
+  test("stays in the foreground, so that it dies with the engine", () => {
     expect(pasta("/usr/bin/pasta", undefined, "")).toMatchObject({
       readyDescriptor: 1,
       argv: expect.arrayContaining(["--foreground", "/proc/self/fd/0", "/proc/self/fd/1"]),
@@ -20,7 +20,7 @@ describe("pasta", () => {
   });
 });
 
-test("slirp4netns leads neither to the host's loopback nor to its nameserver", () => {
+test("slirp4netns gives no access to the host's loopback and nameserver", () => {
   expect(slirp4netns("/usr/bin/slirp4netns")).toMatchObject({
     readyDescriptor: 3,
     argv: expect.arrayContaining(["--disable-host-loopback", "--disable-dns", "--enable-sandbox", "--ready-fd=3"]),

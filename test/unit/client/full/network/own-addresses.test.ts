@@ -37,7 +37,7 @@ const routes = [
 ].join("\n");
 
 describe("the host's own addresses", () => {
-  test("of IPv4: what is local, and no network and no broadcast", () => {
+  test("IPv4: local addresses, but no network and broadcast addresses", () => {
     expect(ownIpv4(trie).map(({ address, length }) => `${address}/${length}`)).toEqual([
       "192.0.2.2/32",
       "127.0.0.0/8",

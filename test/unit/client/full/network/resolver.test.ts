@@ -4,7 +4,7 @@ import { planNames } from "../../../../../client/full/network/resolver.ts";
 const isHosts = (address: string): boolean => ["127.0.0.53", "::1", "192.0.2.7"].includes(address);
 const names = (...lines: string[]) => planNames(lines.join("\n"), isHosts);
 
-test("nameservers that can be reached stay, and so do the other lines", () => {
+test("reachable nameservers and the other lines stay", () => {
   expect(
     names(
       "# made by hand",
@@ -23,14 +23,14 @@ test.each([
   ["127.0.0.53", "169.254.77.53"],
   ["192.0.2.7", "169.254.77.53"],
   ["::1", "fd49:7361:6c61:7465::53"],
-])("something stands for the first where it is the host's own %s", (address, standIn) => {
+])("the first nameserver is replaced if it is the host's own %s", (address, standIn) => {
   expect(names(`nameserver ${address}`, "options trust-ad")).toEqual({
     text: `nameserver ${standIn}\noptions trust-ad\n`,
     standIn: { address: standIn, for: address },
   });
 });
 
-test("of several, the first alone has a stand-in; others of the host's own cannot be reached and go", () => {
+test("only the first of several is replaced; other nameservers of the host are removed, because they cannot be reached", () => {
   expect(names("nameserver 127.0.0.53", "nameserver 192.0.2.7", "nameserver 192.0.2.1").text).toBe(
     "nameserver 169.254.77.53\nnameserver 192.0.2.1\n",
   );
@@ -40,7 +40,7 @@ test("of several, the first alone has a stand-in; others of the host's own canno
   });
 });
 
-test("an empty one stays empty", () => {
+test("an empty file stays empty", () => {
   expect(names("")).toEqual({ text: "", standIn: undefined });
   expect(names("; nameserver 127.0.0.53", "#nameserver ::1")).toEqual({ text: "", standIn: undefined });
 });

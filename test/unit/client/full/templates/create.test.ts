@@ -1,4 +1,4 @@
-/** Against a server that stands for the daemon: what arrives, and above all what must not look whole. */
+/** Uses a server in place of the daemon: checks what arrives, and that incomplete content never looks complete. */
 import { execFileSync } from "node:child_process";
 import {
   existsSync,
@@ -26,7 +26,7 @@ let path: string | undefined;
 beforeEach(async () => {
   path = process.env.PATH;
   directory = mkdtempSync(join(tmpdir(), "isolate-test-"));
-  // An aborted request of the test before may still be noted, and not here.
+  // An aborted request of the previous test may still be recorded; it must not count here.
   const noted: typeof received = [];
   received = noted;
   answer = () => undefined;
@@ -75,7 +75,7 @@ async function create(source: TemplateSource, more: Partial<CreateTemplateOption
   return summary;
 }
 
-/** An executable of that name is found before all others. */
+/** Creates an executable of that name that is found before all others. */
 function fake(program: string, script: string): void {
   mkdirSync(at("bin"), { recursive: true });
   writeFileSync(at(`bin/${program}`), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
@@ -90,7 +90,7 @@ function archive(): Buffer {
 }
 
 describe("a directory", () => {
-  test("arrives as a whole tar with its files", async () => {
+  test("arrives as a complete tar with its files", async () => {
     archive();
     expect(await create({ kind: "directory", path: at("root") })).toMatch(/^created debian@1 from .*root: .* MiB in /);
     expect(received).toHaveLength(1);
@@ -123,7 +123,7 @@ describe("a directory", () => {
     expect(execFileSync("tar", ["-tf", "-"], { input, encoding: "utf8" })).toContain("./etc/hostname\n");
   });
 
-  test("that tar could not read whole never reaches its end", async () => {
+  test("that tar cannot read completely never reaches its end", async () => {
     fake("tar", "head -c 300000 /dev/zero; echo 'tar: ./x: file changed as we read it' >&2; exit 1");
     mkdirSync(at("root"));
     await expect(create({ kind: "directory", path: at("root") })).rejects.toMatchObject({
@@ -134,7 +134,7 @@ describe("a directory", () => {
     expect(received[0]?.whole).toBe(false);
   });
 
-  test("that is none is refused before the daemon hears of it", async () => {
+  test("that is not a directory is refused before the daemon is asked", async () => {
     writeFileSync(at("file"), "");
     await expect(create({ kind: "directory", path: at("file") })).rejects.toMatchObject({ code: "bad-source" });
     await expect(create({ kind: "directory", path: at("absent") })).rejects.toThrow(
@@ -157,7 +157,7 @@ describe("an archive", () => {
   test.each(["plain", "gzip", "xz", "zstd", "bzip2"])("%s arrives as plain tar", async (compression) => {
     const plain = archive();
     const content = compression === "plain" ? plain : execFileSync(compression, ["-c"], { input: plain });
-    // The name says nothing: the content does.
+    // The content decides, not the name.
     writeFileSync(at("archive"), content);
     await create({ kind: "tar", path: at("archive") });
     expect(received[0]?.whole).toBe(true);
@@ -175,12 +175,12 @@ describe("an archive", () => {
     writeFileSync(at("archive"), "");
     await expect(create({ kind: "tar", path: at("archive") })).rejects.toThrow(/: it is empty$/);
     await expect(create({ kind: "tar", path: at("absent") })).rejects.toThrow(/: no such file or directory$/);
-    await expect(create({ kind: "tar", path: directory })).rejects.toThrow(/--dir takes one$/);
+    await expect(create({ kind: "tar", path: directory })).rejects.toThrow(/use --dir$/);
   });
 });
 
 describe("Debian", () => {
-  test("is asked of mmdebstrap, and its stages are shown", async () => {
+  test("is made by mmdebstrap, and its stages are shown", async () => {
     const shown: string[] = [];
     fake("mmdebstrap", `echo "$@" > ${at("arguments")}; echo 'I: extracting archives...' >&2; sleep 0.2; echo content`);
     await create(
@@ -192,7 +192,7 @@ describe("Debian", () => {
     expect(shown.join("")).toContain("Debian bookworm: extracting archives, 0.");
   });
 
-  test("that fails leaves the daemon without an end, and says mmdebstrap's reason", async () => {
+  test("if it fails, the body never ends and the error has mmdebstrap's reason", async () => {
     fake("mmdebstrap", "echo some; echo 'E: no such suite' >&2; echo 'E: mmdebstrap failed to run' >&2; exit 25");
     await expect(create({ kind: "debian", suite: "bookworm" })).rejects.toMatchObject({
       message: "cannot make a template from Debian bookworm: E: no such suite",
@@ -207,7 +207,7 @@ describe("Debian", () => {
     const started = Date.now();
     await expect(create({ kind: "debian", suite: "bookworm" })).rejects.toMatchObject({ code: "template-exists" });
     expect(Date.now() - started).toBeLessThan(10_000);
-    // Started before the refusal came, or never.
+    // It was started before the refusal arrived, or never.
     if (existsSync(at("started"))) expect(existsSync(at("cleaned"))).toBe(true);
   });
 
@@ -220,7 +220,7 @@ describe("Debian", () => {
     },
   );
 
-  test("without mmdebstrap names its package", async () => {
+  test("without mmdebstrap, the error names its package", async () => {
     mkdirSync(at("bin"));
     process.env.PATH = at("bin");
     await expect(create({ kind: "debian", suite: "bookworm" })).rejects.toMatchObject({
@@ -231,7 +231,7 @@ describe("Debian", () => {
 });
 
 describe("before anything is started", () => {
-  test("a caller who is not root is told so", async () => {
+  test("a caller other than root is refused", async () => {
     await expect(create({ kind: "directory", path: directory }, { uid: 1000 })).rejects.toMatchObject({
       code: "not-root",
       message: "cannot create a template: only root may",
@@ -246,7 +246,7 @@ describe("before anything is started", () => {
     expect(received).toEqual([]);
   });
 
-  test("a daemon that does not run is found out", async () => {
+  test("a daemon that does not run is detected", async () => {
     fake("tar", `touch ${at("started")}`);
     const failing = create({ kind: "directory", path: directory }, { socket: at("nobody") });
     await expect(failing).rejects.toMatchObject({ code: "not-running" });

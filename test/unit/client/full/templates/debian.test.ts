@@ -10,7 +10,7 @@ import { complaint } from "../../../../../client/full/templates/sources.ts";
 const signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
 
 describe("the mirrors of apt", () => {
-  test("are known by what their Release files say", () => {
+  test("are recognized by their Release files", () => {
     const answer = [
       "Packages|Debian|Debian-Security|main|http://mirror.example/sec/",
       "Packages|Debian|Debian|contrib|http://other.example/debian/",
@@ -24,7 +24,7 @@ describe("the mirrors of apt", () => {
     });
   });
 
-  test("are known by their last part before the first update", () => {
+  test("are recognized by their last part before the first update", () => {
     const answer = "Packages|||main|http://m.example/debian/\nPackages|||main|http://m.example/debian-security/\n";
     expect(parseDebianMirrors(answer)).toEqual({
       archive: "http://m.example/debian",
@@ -32,7 +32,7 @@ describe("the mirrors of apt", () => {
     });
   });
 
-  test("are none on Ubuntu and where apt says nothing", () => {
+  test("are none on Ubuntu and if apt prints nothing", () => {
     const none = { archive: undefined, security: undefined };
     expect(parseDebianMirrors("")).toEqual(none);
     expect(parseDebianMirrors("Packages|Ubuntu|Ubuntu|main|http://m.example/ubuntu/")).toEqual(none);
@@ -53,7 +53,7 @@ describe("mmdebstrap", () => {
     ]);
   });
 
-  test("gets one source for unstable, and none where the machine has no mirror of Debian's", () => {
+  test("gets one source for unstable, and none if the machine has no Debian mirror", () => {
     expect(mmdebstrapArguments("sid", mirrors).slice(-1)).toEqual([`deb ${signed} http://m.example/debian sid main`]);
     expect(mmdebstrapArguments("trixie", { archive: undefined, security: undefined }).slice(-2)).toEqual([
       "trixie",
@@ -61,7 +61,7 @@ describe("mmdebstrap", () => {
     ]);
   });
 
-  test("tells its stages", () => {
+  test("prints its stages", () => {
     expect(mmdebstrapStage("I: running apt-get update...")).toBe("running apt-get update");
     expect(mmdebstrapStage("I: installing remaining packages inside the chroot...")).toBe(
       "installing remaining packages inside the chroot",
@@ -76,7 +76,7 @@ test("a suite is a name", () => {
   expect(["", "-x", "a/b", "a b", "A", "a-", "a--b"].filter(isSuite)).toEqual([]);
 });
 
-test("the complaint is the line that tells the cause, with nothing that a terminal obeys", () => {
+test("the reported reason is the line with the cause, without terminal control characters", () => {
   expect(
     complaint([
       "I: a",

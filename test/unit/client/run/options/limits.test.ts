@@ -38,7 +38,7 @@ describe("limits", () => {
     expect(refusal([`${option}=${value}`])).toBe("bad-limit");
   });
 
-  test("of the lxc engine come from its variables, and options go before them", () => {
+  test("of the lxc engine come from its variables; options take precedence", () => {
     expect(run(["-e", "lxc"]).limits).toEqual({ cpu: 20_000, memory: undefined, pids: 4096 });
     const environment = { LXC_CPU_QUOTA: "51", LXC_MEM_MB_QUOTA: "100" };
     expect(run(["-e", "lxc"], environment).limits).toEqual({ cpu: 51_000, memory: 100 * 2 ** 20, pids: 4096 });
@@ -69,7 +69,7 @@ describe("--seccomp", () => {
     expect(refusal(["--seccomp="])).toBe("usage");
   });
 
-  test("goes before DISABLE_SECCOMP_WRAPPER, which counts when it is not empty", () => {
+  test("takes precedence over DISABLE_SECCOMP_WRAPPER, which counts if it is not empty", () => {
     expect(run([], { DISABLE_SECCOMP_WRAPPER: "0" }).seccomp).toEqual({ kind: "none" });
     expect(run([], { DISABLE_SECCOMP_WRAPPER: "" }).seccomp).toEqual({ kind: "default" });
     expect(run(["--seccomp=tty"], { DISABLE_SECCOMP_WRAPPER: "1" }).seccomp).toEqual({ kind: "tty" });

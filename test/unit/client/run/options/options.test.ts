@@ -24,7 +24,7 @@ function run(line: string | string[]) {
 }
 
 describe("a run", () => {
-  test("the least of it", () => {
+  test("a minimal run", () => {
     expect(read("-z p/t true")).toEqual({
       kind: "run",
       socket: "/run/isolate/isolated.sock",
@@ -39,14 +39,14 @@ describe("a run", () => {
     expect(run("-z T - x").command).toEqual(["-", "x"]);
   });
 
-  test("short, clustered, attached and long forms are one", () => {
+  test("short, clustered, attached and long forms are equivalent", () => {
     const expected = run("-z T -n -p /etc -v A:1 true");
     expect(run("-nzT -p/etc -vA:1 true")).toEqual(expected);
     expect(run("--template T --net host --chdir /etc --env A:1 true")).toEqual(expected);
     expect(run("--template=T --net=host --chdir=/etc --env=A:1 true")).toEqual(expected);
   });
 
-  test("what the command may", () => {
+  test("privileges of the command", () => {
     expect(run("-z T --cap-add ALL --cap-drop kill --cap-add x --no-new-userns --read-only true")).toMatchObject({
       noNewUserns: true,
       readOnly: true,
@@ -87,7 +87,7 @@ describe("a run", () => {
     expect(refusal(["-z", "T", "-d", text, "true"]).code).toBe("bad-bind");
   });
 
-  test("a variable's value may hold colons, line ends and nothing at all", () => {
+  test("a variable's value may contain colons and line ends, and may be empty", () => {
     expect(run(["-z", "T", "-v", "DISPLAY::0", "-v", "A:", "-v", "B:x\ny=1", "true"]).variables).toEqual({
       DISPLAY: ":0",
       A: "",
@@ -123,7 +123,7 @@ describe("a run", () => {
     expect(refusal(line).code).toBe(code);
   });
 
-  test("an unknown engine is refused before anything else is looked at", () => {
+  test("an unknown engine is refused before anything else is checked", () => {
     expect(refusal("-e bogus -z T true").message).toContain("unknown engine 'bogus'");
     expect(refusal("-e bogus true").message).toContain("unknown engine 'bogus'");
     expect(run("-e bwrap -z T true").engine).toBe("bwrap");
@@ -147,7 +147,7 @@ describe("the environment", () => {
   });
 });
 
-describe("which words are commands", () => {
+describe("the words that are commands", () => {
   const kind = (line: string): string => {
     const intent = read(line);
     return intent.kind === "command" ? intent.command.name : intent.kind;
@@ -209,7 +209,7 @@ describe("which words are commands", () => {
     expect(refusal(line).code).toBe("usage");
   });
 
-  test("a word that is no command is a program without a root", () => {
+  test("a word that is not a command is a program without a root", () => {
     expect(refusal("no-such-command").code).toBe("missing-template");
     expect(refusal("./pool").code).toBe("missing-template");
   });
@@ -236,7 +236,7 @@ describe("which words are commands", () => {
 });
 
 describe("-r", () => {
-  test("takes two words, and switches around it", () => {
+  test("takes two words, and switches before and after", () => {
     const expected = { template: "p/t", size: "3", fresh: true, reclaimOnly: false };
     for (const line of ["-r p/t 3 -f", "-f -r p/t 3", "-fr p/t 3", "--refill p/t 3 --fresh", "--refill=p/t 3 -f"]) {
       expect(read(line)).toMatchObject({ kind: "refill", refill: expected });
@@ -244,11 +244,11 @@ describe("-r", () => {
     expect(read("-r T 0 -s")).toMatchObject({ refill: { size: "0", fresh: false, reclaimOnly: true } });
   });
 
-  test("leaves the count to the daemon, whatever it is", () => {
+  test("leaves the validation of the count to the daemon", () => {
     for (const size of ["-1", "101", "x", ""]) expect(read(["-r", "T", size])).toMatchObject({ refill: { size } });
   });
 
-  test("without a count it is the daemon's too", () => {
+  test("without a count, the daemon chooses it", () => {
     const expected = { template: "T", fresh: true, reclaimOnly: false };
     for (const line of ["-r T -f", "-f -r T", "-fr T", "-r T --fresh"]) {
       expect(read(line)).toMatchObject({ refill: expected });
@@ -263,12 +263,12 @@ describe("-r", () => {
     },
   );
 
-  test("a program named like a command is not what -r takes", () => {
+  test("-r takes no program, even one named like a command", () => {
     expect(refusal("-r T 3 pool").code).toBe("usage");
   });
 });
 
-test("template edit takes what shapes a run, ends its options at the template, and starts a shell by itself", () => {
+test("template edit takes the options of a run, ends its options at the template, and starts a shell by default", () => {
   const edit = (line: string) => {
     const intent = readIntent(line.split(" "), {});
     return intent.kind === "run" ? intent.run : undefined;
@@ -284,14 +284,14 @@ test("template edit takes what shapes a run, ends its options at the template, a
 });
 
 describe("screen and sound", () => {
-  test("-1 and -2 are switches, and may stand in a cluster", () => {
+  test("-1 and -2 are switches, and may be clustered", () => {
     expect(run("-z T true")).toMatchObject({ screen: undefined, sound: false });
     expect(run("-1 -z T true")).toMatchObject({ screen: "trusted", sound: false, command: ["true"] });
     expect(run("-12nz T true")).toMatchObject({ screen: "trusted", sound: true, network: "host" });
     expect(run("--x11 --pulse -z T true")).toEqual(run("-1 -2 -z T true"));
   });
 
-  test("the kind of screen is given after = and never as a word of its own", () => {
+  test("the kind of screen is given after =, never as a separate word", () => {
     expect(run("--x11=untrusted -z T true").screen).toBe("untrusted");
     expect(run("-z T --x11 untrusted")).toMatchObject({ screen: "trusted", command: ["untrusted"] });
     for (const wrong of ["--x11=", "--x11=trust", "--x11=untrusted -1", "-1 -1", "-1=untrusted"])
@@ -299,7 +299,7 @@ describe("screen and sound", () => {
     expect(refusal("-z T --pulse=x true").code).toBe("usage");
   });
 
-  test.each(["-1", "--x11=untrusted", "-2"])("%s is bwrap's alone", (option) => {
+  test.each(["-1", "--x11=untrusted", "-2"])("only bwrap supports %s", (option) => {
     for (const engine of ["chroot", "lxc"]) {
       expect(refusal(`-z T -e ${engine} ${option} true`).message).toContain(`the engine '${engine}' cannot honour`);
     }
@@ -329,7 +329,7 @@ describe("help", () => {
   ])("'%s' is about '%s'", (line, expected) => expect(topic(line)).toBe(expected));
 });
 
-describe("a word that is no verb", () => {
+describe("a word that is not a verb", () => {
   test.each([
     ["pools", "pool"],
     ["dcotor", "doctor"],

@@ -4,8 +4,8 @@ import { usualCapabilities as usual } from "../../../../../client/run/plan.ts";
 
 const choose = (add: string[], drop: string[]) => choosePrivileges({ add, drop }, usual);
 
-describe("within the usual ones", () => {
-  test("what is dropped is missing, in any spelling", () => {
+describe("within the usual capabilities", () => {
+  test("a dropped capability is missing, in any spelling", () => {
     for (const name of ["CAP_KILL", "kill", "Kill", "cap_kill"]) {
       const { capabilities, inner } = choose([], [name]);
       expect(inner).toBeUndefined();
@@ -13,7 +13,7 @@ describe("within the usual ones", () => {
     }
   });
 
-  test("ALL dropped leaves what is added, in the kernel's order", () => {
+  test("dropping ALL leaves the added ones, in the kernel's order", () => {
     expect(choose([], ["all"])).toEqual({ capabilities: [], inner: undefined });
     expect(choose(["setuid", "chown"], ["ALL"])).toEqual({
       capabilities: ["CAP_CHOWN", "CAP_SETUID"],
@@ -21,16 +21,16 @@ describe("within the usual ones", () => {
     });
   });
 
-  test("what is there already adds nothing", () => {
+  test("adding a usual capability changes nothing", () => {
     expect(choose(["chown", "CHOWN"], ["sys_admin"])).toMatchObject({ inner: undefined });
     expect(new Set(choose(["chown"], []).capabilities)).toEqual(new Set(usual));
   });
 });
 
-describe("beyond them", () => {
+describe("beyond the usual capabilities", () => {
   const mask = (add: string[], drop: string[] = []) => BigInt(`0x${choose(add, drop).inner}`);
 
-  test("the sandbox's own namespace keeps the usual ones and gets no other", () => {
+  test("the sandbox's namespace has exactly the usual ones", () => {
     for (const changes of [choose(["ALL"], []), choose(["SYS_ADMIN"], ["ALL"]), choose(["NET_ADMIN"], ["KILL"])])
       expect(changes).toEqual({ capabilities: usual, inner: expect.any(String) });
   });
@@ -43,7 +43,7 @@ describe("beyond them", () => {
   });
 });
 
-test("what a private network forbids is refused, and not passed over", () => {
+test("a capability that a private network forbids is refused, not ignored", () => {
   expect(() => choosePrivileges({ add: ["net_raw"], drop: ["ALL"] }, usual, "private")).toThrow(
     "--cap-add NET_RAW and --net=private contradict each other",
   );

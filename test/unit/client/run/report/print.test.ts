@@ -31,7 +31,7 @@ describe("levels", () => {
     expect(sayAll("trace")).toBe("ewit");
   });
 
-  test("an untraced sentence is not even made", () => {
+  test("a trace sentence is not built unless it is printed", () => {
     const { print } = printer();
     print.trace(() => {
       throw new Error("made");
@@ -59,7 +59,7 @@ describe("sentences", () => {
     expect(coloured({ terminal: false })).toBe(false);
   });
 
-  test("cannot steer the terminal", () => {
+  test("cannot control the terminal", () => {
     const { print, written } = printer();
     print.error("a\x1b]0;x\x07b\nc\u202e", "\x9b31m");
     expect(written[2]).toBe("isolate: a?]0;x?b c?\n  ?31m\n");
@@ -68,7 +68,7 @@ describe("sentences", () => {
 });
 
 describe("results", () => {
-  test("a table has aligned columns, numbers to the right, and harmless cells", () => {
+  test("a table has aligned columns, right-aligned numbers, and harmless cells", () => {
     const { print, written } = printer();
     print.table(
       ["NAME", "N", "LAST"],
@@ -80,7 +80,7 @@ describe("results", () => {
     expect(written[1]).toBe("NAME        N  LAST\na?[2J       1  -\nlong name  10  x\n");
   });
 
-  test("one long cell moves its own row alone, and where most are long they are aligned", () => {
+  test("a single long cell shifts only its row; if most cells are long, they are aligned", () => {
     const { print, written } = printer();
     const long = "x".repeat(150);
     print.table(
@@ -104,13 +104,13 @@ describe("results", () => {
     expect(other.written[1].split("\n").map((line) => line.length)).toEqual([153, 153, 153, 153, 0]);
   });
 
-  test("an empty table is its heads", () => {
+  test("an empty table has only its heads", () => {
     const { print, written } = printer();
     print.table(["A", "B"], []);
     expect(written[1]).toBe("A  B\n");
   });
 
-  test("as JSON cannot steer the terminal, and are still what they were", () => {
+  test("as JSON cannot control the terminal, and keep their values", () => {
     const { print, written } = printer();
     const value = { text: "a\x9b31m\u202eb\x1b\x7f\u{e0001}\nc" };
     print.json(value);
@@ -118,7 +118,7 @@ describe("results", () => {
     expect(JSON.parse(written[1])).toEqual(value);
   });
 
-  test("are printed however quiet it is", () => {
+  test("are printed even with -q", () => {
     const { print, written } = printer({ verbosity: "quiet" });
     print.json([{ a: 1 }]);
     expect(JSON.parse(written[1])).toEqual([{ a: 1 }]);
