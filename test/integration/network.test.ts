@@ -127,7 +127,7 @@ describe("--net=private", () => {
     [
       "a device that is none",
       "mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 1 3",
-      /cannot give the sandbox a network of its own: Failed to/,
+      /cannot give the sandbox a private network: Failed to/,
     ],
   ] as const)("%s: one sentence, and the command has never run", async (_, prepare, sentence, as: User = alice) => {
     const before = await world.settled();

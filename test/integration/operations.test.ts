@@ -141,9 +141,7 @@ describe("isolate kill", () => {
       await new Promise((resolve) => user.stdout?.once("data", resolve));
       const held = await kill(lease, alice);
       expect(held.code).toBe(125);
-      expect(held.stderr).toContain(
-        `cannot free the clone of the lease '${lease}', which was ended: process ${user.pid} (`,
-      );
+      expect(held.stderr).toContain(`cannot free the clone of the ended lease '${lease}': process ${user.pid} (`);
       expect(await world.pool()).toMatchObject({ leased: 0, retired: 1 });
     } finally {
       user.kill("SIGKILL");

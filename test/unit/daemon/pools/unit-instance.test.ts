@@ -30,7 +30,7 @@ describe("an instance", () => {
 
   test("that several names end in is refused with all of them, and says what to do", () => {
     const refused = () => meant("web");
-    expect(refused).toThrow("cannot tell which template 'web' means: tank/a/web and tank/b/web end so");
+    expect(refused).toThrow("cannot tell which template 'web' means: tank/a/web and tank/b/web end with it");
     expect(refused).toThrow(
       expect.objectContaining({
         code: "ambiguous-template",
