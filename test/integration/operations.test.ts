@@ -360,7 +360,7 @@ describe("isolate doctor", () => {
         {
           name: "templates",
           state: "fail",
-          message: "there is none",
+          message: "there is no template; create one",
           fix: "sudo isolate template create debian --debian trixie",
         },
       ]);

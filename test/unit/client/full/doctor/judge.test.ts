@@ -104,7 +104,7 @@ describe("what does not work fails, with the command that fixes it", () => {
       "Debian's switch",
       { userNamespaces: { ...userNamespaces, unprivileged: false }, sandbox: dead },
       "user namespaces",
-      /may not make them/,
+      /may not create them/,
       sysctl("kernel.unprivileged_userns_clone = 1"),
     ],
     [
@@ -157,7 +157,7 @@ describe("what does not work fails, with the command that fixes it", () => {
       "no member",
       { caller: { ...caller, groups: [1000], groupsAtLogin: [1000] } },
       "group",
-      /not in 'isolate'; log in again/,
+      /not in 'isolate'; run this, then log in again/,
       "sudo usermod -aG isolate ann",
     ],
     [
@@ -217,7 +217,13 @@ describe("what does not work fails, with the command that fixes it", () => {
       /cannot serve; put it on ext4/,
       undefined,
     ],
-    ["no template", withHealth({}, []), "templates", /none/, "sudo isolate template create debian --debian trixie"],
+    [
+      "no template",
+      withHealth({}, []),
+      "templates",
+      /there is no template/,
+      "sudo isolate template create debian --debian trixie",
+    ],
     [
       "a template without a snapshot",
       withPool({ snapshot: null, lastError: "it has no snapshot yet" }),
@@ -278,7 +284,7 @@ describe("what works all the same is a note", () => {
       "slirp4netns alone",
       { network: { ...network, programs: ["nft", "slirp4netns"] } },
       "private network",
-      /IPv4 alone/,
+      /IPv4 only/,
     ],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],
@@ -305,7 +311,12 @@ describe("what works all the same is a note", () => {
       /\/etc\/subuid:/,
     ],
     ["an old error of a pool that works", withPool({ lastError: "busy" }), "templates", /busy/],
-    ["no X", { desktop: [{ name: "x11", variable: undefined, path: undefined, answers: false }] }, "X", /none/],
+    [
+      "no X",
+      { desktop: [{ name: "x11", variable: undefined, path: undefined, answers: false }] },
+      "X",
+      /not available/,
+    ],
     [
       "an X that does not answer",
       { desktop: [{ name: "x11", variable: "DISPLAY", path: "/tmp/.X11-unix/X7", answers: false }] },
