@@ -1,11 +1,11 @@
-/** Processes by descriptors: pidfd_open(2), pidfd_send_signal(2). */
+/** Processes by descriptor: pidfd_open(2), pidfd_send_signal(2). */
 import { checked, func, hasErrno, nr, syscallInts } from "./call.ts";
 
 export function pidfdOpen(pid: number): number {
   return checked("pidfd_open", Number(syscallInts(nr.pidfdOpen, pid, 0, 0, 0, 0)), `pid ${pid}`);
 }
 
-/** SIGKILL. False when the process is gone. */
+/** Sends SIGKILL. Returns `false` if the process is gone. */
 export function pidfdKill(pidfd: number): boolean {
   try {
     checked("pidfd_send_signal", Number(syscallInts(nr.pidfdSendSignal, pidfd, 9, 0, 0, 0)));
@@ -19,7 +19,7 @@ export function pidfdKill(pidfd: number): boolean {
 const pollFds = func("poll", "int", ["void *", "ulong", "int"]);
 const POLLIN = 1;
 
-/** It fails with EINTR even where it would not wait, signal(7): a child that ends is enough. */
+/** Polls without waiting. Even then poll(2) fails with EINTR on a signal, such as the end of a child, signal(7). */
 function pollAtOnce(entries: Buffer, count: number): number {
   for (;;) {
     try {

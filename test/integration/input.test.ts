@@ -469,7 +469,7 @@ describe("the daemon's configuration", () => {
     await must(["chown", String(alice.uid), theirs]);
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--state-dir", theirs]),
-      `cannot start: ${theirs} can be written by others than root`,
+      `cannot start: users other than root can write to ${theirs}`,
       "isolated",
     );
     expectRefusal(
@@ -482,7 +482,7 @@ describe("the daemon's configuration", () => {
     chmodSync(open, 0o777);
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--state-dir", open]),
-      `cannot start: ${open} can be written by others than root`,
+      `cannot start: users other than root can write to ${open}`,
       "isolated",
     );
   });

@@ -41,11 +41,11 @@ export const subordinateIds: Judge = ({ subordinate: { uids, gids }, caller }) =
 
 export const givenIds: Judge = ({ daemon: found }) => {
   const { ok, fail } = check("given ids");
-  // A daemon of an earlier version says nothing of them.
+  // The daemon of an earlier version does not report them.
   const ids = found.answers ? (found.health.ids as Health["ids"] | undefined) : undefined;
   if (!ids) return [];
   if (ids.wrong !== null) return [fail(`${ids.wrong}${ids.fix === null ? "" : `; ${ids.fix}`}`)];
-  return [ok(`those from ${ids.base} on, which users without a range get, are no account's`)];
+  return [ok(`no account has the IDs from ${ids.base} on, which users without a range get`)];
 };
 
 export const units: Judge = ({ units: found, daemon, caller }) => {

@@ -173,7 +173,7 @@ test("a file of a newer version is refused and left as it is", () => {
   const newer = new Database(file);
   newer.pragma("user_version = 99");
   newer.close();
-  expect(() => open()).toThrow("is of a newer isolate (version 99, this one knows 1)");
+  expect(() => open()).toThrow("was written by a newer isolate (version 99, this one supports 1)");
   const after = new Database(file);
   expect(after.pragma("user_version", { simple: true })).toBe(99);
   after.close();
