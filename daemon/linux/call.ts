@@ -1,6 +1,6 @@
 /**
- * The daemon's native calls, for features of Linux that Node lacks. This file binds them; the files beside it name them.
- * Each throws `SystemCallError` with the names of the call and of the errno.
+ * The daemon's native calls, for features of Linux that Node lacks. This file binds them; the files beside it name
+ * them. Each throws `SystemCallError` with the names of the call and of the errno.
  */
 import { constants as osConstants } from "node:os";
 import koffi from "koffi";

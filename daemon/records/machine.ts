@@ -22,7 +22,10 @@ const transitions: Readonly<Record<CloneState, Partial<Record<CloneEvent, CloneS
   gone: {},
 };
 
-/** Returns the next state; `undefined` if the event is refused. A leased clone is never reclaimed, a used one never ready. */
+/**
+ * Returns the next state; `undefined` if the event is refused. A leased clone is never reclaimed, a used one never
+ * ready.
+ */
 export function next(state: CloneState, event: CloneEvent): CloneState | undefined {
   return transitions[state][event];
 }

@@ -97,7 +97,9 @@ const behindTime = 50;
 
 type Row = Record<string, string | number | bigint | null>;
 
-/** Throws `cannot-start` for a database of a newer version, else SQLite's error. `newId` makes the id of a new store. */
+/**
+ * Throws `cannot-start` for a database of a newer version, else SQLite's error. `newId` makes the id of a new store.
+ */
 export function openStore(file: string, newId: () => string): Store {
   const db = new Database(file);
   try {

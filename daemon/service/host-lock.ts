@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { IsolateError } from "../../protocol/errors.ts";
 import { tryLock } from "../linux/files.ts";
 
-/** Throws `cannot-start` if not root, or in another mount namespace than the host's, where its mounts would be useless. */
+/**
+ * Throws `cannot-start` if not root, or in another mount namespace than the host's, where its mounts would be useless.
+ */
 export function requireHost(): void {
   if (process.getuid?.() !== 0)
     throw new IsolateError("cannot-start", {

@@ -34,7 +34,9 @@ export function feedWatchdog({ socket, checkStore, period, alive, log }: Watchdo
   return () => clearInterval(timer);
 }
 
-/** Sends the request of `isolate pool`, which is answered from memory: a slow storage must not look like a dead daemon. */
+/**
+ * Sends the request of `isolate pool`, which is answered from memory: a slow storage must not look like a dead daemon.
+ */
 function askPools(socket: string, timeout: number): Promise<void> {
   const { method, path } = routes.pools;
   return new Promise((resolve, reject) => {

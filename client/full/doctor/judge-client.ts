@@ -65,7 +65,7 @@ export const bwrap: Judge = ({ bwrap: found, distribution, caller }) => {
   if (!atLeast(version, 0, 12)) {
     return [
       note(
-        `bubblewrap ${version} follows symbolic links out of the root filesystem (CVE-2026-87766, fixed in 0.12); isolate works around it`,
+        `bubblewrap ${version} follows links of the root filesystem (CVE-2026-87766, fixed in 0.12); isolate works around it`,
       ),
     ];
   }

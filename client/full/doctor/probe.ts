@@ -164,7 +164,10 @@ function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
   return { name, path: looked.find(libc.isExecutable), looked };
 }
 
-/** Tries the namespaces of every run on the host's own root filesystem, as a user: root's trial says nothing about users. */
+/**
+ * Tries the namespaces of every run on the host's own root filesystem, as a user: root's trial says nothing about
+ * users.
+ */
 function trySandbox(bwrap: string, uid: number): Promise<Trial> {
   // As in a run, bubblewrap does not make the user namespace of such a caller.
   const isLarge = isPastSigned({ uid, gid: process.getgid?.() ?? 0 });
