@@ -15,8 +15,8 @@ const inSlice = [0, 1, 3, 500, 501, 512, 513, 1000, 1001, 1103, 1104];
 const inRange = [0, 1, 500, 1000, 1001, 10_000, 20_000, 32_768, 50_000, idCount - 1];
 
 /**
- * Ids that tell whether accounts have some of the `idCount` ids from `first` on, or may get some: a directory service cannot
- * be asked for all.
+ * Ids that tell whether accounts have some of the `idCount` ids from `first` on, or may get some: a directory service
+ * cannot be asked for all.
  */
 export function telltaleIds(first: number): number[] {
   const ids = new Set(inRange.map((offset) => first + offset));
@@ -30,8 +30,8 @@ export function telltaleIds(first: number): number[] {
 const databases = { passwd: "user", group: "group" } as const;
 
 /**
- * Resolves with an account that has one of the `idCount` ids from `first` on; `undefined` if there is none. Exact for the
- * host's own files, and as good as `telltaleIds` for directory services. Throws what `getent` throws.
+ * Resolves with an account that has one of the `idCount` ids from `first` on; `undefined` if there is none. Exact for
+ * the host's own files, and as good as `telltaleIds` for directory services. Throws what `getent` throws.
  */
 export async function findAccount(getent: Getent, first: number): Promise<string | undefined> {
   const keys = telltaleIds(first).map(String);

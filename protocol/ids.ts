@@ -21,7 +21,9 @@ export const signedEnd = 0x80000000;
  */
 export const givenIds = { first: 0x70000000, end: 0x7ffe0000 } as const;
 
-/** Much software treats ids as signed, so users get none of the upper half (systemd's "Users, Groups, UIDs and GIDs"). */
+/**
+ * Much software treats ids as signed, so users get none of the upper half (systemd's "Users, Groups, UIDs and GIDs").
+ */
 const last = signedEnd - idCount;
 
 /**

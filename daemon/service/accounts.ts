@@ -17,7 +17,9 @@ const rememberFor = 60_000;
 /** Milliseconds to wait for a directory service. */
 const patience = 10_000;
 
-/** Returns the output of getent(1). Throws `CommandError` if it fails or takes too long; an unknown key is not an error. */
+/**
+ * Returns the output of getent(1). Throws `CommandError` if it fails or takes too long; an unknown key is not an error.
+ */
 export async function getent(args: readonly string[]): Promise<string> {
   try {
     return await run("getent", args, { patience });

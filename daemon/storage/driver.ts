@@ -56,7 +56,10 @@ export interface Space {
 export interface Templates {
   /** Returns the existing templates among `names`; without `names`, all that this driver itself knows. */
   templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]>;
-  /** Everything that could be made a template and whose name has that last component. Where names have one alone: absent. */
+  /**
+   * Everything that could be made a template and whose name has that last component. Where names have one alone:
+   * absent.
+   */
   endingIn?(last: string): Promise<readonly string[]>;
   /**
    * Makes a template from a tar archive, with its ids and extended attributes, and the first snapshot. A failure or an
