@@ -37,7 +37,7 @@ export const PoolRequest = Type.Object(
     fresh: Type.Boolean(),
     /** Reclaim used clones and make none. */
     reclaimOnly: Type.Boolean(),
-    /** `template` is the instance of a unit `isolate_regenerate@`, not a name as it is. */
+    /** `template` is the instance name of a unit `isolate_regenerate@`, not a template's name. */
     instance: Type.Optional(Type.Boolean()),
   },
   strict,
@@ -222,12 +222,12 @@ export const Health = Type.Object(
       ),
     ),
     limits: Type.Object({ leasesPerUser: Type.Integer(), held: Type.Integer() }, strict),
-    /** The host ids that the daemon gives to users without a range of their own. */
+    /** The host ids that the daemon allocates to users without a range of their own. */
     ids: Type.Object(
       {
-        /** The first. */
+        /** The first id. */
         base: Type.Integer(),
-        /** To whom they belong as well, or why none can be given, and what fixes that; null where all is well. */
+        /** Who else owns the ids, or why none can be allocated, and the fix; null if all is well. */
         wrong: nullable(Type.String()),
         fix: nullable(Type.String()),
       },

@@ -10,7 +10,7 @@ export interface RunOptions {
   /** The ids to run with. Setting them drops the supplementary groups. */
   readonly uid?: number;
   readonly gid?: number;
-  /** Milliseconds after which the program is killed, which is a failure. `undefined`: as long as it takes. */
+  /** Milliseconds after which the program is killed, which is an error; `undefined` for no limit. */
   readonly patience?: number;
 }
 
@@ -61,7 +61,7 @@ function ordinarily<T>(start: () => T): T {
   }
 }
 
-/** Node takes an id as a signed number of 32 bits only, and passes its bits to setuid(2) as they are. */
+/** Node accepts an id only as a signed 32-bit number, and passes its bits to setuid(2) unchanged. */
 function signed(id: number): number {
   return id | 0;
 }

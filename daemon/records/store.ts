@@ -125,7 +125,7 @@ export function openStore(file: string, newId: () => string): Store {
   for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[])
     memory.put(fromRow(row));
 
-  /** In memory too: every connection is compared with them. */
+  /** In memory as well, since every connection is compared with them. */
   const ranges = new Map(
     (db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map(({ uid, start }) => [
       uid,
@@ -238,7 +238,7 @@ export function openStore(file: string, newId: () => string): Store {
     ranges: () => ranges,
     saveRange(uid, start) {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
-      // The table lets no two users have the same.
+      // The table allows only one user per range.
       for (const [other, theirs] of ranges) if (theirs === start) ranges.delete(other);
       ranges.set(uid, start);
     },

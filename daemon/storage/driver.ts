@@ -57,8 +57,7 @@ export interface Templates {
   /** Returns the existing templates among `names`; without `names`, all that this driver itself knows. */
   templates(names?: readonly TemplateName[]): Promise<readonly TemplateInfo[]>;
   /**
-   * Everything that could be made a template and whose name has that last component. Where names have one alone:
-   * absent.
+   * Returns all possible templates whose name has that last component. Absent if names have only one component.
    */
   endingIn?(last: string): Promise<readonly string[]>;
   /**

@@ -474,7 +474,7 @@ describe("the daemon's configuration", () => {
     );
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--runtime-dir", theirs]),
-      `cannot start: ${theirs} is user ${alice.uid}'s`,
+      `cannot start: ${theirs} is owned by user ${alice.uid}`,
       "isolated",
     );
     const open = join(scratch, "open");

@@ -169,7 +169,7 @@ function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
  * users.
  */
 function trySandbox(bwrap: string, uid: number): Promise<Trial> {
-  // As in a run, bubblewrap does not make the user namespace of such a caller.
+  // As in a run, unshare(1) makes the user namespace of such a caller, not bubblewrap.
   const isLarge = isPastSigned({ uid, gid: process.getgid?.() ?? 0 });
   const namespaces = [
     ...(isLarge ? [] : ["--unshare-user"]),
