@@ -1,4 +1,4 @@
-/** The route table as a fastify server on the Unix socket. */
+/** Serves the route table with fastify on the Unix socket. */
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
 import type { Socket } from "node:net";
@@ -26,7 +26,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     logger: false,
     bodyLimit: 64 * 1024,
     forceCloseConnections: "idle",
-    // A daemon that stops says so itself, in the words of the one table.
+    // A stopping daemon answers with the error of the table instead.
     return503OnClosing: false,
     // Milliseconds for a request to say what it is. Its body may take long: a template is large.
     serverFactory: (handle) =>
@@ -70,7 +70,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     app.route({
       method: route.method,
       url: route.path,
-      // Before the body is read: a stranger's upload is refused at its first byte.
+      // Before the body is read, so that a stranger's upload is refused at its first byte.
       onRequest: async (request) => policy.mayCall(peerOf(request.raw.socket), route),
       handler: async (request, reply) => {
         validate(route.query, { ...(request.query as object) }, "the query");
@@ -94,8 +94,8 @@ function detached(payload: Readable): Readable {
 }
 
 /**
- * Listens at `path`, open to root and the group alone, or on the socket that systemd holds and we `inherited`
- * (sd_listen_fds(3)). The caller holds the lock of the state directory, so what is at `path` is stale.
+ * Listens at `path`, which only root and the group can access, or on the socket `inherited` from systemd
+ * (sd_listen_fds(3)). The caller holds the lock of the state directory, so an existing socket at `path` is stale.
  */
 export async function listen(server: Server, path: string, gid: number, inherited: number | undefined): Promise<void> {
   if (inherited === undefined) rmSync(path, { force: true });
@@ -106,7 +106,7 @@ export async function listen(server: Server, path: string, gid: number, inherite
       server.listen(inherited === undefined ? { path } : { fd: inherited }, resolve);
     });
   } catch (error) {
-    const wrong = `cannot listen at ${path}: ${(error as Error).message}`;
+    const wrong = `cannot listen on ${path}: ${(error as Error).message}`;
     throw new IsolateError("cannot-start", { wrong, fix: "choose another --socket" }, error);
   } finally {
     process.umask(umask);
