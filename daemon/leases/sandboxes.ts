@@ -1,4 +1,4 @@
-/** What runs now, leases of clones and edits of templates alike: for `isolate ps` and `isolate kill`. */
+/** The running sandboxes, both leases of clones and edits of templates, for `isolate ps` and `isolate kill`. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../../protocol/errors.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
@@ -9,13 +9,13 @@ import { holderOf, type NamedProcess, usersOf } from "./holder.ts";
 import type { Leases } from "./leases.ts";
 
 export interface Sandbox {
-  /** What it is called by. */
+  /** Its name. */
   readonly lease: string;
   readonly kind: "run" | "edit";
   readonly template: TemplateName;
-  /** Of an edit there is none. */
+  /** null for an edit. */
   readonly snapshot: string | null;
-  /** Its clone; of an edit there is none. */
+  /** The clone; null for an edit. */
   readonly clone: CloneId | null;
   readonly uid: number;
   readonly pid: number;
@@ -27,12 +27,12 @@ export interface Sandbox {
 export interface SandboxesOptions {
   readonly leases: Pick<Leases, "list" | "kill">;
   readonly edits: Pick<Edits, "list" | "kill">;
-  /** The clone's row, until it is gone. */
+  /** Returns the clone's row; `undefined` once it is gone. */
   readonly clone: (id: CloneId) => CloneRecord | undefined;
   readonly processes: ProcessSearch;
 }
 
-/** Milliseconds from the holder's end to a clone that is gone; a command that ignores SIGTERM takes two seconds. */
+/** Milliseconds to wait for the clone to be gone; a command that ignores SIGTERM takes two seconds. */
 const patience = 10_000;
 const lookEvery = 20;
 /** Milliseconds that a sandbox is left alive while the processes of the host that use its clone are looked for. */
@@ -58,7 +58,7 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
     ];
   }
 
-  /** Others' are as if they were not there. Throws `unknown-lease` and `ambiguous-lease`. */
+  /** Ignores other users' sandboxes. Throws `unknown-lease` and `ambiguous-lease`. */
   function find(name: string, uid: number): Sandbox {
     const beginning = visibleTo(uid).filter(({ lease }) => lease.startsWith(name));
     const found = beginning.find(({ lease }) => lease === name) ?? beginning[0];

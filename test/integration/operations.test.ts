@@ -234,7 +234,7 @@ test("a log that cannot be written stops no lease", async () => {
       if (name.startsWith("leases.db")) await run(["rm", join(broken.state, name)]);
     mkdirSync(join(broken.state, "leases.db"));
     await broken.startDaemon();
-    expect(broken.log()).toMatch(/cannot write the log of leases/);
+    expect(broken.log()).toMatch(/cannot write the lease log/);
     expect(await broken.isolate(["log"], { as: root })).toMatchObject({ code: 0 });
     await run(["rmdir", join(broken.state, "leases.db")]);
     expect(await broken.isolate(["log", "--json"], { as: root })).toMatchObject({
