@@ -14,9 +14,9 @@ export interface MakingOptions {
   readonly boot: string;
   readonly background: Background;
   readonly reclaimer: Reclaimer;
-  /** Clones that are made at the same time, in all pools together. */
+  /** The most clones that are made at the same time, in all pools together. */
   readonly concurrency: () => number;
-  /** Nanoseconds since 1970, never the same twice. */
+  /** Returns nanoseconds since 1970, never the same value twice. */
   readonly nanoseconds: () => bigint;
   readonly failed: (pool: PoolState, error: unknown) => void;
   /** Called if the snapshot is gone. */
@@ -27,7 +27,7 @@ export interface MakingOptions {
 export function createMaking(options: MakingOptions) {
   const { store, storage, boot, background, reclaimer, concurrency, nanoseconds, failed, lookForSnapshot, tend } =
     options;
-  /** Pools that would make more clones than may be made at the same time. */
+  /** Pools that have to wait before they may make more clones. */
   const starved = new Set<PoolState>();
   let underWay = 0;
   let rounds = Promise.resolve();
@@ -41,7 +41,7 @@ export function createMaking(options: MakingOptions) {
     return rounds;
   }
 
-  /** A clone of this pool is made, or has failed: others may make one now. Pools with waiters come first. */
+  /** Called when a clone is made or has failed: another pool may now make one. Pools with waiters come first. */
   function tendAfterMaking(pool: PoolState): void {
     starved.add(pool);
     const waitingFirst = [...starved].sort((a, b) => b.waiters.size - a.waiters.size);
@@ -89,7 +89,7 @@ export function createMaking(options: MakingOptions) {
   }
 
   return {
-    /** Begins to make `count` clones, or as many of them as may be made now; the others follow. */
+    /** Starts to make `count` clones, or as many as may be made now; the others follow. */
     make(pool: PoolState, count: number): void {
       let begun = 0;
       for (; begun < count && underWay < concurrency(); begun++) start(pool);

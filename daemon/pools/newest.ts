@@ -1,4 +1,4 @@
-/** Finds the snapshot that a pool's clones are made of, and pauses after failures. */
+/** Finds the snapshot for a pool's clones, and pauses after failures. */
 import type { Logger } from "pino";
 import { toIsolateError } from "../../protocol/errors.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -15,7 +15,7 @@ export interface NewestOptions {
 }
 
 export function createNewest({ storage, background, stopped, tend, log }: NewestOptions) {
-  /** Remembers why the pool is not filled, tells its waiters, and tries again after a pause. */
+  /** Records why the pool is not filled, tells its waiters, and retries after a pause. */
   function failed(pool: PoolState, thrown: unknown): void {
     const error = toIsolateError(thrown);
     pool.failures++;
@@ -36,7 +36,7 @@ export function createNewest({ storage, background, stopped, tend, log }: Newest
     try {
       const { template, snapshots } = pool.settings;
       const latest = await storage.of(template).latest(template, snapshots);
-      if (latest !== pool.latest) log.info({ template, snapshot: latest }, "clones are made of this snapshot");
+      if (latest !== pool.latest) log.info({ template, snapshot: latest }, "clones are made from this snapshot");
       pool.latest = latest;
       if (pool.failures === 0) pool.lastError = null;
     } catch (error) {
@@ -46,7 +46,7 @@ export function createNewest({ storage, background, stopped, tend, log }: Newest
     }
   }
 
-  /** Resolves when it is known. Calls that come meanwhile share one more search. */
+  /** Resolves when the newest snapshot is known. Calls during a search share one more search. */
   function look(pool: PoolState): Promise<void> {
     if (pool.looking) {
       pool.lookAgain = true;

@@ -1,4 +1,4 @@
-/** After a start: finishes or undoes what a crash left. */
+/** Finishes or undoes, after a start, the work that a crash interrupted. */
 import type { Logger } from "pino";
 import type { Store } from "../records/store.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -13,8 +13,8 @@ export interface ReconcileOptions {
 }
 
 /**
- * From the rows alone. A clone of an earlier boot is never given out, because the host may have lost the row that says
- * that it was.
+ * Uses only the rows. A clone of an earlier boot is never leased, because the host may have lost the row of an earlier
+ * lease.
  */
 export function reconcileRows({ store, reclaimer, boot }: ReconcileOptions): void {
   for (const clone of [...store.clones()]) {
@@ -27,14 +27,14 @@ export function reconcileRows({ store, reclaimer, boot }: ReconcileOptions): voi
   }
 }
 
-/** Compares the rows with what the storages hold: clones of ours without a row go, rows without a clone too. */
+/** Compares the rows with the storages: destroys our clones that have no row, and removes rows that have no clone. */
 export async function reconcileStorage({ store, storage, reclaimer, boot, log }: ReconcileOptions): Promise<void> {
   const readyBefore = [...store.clones()].filter((clone) => clone.state === "ready");
   for (const driver of storage.drivers()) {
     const found = await driver.list();
     for (const { id, template, snapshot } of found) {
       if (store.clone(id)) continue;
-      log.info({ clone: id }, "destroying a clone that no row knows");
+      log.info({ clone: id }, "destroying a clone without a row");
       store.creating({ id, template, snapshot, boot, made: 0n });
       reclaimer.retire(store.apply(id, "reclaim"));
     }

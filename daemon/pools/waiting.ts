@@ -11,7 +11,7 @@ export interface WaitingOptions {
   readonly tend: (pool: PoolState) => void;
 }
 
-/** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
+/** Milliseconds from a lease to the start of a replacement clone, while others are ready. */
 const refillDelay = 10;
 
 export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) {
@@ -34,7 +34,7 @@ export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) 
     }
   }
 
-  /** The lessee's start comes first: making the next clone would take the processor from it. */
+  /** Delays the next clone, whose making would take the processor from the lessee's start. */
   function refillSoon(pool: PoolState): void {
     if (pool.refill) return;
     pool.refill = setTimeout(() => {
@@ -44,7 +44,9 @@ export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) 
     pool.refill.unref();
   }
 
-  /** Resolves with a leased clone. Throws `wait-timeout` and what refuses the waiter; aborted: the signal's reason. */
+  /**
+   * Resolves with a leased clone. Throws `wait-timeout`, the refusal of the waiter, and on abort the signal's reason.
+   */
   function take(pool: PoolState, request: TakeRequest): Promise<CloneRecord> {
     const { template } = pool.settings;
     return new Promise((resolve, reject) => {
@@ -92,6 +94,6 @@ function nextWaiter({ waiters, served }: PoolState): Waiter | undefined {
 
 function whyWait(pool: PoolState): string {
   if (pool.lastError) return pool.lastError.message;
-  if (pool.latest === null) return "the newest snapshot is being looked up";
+  if (pool.latest === null) return "the daemon is looking up the newest snapshot";
   return "the pool is empty and a clone is being made";
 }
