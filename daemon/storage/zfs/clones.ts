@@ -1,4 +1,4 @@
-/** Clones of snapshots as datasets beside their template, and the views of them. */
+/** Clones of snapshots, as siblings of their template, and their views. */
 
 import { IsolateError } from "../../../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../../../protocol/names.ts";
@@ -21,7 +21,7 @@ import { causeOf, inTheWay, refusal, storageError } from "./refusal.ts";
 
 interface Options {
   readonly zfs: Zfs;
-  /** Does in a call what zfs(8) does in a process. What it cannot do zfs(8) is asked for, whose words make the errors. */
+  /** Replaces a process of zfs(8) with a call. If it fails, zfs(8) is run, whose messages make the errors. */
   readonly direct: () => Direct | undefined;
   readonly store: string;
   readonly mountDirectory: string;
@@ -30,16 +30,16 @@ interface Options {
 
 interface Held {
   readonly dataset: string;
-  /** The detached mount of a clone that nobody has leased yet. */
+  /** The detached mount of a clone that is not leased yet. */
   mount?: number;
-  /** Whose ids it has already; they cannot be changed. */
+  /** The map that its ids already have, which cannot be changed. */
   to?: IdMap;
 }
 
 type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
 
 export function createClones({ zfs, direct, store, mountDirectory, refquota }: Options): Clones {
-  // Where the storage itself says that a clone is: a dataset's name is never made from an id that came from outside.
+  // The clones' datasets as the storage reports them: a dataset's name is never made from an id from outside.
   const known = new Map<CloneId, Held>();
   const properties = createPropertyCache(zfs);
   let looking: Promise<readonly OwnClone[]> | undefined;
@@ -59,7 +59,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     try {
       known.set(id, { dataset, mount: await detachedMountInBackground(dataset, mountDirectory) });
     } catch (error) {
-      // A clone that cannot be mounted is of no use; what goes wrong now is found by list().
+      // A clone that cannot be mounted is useless. If this fails too, list() will find it.
       await zfs(destroy(dataset)).catch(() => undefined);
       throw storageError(doing, error);
     }
@@ -70,7 +70,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     if (!(await direct()?.clone(request))) await zfs(cloneSnapshot(request));
   }
 
-  /** zfs(8) says the same of a template that is gone and of a snapshot. */
+  /** Finds out whether the template or the snapshot is gone: zfs(8) reports both with the same message. */
   async function whatIsMissing(template: TemplateName, cause: unknown): Promise<IsolateError> {
     try {
       await zfs(getMarks(template));
@@ -80,7 +80,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     }
   }
 
-  /** Looks through all pools of the host: once for all who ask while another look goes on, and after that one. */
+  /** Lists the clones in all pools of the host. Calls during a run share one more run after it. */
   function list(): Promise<readonly OwnClone[]> {
     if (!looking) return beginLook();
     nextLook ??= looking
@@ -111,7 +111,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     }
   }
 
-  /** A renamed dataset is the same clone, and its mount is as good. */
+  /** A renamed dataset is still the same clone, and keeps its mount. */
   function remember(id: CloneId, dataset: string): void {
     known.set(id, { ...known.get(id), dataset });
   }
@@ -159,7 +159,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     known.delete(id);
   }
 
-  /** False where zfs(8) has to be asked: it finds what was renamed, unmounts, and names what is in the way. */
+  /** Returns `false` if zfs(8) is needed: it finds a renamed clone, unmounts, and names the obstacle. */
   async function destroyedDirectly(id: CloneId, dataset: string): Promise<boolean> {
     const outcome = await direct()?.destroy({ dataset, id, store });
     if (outcome === "busy" && !isMountedHere(dataset)) throw inUse(id);
@@ -181,7 +181,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     }
   }
 
-  /** The dataset that carries this clone's own mark at this moment. */
+  /** Returns the dataset that has this clone's own mark now. */
   async function find(id: CloneId): Promise<string | undefined> {
     const dataset = known.get(id)?.dataset;
     try {
@@ -189,7 +189,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     } catch (error) {
       if (refusal(error) !== "missing") throw storageError(`destroy the clone '${id}'`, error);
     }
-    // Never seen, renamed, or gone.
+    // Not seen before, renamed, or gone.
     return (await list()).find((clone) => clone.id === id)?.dataset;
   }
 
@@ -198,7 +198,7 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
     return clonesOf(store, marks).some((clone) => clone.id === id && clone.dataset === dataset);
   }
 
-  /** Resolves when the kernel has let go as well: until then the dataset is busy. */
+  /** Resolves when the kernel has released the mount: until then the dataset is busy. */
   async function letGo(id: CloneId): Promise<void> {
     const held = known.get(id);
     if (held?.mount === undefined) return;
@@ -214,10 +214,10 @@ export function createClones({ zfs, direct, store, mountDirectory, refquota }: O
 function foreignDependents(error: unknown): string {
   const names = error instanceof CommandError ? inTheWay(error.stderr) : [];
   if (names.length === 0) return causeOf(error);
-  return `somebody made ${names.join(", ")} of it; remove that with 'zfs destroy'`;
+  return `somebody made ${names.join(", ")} from it; remove that with 'zfs destroy'`;
 }
 
-/** What a template sets itself, asked for once for each snapshot: a pool makes many clones of one. */
+/** Caches a template's own properties for each snapshot, as a pool makes many clones of one. */
 function createPropertyCache(zfs: Zfs) {
   const answers = new Map<TemplateName, { from: SnapshotName; properties: Promise<Record<string, string>> }>();
   return {

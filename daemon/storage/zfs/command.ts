@@ -2,14 +2,14 @@
 import { CommandError, run } from "../../linux/child-process.ts";
 import { unusableNames } from "./refusal.ts";
 
-/** What the command wrote to standard output. Throws `CommandError`. */
+/** Returns the command's standard output. Throws `CommandError`. */
 export type Zfs = (args: readonly string[]) => Promise<string>;
 
 export const zfs: Zfs = (args) => run("zfs", args);
 
 /**
- * One command over several datasets. zfs(8) fails when one of them is missing and keeps quiet about which rows are
- * complete, so the command is run again without those it complained about.
+ * Runs one command for several datasets. If one of them is missing, zfs(8) fails and does not say which rows are
+ * complete, so the command is repeated without the datasets in its error message.
  */
 export async function ofThoseThere<Name extends string>(
   zfs: Zfs,

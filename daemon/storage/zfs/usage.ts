@@ -1,4 +1,4 @@
-/** What the datasets use, by one zfs(8) command however many there are. */
+/** The space that datasets use, from one zfs(8) command for all of them. */
 import type { TemplateName } from "../../../protocol/names.ts";
 import type { Accounting } from "../driver.ts";
 import { getMarksBelow, listSpace } from "./args.ts";
@@ -35,7 +35,7 @@ export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Accoun
   };
 }
 
-/** A clone is a dataset beside its template. The rest of the host, however much it has, is not looked at. */
+/** A clone is its template's sibling, so the rest of the host is not scanned. */
 function parentsOf(templates: readonly TemplateName[]): string[] {
   return [...new Set(templates.map((template) => template.slice(0, template.lastIndexOf("/"))))];
 }

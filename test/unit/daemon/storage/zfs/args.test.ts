@@ -6,7 +6,7 @@ const template = "rpool/isolate/debian" as TemplateName;
 const from = "rpool/isolate/debian@monday" as SnapshotName;
 const id = "debian_1763760000000000000" as CloneId;
 
-test("a clone can do nothing to the host, mounts nowhere by itself, and says whose it is", () => {
+test("a clone cannot affect the host, is not mounted automatically, and has its store's mark", () => {
   const dataset = `rpool/isolate/${id}`;
   const request = { from, id, dataset, store: "s1", template, refquota: "5G", properties: { acltype: "posix" } };
   expect(args.cloneSnapshot(request)).toEqual([
@@ -28,12 +28,12 @@ test("a clone can do nothing to the host, mounts nowhere by itself, and says who
   ]);
 });
 
-test("space is asked for once for all", () => {
+test("space is requested once for all", () => {
   const names = ["list", "-H", "-p", "-t", "filesystem", "-o", "name,available,used", "p/a", "p/b"];
   expect(args.listSpace(["p/a", "p/b"])).toEqual(names);
 });
 
-test("a template's own properties cannot undo what protects the host", () => {
+test("a template's own properties cannot override those that protect the host", () => {
   const properties = { setuid: "on", devices: "on", mountpoint: "/" };
   const made = args.cloneSnapshot({ from, id, dataset: "p/x", store: "s1", template, refquota: "none", properties });
   expect(made.filter((argument) => /^(setuid|devices|mountpoint)=/.test(argument))).toEqual([
@@ -43,7 +43,7 @@ test("a template's own properties cannot undo what protects the host", () => {
   ]);
 });
 
-test("nothing is ever destroyed together with what depends on it", () => {
+test("nothing is ever destroyed together with its dependents", () => {
   const destroying = [args.destroy("p/x"), args.destroySnapshots("p/x")];
   expect(destroying).toEqual([
     ["destroy", "p/x"],
@@ -51,7 +51,7 @@ test("nothing is ever destroyed together with what depends on it", () => {
   ]);
 });
 
-test("a template that we make is an ordinary dataset that nothing mounts by itself", () => {
+test("a template that we make is an ordinary dataset that nothing mounts automatically", () => {
   expect(args.createTemplate(template, "s1")).toEqual([
     "create",
     ...["-o", "canmount=noauto"],
@@ -63,7 +63,7 @@ test("a template that we make is an ordinary dataset that nothing mounts by itse
   ]);
 });
 
-test("marks of all datasets are asked for by source, so that inherited ones do not show", () => {
+test("marks of all datasets are requested by source, so that inherited ones do not appear", () => {
   expect(args.getAllMarks()).toEqual([
     ...["get", "-H", "-p", "-o", "name,property,value,source", "-s", "local,none", "-t", "filesystem"],
     "used,isolate:store,isolate:clone,isolate:template,isolate:snapshot,isolate:made-by,isolate:unfinished",

@@ -27,18 +27,18 @@ test.each([
   expect(refusals.refusalOf(stderr)).toBe(expected);
 });
 
-test("the reason is zfs's own, not its last line of advice", () => {
+test("the reason is zfs's own, not its last line with advice", () => {
   expect(refusals.reasonOf(withSnapshot)).toBe("filesystem has children");
   expect(refusals.reasonOf("tar: short\ntar: Exiting with failure status\n")).toBe("tar: Exiting with failure status");
   expect(refusals.reasonOf("")).not.toBe("");
 });
 
-test("what is in the way is named", () => {
+test("the obstacles are named", () => {
   expect(refusals.inTheWay(withSnapshot)).toEqual(["p/t_1@mine"]);
   expect(refusals.inTheWay("cannot destroy 'p/t_1': dataset is busy\n")).toEqual([]);
 });
 
-test("names that cannot be used among several", () => {
+test("the unusable names among several", () => {
   const stderr = `cannot open 'p/none': dataset does not exist
 cannot open 'p/volume': operation not applicable to datasets of this type
 cannot open 'p/broken': I/O error
@@ -46,7 +46,7 @@ cannot open 'p/broken': I/O error
   expect([...refusals.unusableNames(stderr)]).toEqual(["p/none", "p/volume"]);
 });
 
-test("a full storage is told from any other failure, and the cause is kept", () => {
+test("a full storage is distinguished from other failures, and the cause is kept", () => {
   const full = new CommandError(["zfs", "clone"], 1, "cannot create 'p/t_1': out of space\n");
   const error = refusals.storageError("make the clone 't_1'", full);
   expect(error.code).toBe("storage-full");
@@ -58,7 +58,7 @@ test("a full storage is told from any other failure, and the cause is kept", () 
   );
 });
 
-test("what already is a sentence for the user is left as it is", () => {
+test("an error for the user stays unchanged", () => {
   const error = new IsolateError("bad-tar", { wrong: "x" });
   expect(refusals.storageError("y", error)).toBe(error);
 });
