@@ -124,7 +124,7 @@ describe("SIGHUP", () => {
   test("what only a start can change is named, and not changed", async () => {
     world.configure(`${entry("size = 2")}\n[zfs]\nrefquota = "1G"\n`);
     await reload();
-    expect(world.log()).toMatch(/"keys":\["zfs"\],"msg":"changes of these keys wait for a restart of the daemon"/);
+    expect(world.log()).toMatch(/"keys":\["zfs"\],"msg":"changes of these keys require a restart of the daemon"/);
   });
 
   test.each([
@@ -136,7 +136,7 @@ describe("SIGHUP", () => {
     world.configure(`[pool]\nsize = 7\n${line}`);
     await reload();
     expect(await said("not reloaded: ")).toContain(why);
-    expect(world.log()).toContain("cannot load the configuration again, and the one from before stays");
+    expect(world.log()).toContain("cannot reload the configuration; the current one stays in use");
     expect(await world.settled()).toEqual(before);
     expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
     world.configure(entry("size = 2"));
