@@ -1,4 +1,4 @@
-/** What every storage driver must do, and must not do. On real storage with real users; needs root. */
+/** The rules for every storage driver, on real storage with real users; needs root. */
 
 import { lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -89,7 +89,7 @@ const unfinished = `${own}${template}\tisolate:unfinished\ton\tlocal\n`;
 
 test.each([
   ["another user's dataset", "", ""],
-  ["a finished template of ours", own, ""],
+  ["our finished template", own, ""],
   ["another daemon's unfinished one", unfinished.replaceAll("s1", "s2"), ""],
   ["an unfinished one that has a snapshot", unfinished, `${template}@a\t2\t5\t0\t7\n`],
 ])("%s is not replaced", async (_, marks, snapshots) => {
@@ -143,7 +143,7 @@ test.each([
   expect(destroys(commands)).toEqual([]);
 });
 
-test("a template of ours goes with its snapshots", async () => {
+test("our template is removed with its snapshots", async () => {
   const { templates, commands } = templatesWith((verb) =>
     verb === "get" ? own : `${template}\tno\t-\n${template}@a\t-\t\n`,
   );
