@@ -79,7 +79,7 @@ export function nearNames(wanted: string, known: readonly string[]): string[] {
     .map(({ name }) => name);
 }
 
-/** Levenshtein's distance. */
+/** The Levenshtein distance. */
 export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {

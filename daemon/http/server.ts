@@ -28,7 +28,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     forceCloseConnections: "idle",
     // A stopping daemon answers with the error of the table instead.
     return503OnClosing: false,
-    // Milliseconds for a request to say what it is. Its body may take long: a template is large.
+    // Milliseconds for a request's headers. Its body has no limit, as a template is large.
     serverFactory: (handle) =>
       createHttpServer(
         { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },

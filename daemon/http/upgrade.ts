@@ -31,7 +31,7 @@ export interface LeaseSocketOptions {
   readonly observe: Pick<Metrics, "granted" | "refused">;
   readonly turns: Turns;
   readonly processes: ProcessSearch;
-  /** The ids that the daemon gives to users. */
+  /** The ids that the daemon allocates to users. */
   readonly givenIds: { readonly first: number; readonly end: number };
   readonly log: Logger;
 }

@@ -1,4 +1,4 @@
-/** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
+/** Identifies the process that holds a lease, also across a restart of the daemon, and watches for its end. */
 import { fstatSync, readFileSync } from "node:fs";
 import { closeDescriptor, hasErrno } from "../linux/call.ts";
 import { peerInode } from "../linux/peers.ts";
@@ -154,7 +154,7 @@ function nameOf(pid: number): string {
   }
 }
 
-/** A pidfd of the process if it is that user's and holds the other end of our socket. */
+/** Returns a pidfd of the process if it belongs to that user and holds the other end of our socket. */
 export function openOtherEnd(socket: number, pid: number, uid: number): number | undefined {
   const link = otherEnd(socket);
   return link === undefined ? undefined : openIfHolding(link, pid, uid);
@@ -168,7 +168,7 @@ function openIfHolding(link: string, pid: number, uid: number): number | undefin
     if (hasErrno(error, "ESRCH", "EINVAL")) return undefined;
     throw error;
   }
-  // Looked at after the open: from there on the pid cannot be given to another without the signal failing.
+  // Checked after the open: from here on, a signal fails if the pid is reused.
   if (uidsOf(pid)?.every((id) => id === uid) && linksOf(pid).includes(link)) return pidfd;
   closeDescriptor(pidfd);
   return undefined;

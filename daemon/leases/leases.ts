@@ -111,7 +111,7 @@ export function createLeases(options: LeasesOptions) {
     }
   }
 
-  /** `holder` is undefined when there is nobody left to end. */
+  /** `pidfd` is `undefined` if there is no holder left to end. */
   function release(id: CloneId, holder: Lessee | undefined): void {
     const lease = held.get(id);
     held.delete(id);

@@ -43,7 +43,7 @@ export type Sandboxes = ReturnType<typeof createSandboxes>;
 export function createSandboxes({ leases, edits, clone, processes }: SandboxesOptions) {
   const ending = new Map<string, Promise<string>>();
 
-  /** The user's own; root's are all. */
+  /** Returns the user's own sandboxes; for root, all. */
   function visibleTo(uid: number): Sandbox[] {
     const mayShow = (owner: number | undefined): boolean => uid === 0 || owner === uid;
     const runs = leases.list().filter(({ lease }) => mayShow(lease?.uid));
@@ -88,7 +88,7 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
     const view = id === null ? undefined : clone(id)?.lease?.view;
     const users: NamedProcess[] = [];
     if (view !== undefined) {
-      // Looked for now: once it is unmounted nothing leads to a process of the host's that went into the view.
+      // Before the view is unmounted: afterwards, no path leads to a process of the host that went into it.
       const patience = new AbortController();
       const search = usersOf(view, uid, users, processes).finally(() => patience.abort());
       // Their names are for the message alone: without them the sandbox is ended all the same.

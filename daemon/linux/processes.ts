@@ -43,7 +43,7 @@ export function peerHasLeft(fd: number): boolean {
   return (entry.readInt16LE(6) & (POLLERR | POLLHUP | POLLRDHUP)) !== 0;
 }
 
-/** Which of the processes have ended; a zombie has (pidfd_open(2), "poll"). One call for all of them. */
+/** Returns the processes that have ended, zombies included (pidfd_open(2), "poll"). One call for all. */
 export function pidfdsEnded(pidfds: readonly number[]): number[] {
   const entries = Buffer.alloc(8 * pidfds.length);
   pidfds.forEach((pidfd, index) => {

@@ -1,4 +1,4 @@
-/** Makes clones, a bounded number at a time in all pools together: writes the intent, and then acts. */
+/** Makes clones, a limited number at a time in all pools together: first records the intent, then acts. */
 import { setImmediate } from "node:timers/promises";
 import { toIsolateError } from "../../protocol/errors.ts";
 import { makeCloneId } from "../../protocol/names.ts";

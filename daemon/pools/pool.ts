@@ -20,7 +20,7 @@ export type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
 export interface TakeRequest {
   /** Uid of who asks: those who wait take turns by it. */
   readonly account: number;
-  /** Whose ids the view will have. */
+  /** The id map of the view. */
   readonly to: IdMap;
   /** The same caller will use the same map next time, so it is worth preparing a mount. */
   readonly lasting: boolean;
@@ -59,7 +59,7 @@ export interface PoolState {
   readonly waiters: Set<Waiter>;
   /** When each account that waits was last served, as a count of all that were. */
   readonly served: Map<number, number>;
-  /** Called whenever something has happened to the pool. */
+  /** Called after each event of the pool. */
   readonly watchers: Set<() => void>;
 }
 

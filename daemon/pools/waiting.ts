@@ -17,7 +17,7 @@ const refillDelay = 10;
 export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) {
   let turns = 0;
 
-  /** Grants ready clones to waiters as far as both go. */
+  /** Grants ready clones to waiters until either runs out. */
   function serve(pool: PoolState): void {
     for (let waiter = nextWaiter(pool); waiter; waiter = nextWaiter(pool)) {
       const clone = preparer.choose(fresh(pool), waiter.request.to);

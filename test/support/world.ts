@@ -37,7 +37,7 @@ export interface WorldOptions {
   readonly daemonEnvironment?: Readonly<Record<string, string>>;
   /** Open files that the daemon may have; as here if not given. */
   readonly daemonDescriptors?: number;
-  /** false: no template is made. */
+  /** `false`: do not make a template. */
   readonly template?: boolean;
   /** Makes the state directory a separate file system of this size. (ZFS templates are not in it.) */
   readonly storageMebibytes?: number;
