@@ -51,10 +51,10 @@ import { createOverlayDriver } from "./storage/overlay/driver.ts";
 import { openStorage } from "./storage/storage.ts";
 import { createZfsDriver } from "./storage/zfs/driver.ts";
 
-/** Connections of one user beside those of their leases, and how many they may open in a second. */
+/** Connections of one user in addition to those of the user's leases, and new connections per second. */
 const plainConnections = 128;
 const connectionsPerSecond = 500;
-/** What one user may ask for besides leases. */
+/** One user's limits for requests other than leases. */
 const requests = { atATime: 16, perSecond: 100, together: 64 };
 /** Milliseconds of work and of rest. */
 const processSearch = { slice: 2, rest: 10 };

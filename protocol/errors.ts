@@ -89,8 +89,8 @@ const table = {
   ),
   "too-many-connections": entry<{ uid: number; open: number }>(
     429,
-    (d) => `cannot serve another connection of user ${d.uid}: ${d.open} are open, and no more may be opened now`,
-    "end some of what holds them (see 'isolate ps'), or try again in a second",
+    (d) => `cannot serve another connection of user ${d.uid}: ${d.open} are open, and no more are allowed now`,
+    "end some sandboxes (see 'isolate ps'), or try again in a second",
   ),
   "wait-timeout": entry<{ template: string; seconds: number; reason: string }>(
     503,

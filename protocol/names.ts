@@ -64,7 +64,7 @@ export function nearNames(wanted: string, known: readonly string[]): string[] {
   const ending = wanted.includes("/") ? [] : known.filter((name) => lastPart(name) === wanted);
   if (ending.length > 0) return ending.slice(0, 3);
   const most = (name: string): number => Math.max(2, Math.floor(lastPart(name).length / 3));
-  // Anybody may ask for anything: only names of about that length are compared.
+  // Only names of similar length are compared, as callers may send any text.
   const distance = (a: string, b: string, limit: number): number =>
     Math.abs(a.length - b.length) > limit ? Number.POSITIVE_INFINITY : editDistance(a, b);
   return known

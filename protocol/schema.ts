@@ -148,9 +148,9 @@ export const LogQuery = Type.Object(
     /** Leases that began at or after `since`, and before `until`: ISO 8601, UTC. */
     since: Type.Optional(moment),
     until: Type.Optional(moment),
-    /** The daemon answers with fewer where that is too many for one answer. */
+    /** The daemon returns fewer if that is too many for one answer. */
     limit: Type.String({ pattern: "^[0-9]{1,5}$" }),
-    /** `next` of the answer before: what follows is older. */
+    /** `next` of the previous answer; the entries after it are older. */
     cursor: Type.Optional(Type.String({ maxLength: 40, pattern: "^[0-9]{1,16}\\.[0-9]{1,16}$" })),
   },
   strict,
@@ -185,7 +185,7 @@ export const Log = Type.Object(
     entries: Type.Array(LogEntry),
     /** The number of entries that are missing here because they are not yet on the disk. */
     unsaved: Type.Integer(),
-    /** The cursor to go on with, even where there are fewer entries than asked for; null at the end. */
+    /** The cursor of the next page, even if there are fewer entries than requested; null at the end. */
     next: Type.Union([Type.String(), Type.Null()]),
   },
   strict,

@@ -17,7 +17,7 @@ export interface Call<Name extends RouteName> {
   readonly body: BodyOf<Name> extends undefined ? Readable : BodyOf<Name>;
 }
 
-/** All routes except the upgraded ones: see lease-socket.ts. */
+/** All routes except the upgraded ones: see upgrade.ts. */
 export type Handlers = {
   readonly [Name in Exclude<RouteName, UpgradeName>]: (call: Call<Name>) => Promise<ReplyOf<Name>>;
 };

@@ -5,7 +5,7 @@ import type { LogQuery } from "../../protocol/schema.ts";
 import type { Cursor, Filter } from "../records/lease-log.ts";
 import type { Accounts } from "../service/accounts.ts";
 
-/** Entries of one answer: it is made without a pause. */
+/** The most entries of one answer, which is made without a pause. */
 const most = 250;
 
 /** Members can read only their own entries. Throws `not-root` for another user's, and `unknown-user`. */
@@ -27,7 +27,7 @@ export function writeCursor({ since, id }: Cursor): string {
   return `${since}.${id}`;
 }
 
-/** Of a text that has the form which the schema asks for. */
+/** Parses a text that the schema has validated. */
 function readCursor(text: string): Cursor {
   const [since = 0, id = 0] = text.split(".").map(Number);
   return { since, id };

@@ -60,7 +60,7 @@ export function lesseeOf(socket: Socket): Lessee {
 export interface Policy {
   /** Throws `not-member` or `subordinate-id`. */
   mayConnect(peer: Peer): void;
-  /** Throws what `mayConnect` throws, and `not-root`. */
+  /** Throws the errors of `mayConnect`, and `not-root`. */
   mayCall(peer: Peer, route: Pick<Route, "access" | "verb">): void;
   /** Throws `not-root`, as a caller could choose another user's ids. */
   mayChooseIds(peer: Peer): void;

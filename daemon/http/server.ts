@@ -41,7 +41,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     },
   });
   app.addContentTypeParser("application/x-tar", (_request, payload, done) => done(null, detached(payload)));
-  // After the routes' own refusals, which tell more.
+  // After the routes' own refusals, which are more specific.
   app.addHook("preParsing", async (request) => {
     if (hasBody(request.raw) && peerOf(request.raw.socket).uid !== 0) {
       throw new IsolateError("bad-request", { wrong: `a ${request.method} of a member has no body` });
@@ -88,7 +88,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
   return app;
 }
 
-/** A body whose reader may stop early: that alone must not end the connection, which is to carry the answer. */
+/** A body whose reader may stop early. That must not end the connection, which still carries the answer. */
 function detached(payload: Readable): Readable {
   return Readable.from(payload.iterator({ destroyOnReturn: false }));
 }

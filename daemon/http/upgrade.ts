@@ -37,7 +37,7 @@ export interface LeaseSocketOptions {
 }
 
 const defaultWaitSeconds = 30;
-/** Characters of a command that are kept: it is for listings, and they must stay small. */
+/** Characters of a command that are kept, so that listings stay small. */
 const mostCommand = 400;
 
 /**

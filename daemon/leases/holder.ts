@@ -72,7 +72,7 @@ export function createHolderWatch(every: number): HolderWatch {
   };
 }
 
-/** Those that are to end, by pid and start time: one process may have had many leases. */
+/** Processes that must end, by pid and start time: one process may have had many leases. */
 const toEnd = new Set<string>();
 
 /**
@@ -126,12 +126,12 @@ export interface NamedProcess extends Holder {
   readonly name: string;
 }
 
-/** As many as somebody would read of. */
+/** As many as a person would read. */
 const mostUsers = 20;
 
 /**
- * Processes of a user whose working directory, root or open files are below a path of the host's, twenty at most. They
- * are added to `found` one by one, for those who do not wait for the end.
+ * Finds at most twenty processes of a user whose working directory, root or open files are below a path on the host.
+ * Adds them to `found` one by one, for callers that do not wait for the end.
  */
 export async function usersOf(
   path: string,

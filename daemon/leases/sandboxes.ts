@@ -35,7 +35,7 @@ export interface SandboxesOptions {
 /** Milliseconds to wait for the clone to be gone; a command that ignores SIGTERM takes two seconds. */
 const patience = 10_000;
 const lookEvery = 20;
-/** Milliseconds that a sandbox is left alive while the processes of the host that use its clone are looked for. */
+/** Milliseconds that a sandbox stays alive during the search for host processes that use its clone. */
 const searchPatience = 2000;
 
 export type Sandboxes = ReturnType<typeof createSandboxes>;
@@ -91,7 +91,7 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
       // Before the view is unmounted: afterwards, no path leads to a process of the host that went into it.
       const patience = new AbortController();
       const search = usersOf(view, uid, users, processes).finally(() => patience.abort());
-      // Their names are for the message alone: without them the sandbox is ended all the same.
+      // The names are only for the message: the sandbox is ended even without them.
       await Promise.race([search, sleep(searchPatience, undefined, { signal: patience.signal })]).catch(
         () => undefined,
       );
@@ -110,9 +110,9 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
     visibleTo,
 
     /**
-     * Ends the sandbox whose lease begins with that, and resolves with the lease's name when its clone is gone. Who asks
-     * for the same meanwhile shares it. Throws `unknown-lease`, `ambiguous-lease`, and `lease-held` where the clone cannot
-     * be freed within some seconds.
+     * Ends the sandbox whose lease begins with `name`, and resolves with the lease's name when its clone is gone. Calls
+     * for the same lease share the work. Throws `unknown-lease`, `ambiguous-lease`, and `lease-held` if the clone
+     * cannot be freed within some seconds.
      */
     kill(name: string, uid: number): Promise<string> {
       const sandbox = find(name, uid);

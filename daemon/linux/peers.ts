@@ -99,14 +99,14 @@ export function listeningPath(fd: number): string | undefined {
 
 const acceptCall = func("accept4", "int", ["int", "void *", "void *", "int"]);
 
-/** The next connection that waits at a listening socket which does not block; undefined where there is none. */
+/** Accepts the next connection waiting at a non-blocking listening socket; `undefined` if there is none. */
 export function acceptAtOnce(fd: number): number | undefined {
   const nonBlockingAndCloexec = 0o4000 | 0o2000000;
   const accepted = acceptCall(fd, null, null, nonBlockingAndCloexec);
   return accepted < 0 ? undefined : accepted;
 }
 
-/** Writes to a socket what its buffer takes now. What cannot be written is nobody's loss. */
+/** Writes to a socket as much as its buffer accepts now. Ignores the rest and all errors. */
 export function sendAtOnce(fd: number, bytes: Buffer): void {
   const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
   sendCall(fd, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL);

@@ -34,7 +34,7 @@ const POLLERR = 8;
 const POLLHUP = 16;
 const POLLRDHUP = 0x2000;
 
-/** Whether the peer of a connected Unix socket has closed it, or has said that it will send no more. Reads nothing. */
+/** Whether the peer of a connected Unix socket has closed it, or has shut down its sending side. Reads nothing. */
 export function peerHasLeft(fd: number): boolean {
   const entry = Buffer.alloc(8);
   entry.writeInt32LE(fd, 0);

@@ -33,8 +33,8 @@ export function createMaking(options: MakingOptions) {
   let rounds = Promise.resolve();
 
   /**
-   * One clone in each round of the event loop. Where a storage makes one without a pause, and somebody waits for each, all
-   * would be made and granted before anything else is done.
+   * One clone in each round of the event loop. Otherwise, if a storage makes clones without a pause and a caller waits
+   * for each, all would be made and granted before any other work.
    */
   function nextRound(): Promise<void> {
     rounds = rounds.then(() => setImmediate());

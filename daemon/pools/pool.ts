@@ -18,7 +18,7 @@ export interface PoolSettings {
 export type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
 
 export interface TakeRequest {
-  /** Uid of who asks: those who wait take turns by it. */
+  /** The caller's uid, by which waiting callers take turns. */
   readonly account: number;
   /** The id map of the view. */
   readonly to: IdMap;
@@ -57,7 +57,7 @@ export interface PoolState {
   lookAgain: boolean;
   /** In order of arrival. */
   readonly waiters: Set<Waiter>;
-  /** When each account that waits was last served, as a count of all that were. */
+  /** When each waiting account was last served, as a running count of all grants. */
   readonly served: Map<number, number>;
   /** Called after each event of the pool. */
   readonly watchers: Set<() => void>;

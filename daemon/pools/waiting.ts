@@ -1,4 +1,4 @@
-/** Gives clones to those who ask, account by account in turn, and lets them wait while there is none. */
+/** Leases clones to callers, account by account in turn, and lets them wait while there is none. */
 import { IsolateError } from "../../protocol/errors.ts";
 import type { CloneRecord, Store } from "../records/store.ts";
 import type { PoolState, TakeRequest, Waiter } from "./pool.ts";
@@ -84,7 +84,9 @@ export function createWaiting({ store, preparer, fresh, tend }: WaitingOptions) 
   return { serve, take };
 }
 
-/** Of the account that was served longest ago, so that nobody waits for all that another asks for; then the first come. */
+/**
+ * Picks the account served longest ago, so that no account waits for all of another's requests, then its first caller.
+ */
 function nextWaiter({ waiters, served }: PoolState): Waiter | undefined {
   let next: Waiter | undefined;
   const turn = ({ request }: Waiter): number => served.get(request.account) ?? 0;

@@ -38,7 +38,7 @@ export interface Filter {
   readonly since?: number;
   readonly until?: number;
   readonly limit: number;
-  /** Where an earlier answer ended: what follows is older. */
+  /** Where an earlier answer ended; the entries after it are older. */
   readonly after?: Cursor;
 }
 
@@ -49,11 +49,11 @@ export interface Cursor {
 }
 
 export interface Page {
-  /** The newest first. */
+  /** Newest first. */
   readonly entries: readonly Entry[];
-  /** How many are not among the entries because the disk has not taken them. */
+  /** The number of entries that are missing because they are not yet on the disk. */
   readonly unsaved: number;
-  /** Where to go on; undefined at the end. There may be more even where a page has fewer entries than its limit, or none. */
+  /** Where to continue; `undefined` at the end. There may be more even if a page has fewer entries than its limit. */
   readonly next: Cursor | undefined;
 }
 
@@ -63,7 +63,7 @@ export interface LeaseLog {
   ended(lease: string, end: LeaseEnd, by: number | null): void;
   /** Call once all running leases have begun: any other entry without an end was lost with an earlier daemon. */
   settle(): void;
-  /** Looks at a bounded part of the log, however much there is and however little of it fits. */
+  /** Reads a limited part of the log, even if few entries match. */
   read(filter: Filter): Page;
   unsaved(): number;
   close(): void;
@@ -104,9 +104,9 @@ const pruneEvery = 3_600_000;
 /** Rows removed in one step, so that nobody waits for it. */
 const pruneStep = 500;
 const day = 86_400_000;
-/** Entries that are written in one transaction: leases wait for it. */
+/** Entries in one transaction, for which leases wait. */
 const writeStep = 1000;
-/** Entries that one page looks at, and how many characters of commands it holds: leases wait for it. */
+/** Entries that one page reads, and the most characters of commands in it. Leases wait for a page. */
 const pageRows = 2000;
 const pageCharacters = 64 * 1024;
 
@@ -278,7 +278,7 @@ function select(
     ["how = ?", end === "running" ? undefined : end],
     ["how IS NULL", ...(end === "running" ? [] : [undefined])],
   ]);
-  // What an index finds is bounded first: where nothing fits, a page must not look through the whole log.
+  // The rows from the index are limited first: if nothing matches, a page must not scan the whole log.
   const part = `entries ${rows} ORDER BY since DESC, id DESC LIMIT ${pageRows}`;
   const found = db
     .prepare(
@@ -297,14 +297,14 @@ function select(
   return { entries, next: next as Cursor | undefined };
 }
 
-/** The text and the values of those conditions that have all of their values. */
+/** Returns the SQL and the values of the conditions that have all of their values. */
 function where(conditions: readonly (readonly [sql: string, ...values: unknown[]])[]): [string, unknown[]] {
   const given = conditions.filter(([, ...values]) => values.every((value) => value !== undefined));
   const text = given.map(([sql]) => sql).join(" AND ");
   return [text === "" ? "" : `WHERE ${text}`, given.flatMap(([, ...values]) => values)];
 }
 
-/** How many of the entries, one at least, have so many characters of commands together. */
+/** Returns how many entries, at least one, fit into the limit of characters of commands. */
 function fittingIn(entries: readonly Entry[], characters: number): number {
   let sum = 0;
   const end = entries.findIndex(({ command }, index) => {

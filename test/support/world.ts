@@ -35,7 +35,7 @@ export interface WorldOptions {
   readonly runtimeParent?: string;
   /** Additional environment variables of the daemon. */
   readonly daemonEnvironment?: Readonly<Record<string, string>>;
-  /** Open files that the daemon may have; as here if not given. */
+  /** The daemon's limit of open files; by default that of this process. */
   readonly daemonDescriptors?: number;
   /** `false`: do not make a template. */
   readonly template?: boolean;

@@ -191,7 +191,7 @@ describe("a page", () => {
     return pages;
   };
 
-  test("goes on where the one before ended, also among those of one moment", () => {
+  test("continues where the previous one ended, also among entries of one moment", () => {
     const leaseLog = open();
     for (let count = 0; count < 25; count++) leaseLog.began(lease(`l${count}`, { since: now + (count >> 3) }));
     const pages = readAll(leaseLog, {}, 10);
@@ -199,7 +199,7 @@ describe("a page", () => {
     expect(Math.max(...pages.map(({ length }) => length))).toBe(10);
   });
 
-  test("looks at a bounded part of the log, however little of it fits, and all is found in the end", () => {
+  test("reads a limited part of the log, even if few entries match, and all are found in the end", () => {
     const leaseLog = open({ entries: 100_000 });
     for (let count = 0; count < 4500; count++)
       leaseLog.began(lease(`l${count}`, { since: now + count, template: count === 0 ? "rare" : "usual" }));
@@ -209,7 +209,7 @@ describe("a page", () => {
     expect(readAll(leaseLog, { template: "none" }, 10).flat()).toEqual([]);
   });
 
-  test("holds few of those whose commands are long, one at least", () => {
+  test("has few entries with long commands, but at least one", () => {
     const leaseLog = open();
     for (let count = 0; count < 20; count++)
       leaseLog.began(lease(`l${count}`, { since: now + count, command: "x".repeat(40_000) }));
