@@ -84,8 +84,8 @@ const table = {
   ),
   "limit-reached": entry<{ limit: number; uid: number }>(
     429,
-    (d) => `cannot lease another clone: user ${d.uid} already holds ${d.limit}, the limit`,
-    "end some of them (list them with 'isolate ps'), or ask the administrator to raise limits.leases_per_user in isolated.toml",
+    (d) => `cannot lease another clone: user ${d.uid} already holds ${d.limit}, which is the limit`,
+    "end some of them (see 'isolate ps'), or ask the administrator to raise limits.leases_per_user in isolated.toml",
   ),
   "too-many-connections": entry<{ uid: number; open: number }>(
     429,
@@ -204,7 +204,7 @@ const table = {
   ),
   "socket-forbidden": entry<{ socket: string }>(
     403,
-    (d) => `cannot reach the daemon at ${d.socket}: you are not a member of its group`,
+    (d) => `cannot reach the daemon at ${d.socket}: you are not in its group`,
     "as root: usermod -aG isolate USER; then log in again",
   ),
   "lost-daemon": entry<{ cause: string }>(
