@@ -49,7 +49,7 @@ const TemplateConfig = Type.Object(
   strict,
 );
 
-/** The descriptions are what isolated.toml(5) and the packaged isolated.toml say. */
+/** The descriptions appear in isolated.toml(5) and in the packaged isolated.toml. */
 export const Config = Type.Object(
   {
     group: Type.Union(nameOrId.anyOf, {
@@ -60,8 +60,8 @@ export const Config = Type.Object(
       "/run/isolate/isolated.sock",
       "Where the daemon listens. Under systemd, isolated.socket decides this.",
     ),
-    state_dir: path("/var/lib/isolate", "The database and the overlay store."),
-    runtime_dir: path("/run/isolate", "Views, user namespaces and signal files."),
+    state_dir: path("/var/lib/isolate", "Directory for the database and the overlay store."),
+    runtime_dir: path("/run/isolate", "Directory for views, user namespaces and signal files."),
     log_level: Type.Union(
       (["trace", "debug", "info", "warn", "error", "fatal"] as const).map((level) => Type.Literal(level)),
       { default: "info", description: "Log messages of this level and more urgent ones." },
@@ -121,8 +121,8 @@ export const Config = Type.Object(
     ),
     ids: Type.Object(
       {
-        subuid: path("/etc/subuid", "The users' ranges of user ids, subuid(5)."),
-        subgid: path("/etc/subgid", "The users' ranges of group ids, subgid(5)."),
+        subuid: path("/etc/subuid", "File with the users' subordinate user IDs, subuid(5)."),
+        subgid: path("/etc/subgid", "File with the users' subordinate group IDs, subgid(5)."),
         base: Type.Integer({
           minimum: 65536,
           maximum: 0x7ffd0000,
@@ -142,7 +142,7 @@ export const Config = Type.Object(
           description: "The refquota of each clone, see zfsprops(7).",
         }),
       },
-      { ...strict, default: {}, description: "Templates that are ZFS datasets." },
+      { ...strict, default: {}, description: "Settings for templates that are ZFS datasets." },
     ),
     template: Type.Array(TemplateConfig, {
       default: [],
@@ -155,14 +155,14 @@ export const Config = Type.Object(
 export type Config = Static<typeof Config>;
 export type TemplateConfig = Static<typeof TemplateConfig>;
 
-/** What the flags `--socket`, `--state-dir` and `--runtime-dir` say; they win over the file. */
+/** The values of the flags `--socket`, `--state-dir` and `--runtime-dir`; they override the file. */
 export type ConfigOverrides = Partial<Pick<Config, "socket" | "state_dir" | "runtime_dir">>;
 
 export const defaultConfigFile = "/etc/isolate/isolated.toml";
 
 /**
- * Reads the file, checks it and fills in the defaults. A missing file is an error only when it was `named` by a flag.
- * Throws `bad-config` with the line.
+ * Reads the file, checks it and fills in the defaults. A missing file is an error only if a flag named it (`named`).
+ * Throws `bad-config` with the line, or `cannot-start` if the file cannot be read.
  */
 export function loadConfig(file: string, named: boolean, overrides: ConfigOverrides): Config {
   let text = "";
@@ -177,7 +177,7 @@ export function loadConfig(file: string, named: boolean, overrides: ConfigOverri
   return { ...parseConfig(text, file), ...overrides };
 }
 
-/** Pure. `file` is for messages. */
+/** Pure. `file` appears only in error messages. */
 export function parseConfig(text: string, file: string): Config {
   const tree = parse(text, file);
   const value = getStaticTOMLValue(tree) as unknown;
@@ -198,7 +198,7 @@ function parse(text: string, file: string): AST.TOMLProgram {
   }
 }
 
-/** ajv reports each branch of a union and then the union; the last one speaks of the value as a whole. */
+/** Explains the last error: ajv reports each branch of a union and then the union, the value as a whole. */
 function explain(tree: AST.TOMLProgram, errors: readonly ErrorObject[]): { line: number; wrong: string } {
   const error = errors.at(-1);
   if (!error) return { line: 1, wrong: "not valid" };
@@ -224,7 +224,7 @@ function explain(tree: AST.TOMLProgram, errors: readonly ErrorObject[]): { line:
   return { line, wrong: `'${name}' ${error.message}` };
 }
 
-/** The line of the key that is nearest to `keys`, counted from 1. */
+/** Returns the line of the key nearest to `keys`, counted from 1. */
 function lineOf(tree: AST.TOMLProgram, keys: readonly string[]): number {
   let best = { depth: -1, line: 1 };
   const consider = (node: { readonly loc: AST.SourceLocation }, at: readonly (string | number)[]): void => {

@@ -1,4 +1,4 @@
-/** The command line of isolated: a definition that the parser and isolated(8) read. */
+/** The command line of isolated: one definition for the parser and for isolated(8). */
 import { Command } from "commander";
 import { version } from "../protocol/version.ts";
 import { type ConfigOverrides, defaultConfigFile } from "./config.ts";
@@ -11,7 +11,7 @@ interface Options {
 }
 
 export interface Flags {
-  /** Undefined where the default file is meant, which may be missing. */
+  /** `undefined` for the default file, which may be missing. */
   readonly config: string | undefined;
   readonly overrides: ConfigOverrides;
 }
@@ -27,7 +27,7 @@ export function defineFlags(): Command {
     .allowExcessArguments(false);
 }
 
-/** Ends the process with `failed` where the command line is not understood, and with 0 after `--help` and `--version`. */
+/** Exits with `failed` if the command line is invalid, and with 0 after `--help` and `--version`. */
 export function readFlags(argv: readonly string[], failed: number): Flags {
   const { config, socket, stateDir, runtimeDir } = defineFlags()
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : failed))

@@ -1,4 +1,4 @@
-/** Builds everything from the configuration, serves, and stops. */
+/** Builds the daemon from the configuration, serves, and stops. */
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
@@ -51,27 +51,27 @@ import { createOverlayDriver } from "./storage/overlay/driver.ts";
 import { openStorage } from "./storage/storage.ts";
 import { createZfsDriver } from "./storage/zfs/driver.ts";
 
-/** Connections of one user beside those of their leases, and how many they may open in a second. */
+/** Connections of one user in addition to those of the user's leases, and new connections per second. */
 const plainConnections = 128;
 const connectionsPerSecond = 500;
-/** What one user may ask for besides leases. */
+/** One user's limits for requests other than leases. */
 const requests = { atATime: 16, perSecond: 100, together: 64 };
 /** Milliseconds of work and of rest. */
 const processSearch = { slice: 2, rest: 10 };
 /** Milliseconds that a stop waits for clones that are being made or destroyed. */
 const stopPatience = 10_000;
 
-/** Milliseconds between two looks at what the service manager shows as our status. */
+/** Milliseconds between two updates of the status line for the service manager. */
 const statusInterval = 1000;
-/** Of the configuration, what a reload applies; the rest is read at the start alone. */
+/** The keys that a reload applies; the others are read only at the start. */
 const reloadable: readonly string[] = ["template", "pool", "limits", "log_level", "on_demand"];
 
 const configure = ({ config, overrides }: Flags): Config =>
   loadConfig(config ?? defaultConfigFile, config !== undefined, overrides);
 
-/** What would fail later, when the host has been changed already. Throws `cannot-start` and `bad-name`. */
+/** Checks names that would fail later, after changes to the host. Throws `cannot-start` and `bad-name`. */
 function checkNames({ socket, template }: Config): void {
-  // unix(7); Node would cut it off and listen elsewhere.
+  // unix(7). Node would truncate the path and listen elsewhere.
   if (Buffer.byteLength(socket) > 107) {
     throw new IsolateError("cannot-start", {
       wrong: `the path of the socket is longer than 107 bytes: ${socket}`,
@@ -82,12 +82,12 @@ function checkNames({ socket, template }: Config): void {
 }
 
 interface Service {
-  /** Where clients reach it. */
+  /** The path where clients reach the daemon. */
   readonly socket: string;
-  /** Takes on what a running daemon can; gives the keys that wait for the next start. */
+  /** Applies the reloadable keys; returns the changed keys that wait for the next start. */
   reload(config: Config): Promise<readonly string[]>;
   status(problem: string | undefined): string;
-  /** Throws when the database does not answer. */
+  /** Throws if the database does not answer. */
   checkStore(): void;
   stop(): Promise<void>;
 }
@@ -120,7 +120,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
     }),
     createOverlayDriver({ storeId, directory: join(config.state_dir, "overlay"), log }),
   );
-  process.once("exit", () => storage.close()); // however this ends, a start that fails included
+  process.once("exit", () => storage.close()); // however the process ends, even in a failed start
   const ids = { subuidFile: config.ids.subuid, subgidFile: config.ids.subgid, rangeBase: config.ids.base };
   const isSubordinate = createIsSubordinate({ ...ids, given: store.ranges, clock });
   const accountWithin = createAccountWithin(getent, clock);
@@ -193,7 +193,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   await listen(app.server, config.socket, gid, manager.socket?.fd);
   const socket = manager.socket?.path ?? config.socket;
   log.info({ socket, storage: storage.drivers().map(({ name }) => name), version }, "serving");
-  // What looks through the whole storage comes after: it takes seconds where there is much.
+  // Work that scans the whole storage comes last, as it may take seconds.
   pools.open().catch((error: unknown) => log.error({ err: error }, "cannot look for templates in the storage"));
   void idsInUse(0).then(({ wrong, fix }) => {
     if (wrong !== null) log.error({ wrong, fix }, "users without a range of their own may get no ids");
@@ -221,12 +221,12 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
     status: (problem) => describeStatus(keeper.describe(), problem),
     checkStore: () => store.check(),
     async stop() {
-      // Whoever comes from now on waits in the socket that systemd keeps, for the next daemon.
+      // New connections wait in the socket that systemd holds, for the next daemon.
       app.server.close();
       leases.drain();
       for (const stop of unwatch) stop();
       await keeper.stop(stopPatience);
-      // So that those who waited in vain get their answer first: their client then asks the next daemon.
+      // Lets waiting callers get their refusal first; their clients then ask the next daemon.
       await setImmediate();
       leaseSockets.abandon();
       await app.close();
@@ -237,7 +237,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   };
 }
 
-/** Tells the service manager of each change, and as long as the daemon is well. Returns what ends it. */
+/** Reports status changes, and feeds the watchdog while the daemon works. Returns a function that stops it. */
 function report(service: Service, problem: () => string | undefined, manager: ServiceManager, log: Logger): () => void {
   let said = "";
   const tell = (): void => {
@@ -271,11 +271,11 @@ async function main(): Promise<void> {
       checkNames(next);
       const waiting = await service.reload(next);
       problem = undefined;
-      log.info("the configuration is loaded again");
-      if (waiting.length > 0) log.warn({ keys: waiting }, "changes of these keys wait for a restart of the daemon");
+      log.info("the configuration is reloaded");
+      if (waiting.length > 0) log.warn({ keys: waiting }, "changes of these keys require a restart of the daemon");
     } catch (error) {
       problem = toIsolateError(error).message;
-      log.error({ err: error }, "cannot load the configuration again, and the one from before stays");
+      log.error({ err: error }, "cannot reload the configuration; the current one stays in use");
     }
     manager.notify("READY=1", `STATUS=${service.status(problem)}`);
   }
@@ -294,13 +294,13 @@ async function main(): Promise<void> {
     process.on(signal, () => {
       if (stopping) return;
       stopping = true;
-      log.info({ signal }, "stopping; running sandboxes go on");
+      log.info({ signal }, "stopping; running sandboxes continue");
       unreport();
       manager.notify("STOPPING=1");
       service.stop().then(
         () => process.exit(0),
         (error: unknown) => {
-          log.error({ err: error }, "cannot stop in order");
+          log.error({ err: error }, "cannot stop cleanly");
           process.exit(isolateFailed);
         },
       );

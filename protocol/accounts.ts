@@ -1,22 +1,24 @@
-/** Which ids of a host belong to accounts, for those that take ids nobody has. No process is started here. */
+/** Finds out which host ids belong to accounts, for code that takes unused ids. Starts no process itself. */
 import { idCount, idEnd } from "./ids.ts";
 
-/** Runs getent(1) with these arguments, for a limited time, and returns what it found; nothing found is no failure. */
+/** Runs getent(1) with these arguments, for a limited time, and returns its output; an unknown key is not an error. */
 export type Getent = (args: readonly string[]) => Promise<string>;
 
 /**
- * FreeIPA and SSSD give each domain this many ids in a row, from a multiple of it on (ipa-server-install(1), and
+ * FreeIPA and SSSD give each domain this many consecutive ids, from a multiple of it on (ipa-server-install(1), and
  * "ID MAPPING" in sssd-ad(5)).
  */
 const sliceSize = 200_000;
-/** Counted from a slice's first: what a domain has if it has anybody. The built-in ones, then the first to be made. */
+/**
+ * Offsets from a slice's first id that a domain with any account uses: the built-in ids, then the first ones created.
+ */
 const inSlice = [0, 1, 3, 500, 501, 512, 513, 1000, 1001, 1103, 1104];
-/** Counted from a range's first: its edges, and what lies between. */
+/** Offsets from a range's first id: its edges, and some between. */
 const inRange = [0, 1, 500, 1000, 1001, 10_000, 20_000, 32_768, 50_000, idCount - 1];
 
 /**
- * Ids that tell whether accounts have some of the `idCount` ids from `first` on, or may get some: a directory service cannot
- * be asked for all.
+ * Returns ids that tell whether accounts have some of the `idCount` ids from `first` on, or may get some. A directory
+ * service cannot be asked for all.
  */
 export function telltaleIds(first: number): number[] {
   const ids = new Set(inRange.map((offset) => first + offset));
@@ -30,8 +32,8 @@ export function telltaleIds(first: number): number[] {
 const databases = { passwd: "user", group: "group" } as const;
 
 /**
- * Resolves with an account that has one of the `idCount` ids from `first` on; `undefined` if there is none. Exact for the
- * host's own files, and as good as `telltaleIds` for directory services. Throws what `getent` throws.
+ * Resolves with an account that has one of the `idCount` ids from `first` on; `undefined` if there is none. Exact for
+ * the host's own files, and as good as `telltaleIds` for directory services. Throws the error of `getent`.
  */
 export async function findAccount(getent: Getent, first: number): Promise<string | undefined> {
   const keys = telltaleIds(first).map(String);
@@ -46,7 +48,7 @@ export async function findAccount(getent: Getent, first: number): Promise<string
   return found.find((account) => account !== undefined);
 }
 
-/** Of lines of passwd(5) or group(5): both have the id in the third field. */
+/** Parses lines of passwd(5) or group(5), which both have the id in the third field. */
 function parseAccounts(text: string): { readonly name: string; readonly id: number }[] {
   return text.split("\n").flatMap((line) => {
     const [name, , id] = line.split(":");

@@ -1,12 +1,12 @@
 /**
- * Arguments and file names are bytes and need not be UTF-8. A byte that is not is carried in a string as a lone surrogate
- * (U+DC80 and up, the "surrogateescape" of Python's PEP 383) and becomes the same byte again. Pure.
+ * Arguments and file names are bytes and need not be UTF-8. A string carries a byte that is not UTF-8 as a lone
+ * surrogate (U+DC80 and up, the "surrogateescape" of Python's PEP 383), which becomes the same byte again. Pure.
  */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // true: a mark at the start is kept
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // true: keeps a byte order mark at the start
 
-/** Of bytes that are text, or nearly: what is not UTF-8 becomes U+FFFD. */
+/** Decodes text for display: bytes that are not UTF-8 become U+FFFD. */
 export const decodeText = (bytes: Uint8Array): string => decoder.decode(bytes);
 
 export function decodeBytes(bytes: Uint8Array): string {

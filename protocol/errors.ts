@@ -1,10 +1,10 @@
 /**
- * Every way in which isolate says no: code -> HTTP status, sentence, hint. The exit code is always 125; the command's
+ * Every error that isolate reports: code -> HTTP status, sentence, hint. The exit code is always 125; the command's
  * own failures (126, 127, 128+n) never pass through here. A sentence begins with "cannot", names the thing and keeps
  * the cause; the hint is the next step.
  */
 
-/** The exit code of the client when isolate itself failed, as env(1), timeout(1) and docker-run(1) use it. */
+/** The client's exit code if isolate itself fails, as in env(1), timeout(1) and docker-run(1). */
 export const isolateFailed = 125;
 
 interface Entry<Details> {
@@ -31,34 +31,34 @@ const table = {
   "bad-request": entry<{ wrong: string }>(
     400,
     (d) => `cannot understand the request: ${d.wrong}`,
-    "client and daemon may be of different versions: compare 'isolate --version' with 'isolated --version'",
+    "client and daemon may have different versions: compare 'isolate --version' with 'isolated --version'",
   ),
   "bad-name": entry<{ name: string; wrong: string }>(
     400,
     (d) => `cannot use the name ${quoted(d.name)}: ${d.wrong}`,
-    "see the names with 'isolate template ls'",
+    "list the templates: isolate template ls",
   ),
   "bad-count": entry<{ count: string }>(
     400,
-    (d) => `cannot make a pool of ${quoted(d.count)} clones: the count is a whole number from 0 to 100`,
+    (d) => `cannot make a pool of ${quoted(d.count)} clones: the count must be a whole number from 0 to 100`,
     "for example: isolate -r TEMPLATE 5",
   ),
   "unknown-template": entry<{ template: string; near: readonly string[]; exists?: boolean }>(
     404,
     (d) =>
       d.exists
-        ? `cannot use the dataset ${quoted(d.template)} as a template: root has not made it one`
+        ? `cannot use the dataset ${quoted(d.template)} as a template: root has not made it a template`
         : `cannot find the template ${quoted(d.template)}`,
     (d) =>
       d.near.length > 0
         ? `did you mean ${d.near.join(" or ")}?`
-        : `see the names with 'isolate template ls'; root makes an existing ZFS dataset a template with 'isolate -r DATASET 5'`,
+        : "list the templates: isolate template ls; to make a ZFS dataset a template, as root: isolate -r DATASET 5",
   ),
   "ambiguous-template": entry<{ instance: string; several: readonly string[] }>(
     409,
-    (d) => `cannot tell which template ${quoted(d.instance)} means: ${d.several.join(" and ")} end so`,
+    (d) => `cannot tell which template ${quoted(d.instance)} means: ${d.several.join(" and ")} end with it`,
     (d) =>
-      `name the unit after the whole template: systemctl enable --now "isolate_regenerate@$(systemd-escape ${d.several[0]}).path"`,
+      `name the unit after the full template name: systemctl enable --now "isolate_regenerate@$(systemd-escape ${d.several[0]}).path"`,
   ),
   "unfit-template": entry<{ template: string; wrong: string }>(
     409,
@@ -77,25 +77,25 @@ const table = {
   ),
   "subordinate-id": entry<{ uid: number; gid: number }>(
     403,
-    (d) => `cannot serve user ${d.uid} of group ${d.gid}: one of them is an id of somebody's user namespace`,
-    "call from outside of that namespace, as the user who owns it; where an account of the host has that id, root sets ids.base in isolated.toml to ids that nobody has",
+    (d) => `cannot serve user ${d.uid} of group ${d.gid}: one of these ids belongs to another user's namespace`,
+    "run isolate outside that namespace, as the user who owns it; if a host account has that id, root sets ids.base in isolated.toml to unused ids",
   ),
   "not-root": entry<{ what: string }>(403, (d) => `cannot ${d.what}: only root may`, "run the same command with sudo"),
   "not-allowed": entry<{ template: string; uid: number }>(
     403,
     (d) =>
-      `cannot lease from ${quoted(d.template)}: its list of allowed users has neither user ${d.uid} nor a group of theirs`,
+      `cannot lease from ${quoted(d.template)}: its list of allowed users includes neither user ${d.uid} nor any of the user's groups`,
     "ask the administrator to extend 'users' or 'groups' of that [[template]] in isolated.toml",
   ),
   "limit-reached": entry<{ limit: number; uid: number }>(
     429,
-    (d) => `cannot lease another clone: user ${d.uid} holds ${d.limit}, which is the limit`,
+    (d) => `cannot lease another clone: user ${d.uid} already holds ${d.limit}, which is the limit`,
     "end some of them (see 'isolate ps'), or ask the administrator to raise limits.leases_per_user in isolated.toml",
   ),
   "too-many-connections": entry<{ uid: number; open: number }>(
     429,
-    (d) => `cannot serve another connection of user ${d.uid}: ${d.open} are open, and no more may be opened now`,
-    "end some of what holds them (see 'isolate ps'), or try again in a second",
+    (d) => `cannot serve another connection of user ${d.uid}: ${d.open} are open, and no more are allowed now`,
+    "end some sandboxes (see 'isolate ps'), or try again in a second",
   ),
   "wait-timeout": entry<{ template: string; seconds: number; reason: string }>(
     503,
@@ -105,53 +105,53 @@ const table = {
   "unknown-lease": entry<{ lease: string }>(
     404,
     (d) => `cannot find the lease ${quoted(d.lease)}: no such lease`,
-    "see yours with 'isolate ps'",
+    "list your leases: isolate ps",
   ),
   "ambiguous-lease": entry<{ lease: string; several: readonly string[] }>(
     409,
-    (d) => `cannot tell which lease ${quoted(d.lease)} means: ${d.several.length} begin so`,
-    (d) => `write more of it: ${d.several.slice(0, 5).join(", ")}${d.several.length > 5 ? ", ..." : ""}`,
+    (d) => `cannot tell which lease ${quoted(d.lease)} means: ${d.several.length} names begin with it`,
+    (d) => `type more of the name: ${d.several.slice(0, 5).join(", ")}${d.several.length > 5 ? ", ..." : ""}`,
   ),
   "lease-held": entry<{ lease: string; cause: string }>(
     409,
-    (d) => `cannot free the clone of the lease ${quoted(d.lease)}, which was ended: ${d.cause}`,
-    "it is tried again by itself; see 'isolate pool'",
+    (d) => `cannot free the clone of the ended lease ${quoted(d.lease)}: ${d.cause}`,
+    "isolate retries automatically; see 'isolate pool'",
   ),
   "unknown-user": entry<{ user: string }>(
     404,
     (d) => `cannot find the user ${quoted(d.user)}`,
-    "a user that is no more is found by number",
+    "if the user was deleted, give the user ID",
   ),
   "accounts-silent": entry<{ database: string; key: string; cause: string }>(
     503,
     (d) => `cannot look up ${quoted(d.key)} among the host's accounts: ${d.cause}`,
-    (d) => `see what 'getent ${d.database} ${d.key}' says, and the service that the host's accounts are from`,
+    (d) => `run 'getent ${d.database} ${d.key}', and check the service that provides the host's accounts`,
   ),
-  draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is up"),
+  draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is running"),
   "template-exists": entry<{ template: string }>(
     409,
-    (d) => `cannot create the template ${quoted(d.template)}: it exists`,
+    (d) => `cannot create the template ${quoted(d.template)}: it already exists`,
     (d) => `choose another name, or remove it first: isolate template rm ${d.template}`,
   ),
   "template-busy": entry<{ template: string; clones: number }>(
     409,
     (d) => `cannot remove the template ${quoted(d.template)}: ${d.clones} of its clones are in use`,
-    "end them first (see 'isolate ps')",
+    "end their sandboxes first (see 'isolate ps')",
   ),
   "template-edited": entry<{ template: string }>(
     409,
     (d) => `cannot change the template ${quoted(d.template)}: it is being edited`,
-    "end that 'isolate template edit' first, and whatever it left running",
+    "end that 'isolate template edit' first, and every process that it left running",
   ),
   "template-foreign": entry<{ template: string }>(
     409,
-    (d) => `cannot remove the dataset ${quoted(d.template)}: isolate did not make it`,
-    (d) => `empty its pool with 'isolate -r ${d.template} 0'; then destroy the dataset itself with zfs(8)`,
+    (d) => `cannot remove the dataset ${quoted(d.template)}: isolate did not create it`,
+    (d) => `remove its pool: isolate -r ${d.template} 0; destroy the dataset itself with zfs(8)`,
   ),
   "bad-tar": entry<{ wrong: string }>(
     400,
-    (d) => `cannot unpack the template's tar: ${d.wrong}`,
-    "nothing was kept; check the archive with 'tar tf'",
+    (d) => `cannot unpack the template's tar archive: ${d.wrong}`,
+    "nothing was kept; check the archive: tar tf ARCHIVE",
   ),
   "storage-full": entry<{ doing: string; cause: string }>(
     507,
@@ -161,7 +161,7 @@ const table = {
   "storage-failed": entry<{ doing: string; cause: string }>(
     500,
     (d) => `cannot ${d.doing}: ${d.cause}`,
-    "see the daemon's log for the whole command",
+    "see the whole command in the daemon's log: journalctl -u isolated",
   ),
   "key-not-loaded": entry<{ doing: string; root: string }>(
     503,
@@ -171,17 +171,17 @@ const table = {
   "clone-busy": entry<{ clone: string; cause: string }>(
     409,
     (d) => `cannot destroy the clone ${quoted(d.clone)} yet: ${d.cause}`,
-    "it is tried again until it is free",
+    "isolate retries until the clone is free",
   ),
   "clone-blocked": entry<{ clone: string; cause: string; fix: string }>(
     409,
     (d) => `cannot destroy the clone ${quoted(d.clone)}: ${d.cause}`,
-    (d) => `as root: ${d.fix}; the clone is then destroyed by itself`,
+    (d) => `as root: ${d.fix}; isolate then destroys the clone`,
   ),
   "clone-gone": entry<{ clone: string }>(
     500,
     (d) => `cannot mount the clone ${quoted(d.clone)}: it is gone from the storage`,
-    "somebody else removed it; the pool makes another",
+    "another program removed it; the pool makes a new one",
   ),
   "unsupported-host": entry<{ what: string; fix: string }>(
     500,
@@ -201,10 +201,10 @@ const table = {
   internal: entry<{ cause: string }>(
     500,
     (d) => `cannot go on: ${d.cause}`,
-    "this is a fault of isolate's: see the daemon's log, and please report it",
+    "this is a bug in isolate: please report it with the daemon's log (journalctl -u isolated)",
   ),
 
-  // From here on: the client's own.
+  // The client's own errors.
   usage: entry<{ wrong: string }>(400, (d) => `cannot understand the command line: ${d.wrong}`, "see 'isolate --help'"),
   "missing-template": entry(
     400,
@@ -225,7 +225,7 @@ const table = {
   "lost-daemon": entry<{ cause: string }>(
     503,
     (d) => `cannot go on: the daemon closed the connection (${d.cause})`,
-    "see its log, and try again",
+    "see the daemon's log (journalctl -u isolated), then try again",
   ),
   "missing-program": entry<{ program: string; package: string }>(
     500,
@@ -235,7 +235,7 @@ const table = {
   "missing-protection": entry<{ what: string }>(
     500,
     (d) => `cannot run without a protection: ${d.what}`,
-    "install isolate again, whole",
+    "reinstall isolate",
   ),
   "bad-bind": entry<{ bind: string; wrong: string }>(
     400,
@@ -255,7 +255,7 @@ const table = {
   "cannot-limit": entry<{ wrong: string }>(
     500,
     (d) => `cannot limit the sandbox: ${d.wrong}`,
-    "log in through a session of systemd's (loginctl enable-linger USER keeps one), or leave the limits out",
+    "log in through a systemd session (loginctl enable-linger USER keeps one), or omit the limits",
   ),
   "cannot-boot": entry<{ wrong: string; fix: string }>(
     500,
@@ -264,7 +264,7 @@ const table = {
   ),
   "no-private-network": entry<{ wrong: string; fix: string }>(
     500,
-    (d) => `cannot give the sandbox a network of its own: ${d.wrong}`,
+    (d) => `cannot give the sandbox a private network: ${d.wrong}`,
     (d) => d.fix,
   ),
   "cannot-share": entry<{ what: string; wrong: string; fix: string }>(
@@ -274,39 +274,38 @@ const table = {
   ),
   "bad-ids": entry<{ option: string; value: string; wrong: string }>(
     400,
-    (d) => `cannot map ids by ${d.option} ${quoted(d.value)}: ${d.wrong}`,
-    "give the first of 65536 host ids that nobody has, such as -u 1000000",
+    (d) => `cannot map ids with ${d.option} ${quoted(d.value)}: ${d.wrong}`,
+    "give the first of 65536 unused host ids, such as -u 1000000",
   ),
   "terminal-of-others": entry<{ uid: number }>(
     400,
-    (d) =>
-      `cannot map ids by -u ${d.uid} on a terminal: users of the host who have those ids could read it and type into it`,
-    "give ids that nobody has, such as -u 1000000, or no terminal: </dev/null 2>&1 | cat",
+    (d) => `cannot map ids with -u ${d.uid} on a terminal: host users with these ids could read it and type into it`,
+    "give unused ids, such as -u 1000000, or no terminal: </dev/null 2>&1 | cat",
   ),
   "bad-filter": entry<{ file: string; wrong: string }>(
     400,
     (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,
-    "give a compiled one, an array of struct sock_filter as seccomp_export_bpf(3) writes it",
+    "give a compiled filter: an array of struct sock_filter, as seccomp_export_bpf(3) writes it",
   ),
   "bad-source": entry<{ source: string; wrong: string }>(
     400,
     (d) => `cannot make a template from ${d.source}: ${d.wrong}`,
-    "nothing was kept; fix it, then try again",
+    "nothing was kept; fix the source, then try again",
   ),
   "bad-start": entry<{ directory: string; wrong: string }>(
     400,
-    (d) => `cannot start in ${quoted(d.directory)} of the root: ${d.wrong}`,
-    "give -p a directory that the root has, or one that -d makes",
+    (d) => `cannot start in ${quoted(d.directory)} of the root filesystem: ${d.wrong}`,
+    "give -p a directory that exists there, or one that -d creates",
   ),
   "bad-root": entry<{ directory: string; wrong: string }>(
     400,
-    (d) => `cannot use ${quoted(d.directory)} as a root: ${d.wrong}`,
-    "give the directory of a Linux root, one that holds bin, etc and usr",
+    (d) => `cannot use ${quoted(d.directory)} as a root filesystem: ${d.wrong}`,
+    "give the directory of a Linux root filesystem: one with bin, etc and usr",
   ),
   "system-call": entry<{ call: string; cause: string }>(
     500,
     (d) => `cannot prepare the sandbox: ${d.call}: ${d.cause}`,
-    "see 'dmesg' for the kernel's reason",
+    "see the kernel's reason: dmesg",
   ),
 } as const;
 
@@ -315,14 +314,14 @@ export type ErrorCode = keyof Table;
 export const errorCodes = Object.keys(table) as ErrorCode[];
 export type ErrorDetails<Code extends ErrorCode> = Table[Code] extends Entry<infer Details> ? Details : never;
 
-/** What crosses the socket, and what the client prints. */
+/** An error as it crosses the socket and as the client prints it. */
 export interface ErrorBody {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
 }
 
-/** An error for its user: its message is one whole sentence. */
+/** An error for the user. Its message is one whole sentence. */
 export class IsolateError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: Code;
   readonly hint: string;
@@ -342,7 +341,7 @@ export class IsolateError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** Whatever was thrown, as an error for its user. */
+/** Returns any thrown value as an error for the user; `internal` if it is not one already. */
 export function toIsolateError(thrown: unknown): IsolateError {
   if (thrown instanceof IsolateError) return thrown;
   return new IsolateError("internal", { cause: thrown instanceof Error ? thrown.message : String(thrown) }, thrown);

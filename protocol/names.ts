@@ -1,6 +1,6 @@
 /**
- * The names that cross the socket, each parsed once into a type of its own.
- * A name is looked up, never acted upon: parsing only keeps out what no driver could ever mean.
+ * The names that cross the socket, each parsed once into its own type.
+ * A name is looked up, never acted upon: parsing only rejects names that no driver could have.
  */
 import { IsolateError } from "./errors.ts";
 
@@ -11,7 +11,7 @@ type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 export type TemplateName = Branded<string, "TemplateName">;
 /** `TEMPLATE@SNAPSHOT`, as zfs(8) writes it; both drivers use the form. */
 export type SnapshotName = Branded<string, "SnapshotName">;
-/** The last component of the template's name, `_`, and the nanoseconds since 1970 at its making. Unique for a host. */
+/** The template name's last component, `_`, and the time of creation in nanoseconds since 1970. Unique on a host. */
 export type CloneId = Branded<string, "CloneId">;
 
 const maximumTemplateLength = 200;
@@ -33,13 +33,13 @@ export function parseTemplateName(text: string): TemplateName {
 function whatIsWrong(text: string): string | undefined {
   if (text === "") return "it is empty";
   if (text.length > maximumTemplateLength) return `it is longer than ${maximumTemplateLength} characters`;
-  if (text.includes("@")) return "it names a snapshot, and a template is wanted";
+  if (text.includes("@")) return "it names a snapshot, not a template";
   const parts = text.split("/");
   if (parts.length === 1 && !component.test(text)) {
-    return "it must begin with a letter or digit and go on with letters, digits, '_', '.', ':' or '-'";
+    return "it must begin with a letter or digit; letters, digits, '_', '.', ':' and '-' may follow";
   }
   if (!parts.every((part, index) => (index === 0 ? component : zfsComponent).test(part))) {
-    return "each part of it must begin with a letter or digit and go on with letters, digits, spaces, '_', '.', ':' or '-'";
+    return "each part must begin with a letter or digit; letters, digits, spaces, '_', '.', ':' and '-' may follow";
   }
   return undefined;
 }
@@ -52,28 +52,28 @@ export function snapshotName(template: TemplateName, snapshot: string): Snapshot
   return `${template}@${snapshot}` as SnapshotName;
 }
 
-/** The two halves of a snapshot's name. */
+/** Returns the two halves of a snapshot's name. */
 export function splitSnapshotName(name: SnapshotName): { template: TemplateName; snapshot: string } {
   const at = name.indexOf("@");
   return { template: name.slice(0, at) as TemplateName, snapshot: name.slice(at + 1) };
 }
 
-/** `nanoseconds` since 1970; the caller makes sure that it never gives the same twice. */
+/** `nanoseconds` since 1970; the caller must never pass the same value twice. */
 export function makeCloneId(template: TemplateName, nanoseconds: bigint): CloneId {
   return `${lastPart(template)}_${nanoseconds.toString().padStart(19, "0")}` as CloneId;
 }
 
-/** The last component, by which people call a dataset. */
+/** Returns the last component, which people often use alone. */
 export function lastPart(name: string): string {
   return name.slice(name.lastIndexOf("/") + 1);
 }
 
-/** The names nearest to one that does not exist, best first, three at most; where it is the end of some, only these. */
+/** Returns at most three known names near to `wanted`, best first; if it is the last component of some, only these. */
 export function nearNames(wanted: string, known: readonly string[]): string[] {
   const ending = wanted.includes("/") ? [] : known.filter((name) => lastPart(name) === wanted);
   if (ending.length > 0) return ending.slice(0, 3);
   const most = (name: string): number => Math.max(2, Math.floor(lastPart(name).length / 3));
-  // Anybody may ask for anything: only names of about that length are compared.
+  // Only names of similar length are compared, as callers may send any text.
   const distance = (a: string, b: string, limit: number): number =>
     Math.abs(a.length - b.length) > limit ? Number.POSITIVE_INFINITY : editDistance(a, b);
   return known
@@ -88,7 +88,7 @@ export function nearNames(wanted: string, known: readonly string[]): string[] {
     .map(({ name }) => name);
 }
 
-/** Levenshtein's distance. */
+/** The Levenshtein distance. */
 export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {

@@ -1,6 +1,6 @@
 import type { ErrorBody } from "./errors.ts";
 
-/** What the daemon answered instead of doing it, as an error for the user; the sentence is the daemon's. */
+/** An error that the daemon answered, for the user; the sentence is the daemon's. */
 export class Refusal extends Error {
   readonly code: string;
   readonly hint: string;
@@ -12,7 +12,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Undefined when the text is not an `ErrorBody`. */
+/** Returns `undefined` if the text is not an `ErrorBody`. */
 export function readErrorBody(text: string): ErrorBody | undefined {
   try {
     const body = JSON.parse(text) as Partial<Record<keyof ErrorBody, unknown>> | null;

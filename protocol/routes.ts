@@ -1,4 +1,4 @@
-/** Every request that the daemon answers: method, path, who may, and the shapes. Server and client are made from it. */
+/** Every request that the daemon answers: method, path, access and shapes. Server and client are made from it. */
 import type { Static, TSchema } from "@sinclair/typebox";
 import { editPath, leasePath } from "./lease.ts";
 import {
@@ -22,17 +22,17 @@ import {
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
-  /** `member`: of the configured group, or root. */
+  /** `member`: members of the configured group, and root. */
   readonly access: "member" | "root";
-  /** For the refusal: "only root may ...". */
+  /** For the refusal: "cannot VERB: only root may". */
   readonly verb: string;
   readonly query: TSchema;
-  /** `tar`: the body is a stream of an archive. */
+  /** `tar`: the body streams an archive. */
   readonly body?: TSchema | "tar";
   readonly reply: TSchema | "metrics";
 }
 
-/** Those whose connection is upgraded and outlives the answer: see lease.ts. */
+/** The routes whose connection is upgraded and outlives the answer: see lease.ts. */
 export type UpgradeName = "lease" | "edit";
 
 export const routes = {
@@ -105,7 +105,7 @@ export const routes = {
 export type Routes = typeof routes;
 export type RouteName = keyof Routes;
 export type QueryOf<Name extends RouteName> = Static<Routes[Name]["query"]>;
-/** Text in Prometheus' form where it is no JSON. */
+/** A string in Prometheus' text format if the reply is not JSON. */
 export type ReplyOf<Name extends RouteName> = Routes[Name]["reply"] extends TSchema
   ? Static<Routes[Name]["reply"]>
   : string;

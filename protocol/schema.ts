@@ -1,4 +1,4 @@
-/** The shapes that cross the socket. Nothing but the schema library is imported anywhere in `protocol/`. */
+/** The shapes that cross the socket. Files in `protocol/` import only the schema library. */
 import type { Static } from "@sinclair/typebox";
 import * as Type from "@sinclair/typebox";
 
@@ -10,14 +10,14 @@ export const Empty = Type.Object({}, strict);
 
 const leaseFields = {
   template: name,
-  /** Seconds that the caller is ready to wait for a clone. */
+  /** The longest time in seconds that the caller waits for a clone. */
   wait: Type.Optional(Type.String({ pattern: "^[0-9]{1,5}$" })),
-  /** What the caller says it will run; shown by `isolate ps` to the caller and to root, and believed by nobody. */
+  /** The command, as the caller states it: `isolate ps` shows it to the caller and to root; nothing relies on it. */
   command: Type.Optional(Type.String({ maxLength: 4096 })),
 };
 const base = Type.Optional(Type.String({ maxLength: 100 }));
 
-/** `uid` and `gid`: root's choice of ids, as `readBaseIds` takes it. */
+/** `uid` and `gid`: the ids that root chose, for `readBaseIds`. */
 export const LeaseQuery = Type.Object({ ...leaseFields, uid: base, gid: base }, strict);
 export const EditQuery = Type.Object(leaseFields, strict);
 export type LeaseQuery = Static<typeof LeaseQuery>;
@@ -26,8 +26,8 @@ export const TemplateQuery = Type.Object({ template: name }, strict);
 export type TemplateQuery = Static<typeof TemplateQuery>;
 
 /**
- * `size` is text as the user typed it, so that the one place that judges it is the daemon. Without it the pool keeps the
- * size that it has, or gets the configured one.
+ * `size` is the text that the user typed, so that only the daemon validates it. Without it the pool keeps its size, or
+ * gets the configured one.
  */
 export const PoolRequest = Type.Object(
   {
@@ -35,9 +35,9 @@ export const PoolRequest = Type.Object(
     size: Type.Optional(Type.String({ maxLength: 100 })),
     /** Replace every ready clone by a new one. */
     fresh: Type.Boolean(),
-    /** Reclaim what is used and make none. */
+    /** Reclaim used clones and make none. */
     reclaimOnly: Type.Boolean(),
-    /** `template` is the instance of a unit `isolate_regenerate@`, not a name as it is. */
+    /** `template` is the instance name of a unit `isolate_regenerate@`, not a template's name. */
     instance: Type.Optional(Type.Boolean()),
   },
   strict,
@@ -56,16 +56,16 @@ export const Pool = Type.Object(
     creating: Type.Integer(),
     ready: Type.Integer(),
     leased: Type.Integer(),
-    /** Given up and not yet destroyed, `failed` ones included. */
+    /** Released and not yet destroyed, including `failed` ones. */
     retired: Type.Integer(),
-    /** Retired, and the last attempt to destroy them failed. */
+    /** Retired clones whose last destroy attempt failed. */
     failed: Type.Integer(),
     lastError: nullable(Type.String()),
-    /** Bytes of the template with its snapshots; null where they are not counted yet. */
+    /** Bytes of the template and its snapshots; null if not counted yet. */
     bytes: nullable(Type.Integer()),
-    /** Bytes that were written to its clones. */
+    /** Bytes written to its clones. */
     written: nullable(Type.Integer()),
-    /** When the bytes were counted, ISO 8601: that goes on in the background and may be a while ago. */
+    /** When the bytes were counted, ISO 8601. Counting runs in the background, so this may be a while ago. */
     countedAt: nullable(Type.String()),
   },
   strict,
@@ -77,16 +77,16 @@ export const Pools = Type.Array(Pool);
 export const PoolChange = Type.Object({ ...Pool.properties, notes: Type.Array(Type.String()) }, strict);
 export type PoolChange = Static<typeof PoolChange>;
 
-/** `run`: of a clone. `edit`: root's, of a template's own state. */
+/** `run`: a lease of a clone. `edit`: root's lease of a template's own state. */
 const kind = Type.Union([Type.Literal("run"), Type.Literal("edit")]);
 
 export const Lease = Type.Object(
   {
-    /** What `isolate kill` takes: the clone's name; of an edit the template's. */
+    /** The name that `isolate kill` takes: the clone's, or for an edit the template's. */
     lease: Type.String(),
     kind,
     template: Type.String(),
-    /** Of an edit there is none. */
+    /** null for an edit. */
     snapshot: nullable(Type.String()),
     user: Type.String(),
     uid: Type.Integer(),
@@ -94,7 +94,7 @@ export const Lease = Type.Object(
     command: Type.String(),
     /** ISO 8601. */
     since: Type.String(),
-    /** Bytes written to the clone; null where they are not counted, as for an edit. */
+    /** Bytes written to the clone; null if not counted, as for an edit. */
     written: nullable(Type.Integer()),
     /** When they were counted, ISO 8601. */
     countedAt: nullable(Type.String()),
@@ -108,11 +108,11 @@ export const Template = Type.Object(
   {
     template: Type.String(),
     driver: Type.String(),
-    /** The snapshot that the next clone is made of. */
+    /** The snapshot that the next clone is made from. */
     snapshot: nullable(Type.String()),
-    /** ISO 8601, of that snapshot. */
+    /** When that snapshot was made, ISO 8601. */
     created: nullable(Type.String()),
-    /** Bytes that the template refers to; null where the storage cannot tell cheaply. */
+    /** Bytes that the template refers to; null if the storage cannot tell cheaply. */
     bytes: nullable(Type.Integer()),
     /** Datasets below it, which are not in its clones. */
     below: Type.Array(Type.String()),
@@ -125,20 +125,20 @@ export const Templates = Type.Array(Template);
 export const Snapshot = Type.Object({ snapshot: Type.String() }, strict);
 export type Snapshot = Static<typeof Snapshot>;
 
-/** A lease's whole name, or a part from its beginning that no other has. */
+/** `lease`: a lease's name, or a unique prefix. */
 export const KillQuery = Type.Object({ lease: name }, strict);
 export type KillQuery = Static<typeof KillQuery>;
 
 export const Killed = Type.Object({ lease: Type.String() }, strict);
 export type Killed = Static<typeof Killed>;
 
-/** How a lease ended, as far as the daemon can see; the command's exit code is known to its caller alone. */
+/** How a lease ended, as far as the daemon can see. Only the caller knows the command's exit code. */
 export const LeaseEnd = Type.Union([
   /** The sandbox or its client ended. */
   Type.Literal("ended"),
   /** By `isolate kill`. */
   Type.Literal("killed"),
-  /** Its client ended, and what had been left holding the lease was ended too. */
+  /** Its client ended, and the remaining processes that held the lease were killed. */
   Type.Literal("cut-off"),
   /** It ended while no daemon ran. */
   Type.Literal("lost"),
@@ -153,12 +153,12 @@ export const LogQuery = Type.Object(
     user: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     template: Type.Optional(name),
     end: Type.Optional(Type.Union([...LeaseEnd.anyOf, Type.Literal("running")])),
-    /** Begun at or after, and before: ISO 8601, UTC. */
+    /** Leases that began at or after `since`, and before `until`: ISO 8601, UTC. */
     since: Type.Optional(moment),
     until: Type.Optional(moment),
-    /** The daemon answers with fewer where that is too many for one answer. */
+    /** The daemon returns fewer if that is too many for one answer. */
     limit: Type.String({ pattern: "^[0-9]{1,5}$" }),
-    /** `next` of the answer before: what follows is older. */
+    /** `next` of the previous answer; the entries after it are older. */
     cursor: Type.Optional(Type.String({ maxLength: 40, pattern: "^[0-9]{1,16}\\.[0-9]{1,16}$" })),
   },
   strict,
@@ -173,14 +173,14 @@ export const LogEntry = Type.Object(
     snapshot: nullable(Type.String()),
     user: Type.String(),
     uid: Type.Integer(),
-    /** What the caller said it would run, as much of it as the configuration lets be recorded. */
+    /** The command, as the caller stated it; `lease_log.commands` decides how much of it is recorded. */
     command: Type.String(),
     /** ISO 8601. */
     since: Type.String(),
-    /** null while it runs. */
+    /** null while the lease lasts. */
     until: nullable(Type.String()),
     end: Type.Union([LeaseEnd, Type.Null()]),
-    /** Who killed it. */
+    /** The user who killed it. */
     by: nullable(Type.String()),
   },
   strict,
@@ -189,40 +189,40 @@ export type LogEntry = Static<typeof LogEntry>;
 
 export const Log = Type.Object(
   {
-    /** The newest first. */
+    /** Newest first. */
     entries: Type.Array(LogEntry),
-    /** Entries that are not among these, since the disk has not taken them yet. */
+    /** The number of entries that are missing here because they are not yet on the disk. */
     unsaved: Type.Integer(),
-    /** The cursor to go on with, even where there are fewer entries than asked for; null at the end. */
+    /** The cursor of the next page, even if there are fewer entries than requested; null at the end. */
     next: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );
 export type Log = Static<typeof Log>;
 
-/** What `isolate doctor` cannot see by itself. */
+/** Facts that `isolate doctor` cannot see without the daemon. */
 export const Health = Type.Object(
   {
     version: Type.String(),
-    /** What each storage said at the daemon's start. */
+    /** The result of each storage's check at the daemon's start. */
     storage: Type.Array(
       Type.Object(
         {
           driver: Type.String(),
-          /** Why it cannot serve here, and what fixes that; null where it can. */
+          /** Why the storage cannot be used here, and the fix; null if it can. */
           wrong: nullable(Type.String()),
           fix: nullable(Type.String()),
         },
         strict,
       ),
     ),
-    /** Where clones are written, and the state directory. */
+    /** Free space where clones are written, and in the state directory. */
     space: Type.Array(
       Type.Object(
         {
-          /** A dataset, or what the directory is for. */
+          /** A dataset, or the directory's purpose. */
           place: Type.String(),
-          /** Bytes. With a quota, what is left of it. */
+          /** Bytes. With a quota, its remainder. */
           free: Type.Integer(),
           total: Type.Integer(),
         },
@@ -230,12 +230,12 @@ export const Health = Type.Object(
       ),
     ),
     limits: Type.Object({ leasesPerUser: Type.Integer(), held: Type.Integer() }, strict),
-    /** The host ids that the daemon gives to users without a range of their own. */
+    /** The host ids that the daemon allocates to users without a range of their own. */
     ids: Type.Object(
       {
-        /** The first. */
+        /** The first id. */
         base: Type.Integer(),
-        /** To whom they belong as well, or why none can be given, and what fixes that; null where all is well. */
+        /** Who else owns the ids, or why none can be allocated, and the fix; null if all is well. */
         wrong: nullable(Type.String()),
         fix: nullable(Type.String()),
       },

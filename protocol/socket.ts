@@ -1,2 +1,2 @@
-/** Where the daemon listens unless told otherwise. */
+/** Where the daemon listens by default. */
 export const defaultSocket = "/run/isolate/isolated.sock";

@@ -8,10 +8,10 @@ const causes: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "the path is longer than 107 bytes",
 };
 
-/** Why connect(2) failed, for the user. */
+/** Returns the error of a failed connect(2), for the user. */
 export function unreachable(socket: string, errno: string, cause: unknown): IsolateError {
   if (errno === "EACCES" || errno === "EPERM") return new IsolateError("socket-forbidden", { socket }, cause);
-  // Each of the runtimes has a name of its own for this.
+  // Each runtime reports another errno for a path that is too long.
   const code = encodeBytes(socket).length > 107 ? "ENAMETOOLONG" : errno;
   return new IsolateError("not-running", { socket, cause: causes[code] ?? code }, cause);
 }

@@ -1,4 +1,4 @@
 declare const ISOLATE_VERSION: string | undefined;
 
-/** Of package.json, put in by the build. */
+/** The version in package.json; the build inserts it. */
 export const version: string = typeof ISOLATE_VERSION === "undefined" ? "unbuilt" : ISOLATE_VERSION;

@@ -115,9 +115,9 @@ static const struct rule blocklist[] = {
 static const uint32_t socket_families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
 
 /*
- * No new user namespaces, as flatpak and Docker refuse them: whoever has one has every capability in it, and the kernel's
- * code behind those is within reach. The flags of clone3(2) are in memory, where no filter can look; without it the C
- * library takes clone(2). setns(2) makes none, and lxc-attach needs it.
+ * No new user namespaces, as in flatpak and Docker: in a user namespace a process has every capability and can reach the
+ * kernel code behind them. The flags of clone3(2) are in memory, which a filter cannot read; without clone3 the C library
+ * uses clone(2). setns(2) is allowed: it makes no namespace, and lxc-attach needs it.
  */
 #define NEW_USERNS(name) {SCMP_SYS(name), 0, CLONE_NEWUSER, CLONE_NEWUSER, EPERM}
 

@@ -144,7 +144,7 @@ function findRoot(directory: string, find: Find, libc: Libc): string {
   if (found === undefined) throw wrong("it does not exist");
   if (found.path === "/") throw wrong("it is the host's own root");
   if (found.kind !== "directory") throw wrong("it is not a directory");
-  if (!isRoot) throw wrong("it holds no bin and no usr");
+  if (!isRoot) throw wrong("it contains neither bin nor usr");
   return found.path;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Who may connect, and how often. Nobody keeps others out by connections alone: each account has a limit, and never more
- * than half of what is left, so that there is always some for others; root has what members cannot use up.
+ * Limits connections, so that no account can lock others out: each has a limit, and never more than half of the
+ * remaining connections, so that others always get some. The limits do not apply to root, for whom some stay reserved.
  */
 import { readFileSync } from "node:fs";
 import type { Server } from "node:http";
@@ -15,11 +15,11 @@ import type { IsSubordinate } from "./subordinate.ts";
 export interface DoorOptions {
   readonly policy: Pick<Policy, "mayConnect">;
   readonly isSubordinate: IsSubordinate;
-  /** Open connections of one account, those of its leases included. */
+  /** The most open connections of one account, including those of its leases. */
   readonly perAccount: () => number;
-  /** Open connections of all accounts but root's. */
+  /** The most open connections of all accounts except root. */
   readonly all: number;
-  /** New connections of one account in a second. */
+  /** The most new connections of one account per second. */
   readonly perSecond: number;
   /** Milliseconds, monotonic. */
   readonly clock: () => number;
@@ -27,25 +27,25 @@ export interface DoorOptions {
 
 interface Account {
   open: number;
-  /** New connections that it may still make. */
+  /** The number of new connections that it may still make. */
   left: number;
   at: number;
 }
 
-/** Of all ids that are nobody's. */
+/** The account of all subordinate ids. */
 const strangers = -1;
-/** Refused connections that wait for their peer to read why. */
+/** The most refused connections that wait for their peer to read the reason. */
 const mostRefused = 64;
-/** A lease takes some descriptors: its connection, its holder, a mount. */
+/** A lease takes several descriptors: its connection, its holder, a mount. */
 const descriptorsEach = 4;
 
-/** For `DoorOptions.all`: proc_pid_limits(5). */
+/** Returns the value for `DoorOptions.all`, from proc_pid_limits(5). */
 export function mostConnections(): number {
   const soft = /^Max open files +([0-9]+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
   return Math.floor(Number(soft ?? 1024) / descriptorsEach);
 }
 
-/** Calls `enter` for each new connection that may stay. To be called before the server listens. */
+/** Calls `enter` for each new connection that may stay. Must be called before the server listens. */
 export function keepDoor(server: Server, options: DoorOptions, enter: (socket: Socket) => void): void {
   const { policy, isSubordinate, perAccount, all, perSecond, clock } = options;
   const accounts = new Map<number, Account>();
@@ -65,7 +65,7 @@ export function keepDoor(server: Server, options: DoorOptions, enter: (socket: S
   const isFull = ({ open }: Account): boolean => open >= Math.min(perAccount(), all - total);
   const tooMany = (uid: number, { open }: Account) => new IsolateError("too-many-connections", { uid, open });
 
-  /** Why a connection is closed before anything is made of it: for the many that somebody opens to keep us busy. */
+  /** Returns why to close a connection before any work is done on it: a user may open many to keep the daemon busy. */
   function whyNot(fd: number): IsolateError | undefined {
     const { uid, gid } = peerCredentials(fd);
     if (uid === 0) return undefined;
@@ -116,13 +116,13 @@ interface ListeningHandle {
   onconnection(status: number, client?: { readonly fd: number; close(): void }): void;
 }
 
-/** Milliseconds for connections that wait, before others are served. */
+/** Milliseconds for accepting waiting connections, before others are served. */
 const acceptTime = 4;
 
 /**
- * Looks at each connection before Node makes a socket and a parser for it, which takes ten times as long as to close it;
- * the answer stays readable for a peer that has not yet written: unix(7). And takes as many as wait, where libuv takes one
- * in each round of the event loop: whoever comes after a hundred others would wait for a hundred rounds.
+ * Checks each connection before Node makes a socket and a parser for it, which takes ten times as long as closing it.
+ * The answer stays readable for a peer that has not yet written: unix(7). Accepts all waiting connections, as libuv
+ * accepts only one in each round of the event loop: a caller behind a hundred others would wait for a hundred rounds.
  */
 function acceptAll(server: Server, whyNot: (fd: number) => IsolateError | undefined): void {
   const handle = (server as Server & { readonly _handle?: ListeningHandle })._handle;
@@ -151,7 +151,7 @@ function acceptAll(server: Server, whyNot: (fd: number) => IsolateError | undefi
   };
 }
 
-/** What cannot be known here is found out, and said, a moment later. */
+/** Ignores errors: a later step finds and reports them. */
 function attempt<T>(look: () => T): T | undefined {
   try {
     return look();

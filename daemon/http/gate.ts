@@ -1,7 +1,7 @@
 /**
- * One request of a connection at a time. Node executes all requests that arrive together, however many they are and whether
- * or not anybody reads the answers. Here what follows a request stays unread until the answer has been sent, a request of a
- * peer who has left is not executed, and of a member's request there is no body to read: all routes with one are root's.
+ * Executes one request of a connection at a time. Node executes all requests that arrive together, even if nobody reads
+ * the answers. Here, data after a request stays unread until the answer has been sent. A request of a peer that has
+ * left is not executed. A member's request has no body to read: all routes with a body are for root.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -12,29 +12,29 @@ import { descriptorOf, peerOf } from "./peers.ts";
 import type { Turns } from "./turns.ts";
 
 export interface Gate {
-  /** For a new connection to an HTTP server, whose own listeners it has already. */
+  /** For a new connection that already has the listeners of the HTTP server. */
   connected(socket: Socket): void;
   /** For the server's `request` event: calls `handle` in its turn, or never. */
   request(request: IncomingMessage, response: ServerResponse, handle: () => void): void;
-  /** For the server's `upgrade` event: what has arrived after the request. The connection is no longer the gate's. */
+  /** For the server's `upgrade` event: releases the connection and returns the data after the request. */
   upgraded(socket: Socket): Buffer;
 }
 
 interface Line {
-  /** Lines since the last request. */
+  /** The number of lines since the last request. */
   count: number;
-  /** `head`: until a request has come. `body`: its body is read. `answer`: nothing is read. */
+  /** `head`: until a request is complete. `body`: its body is read. `answer`: nothing is read. */
   phase: "head" | "body" | "answer";
-  /** What has arrived and nobody has looked at. */
+  /** Data that has arrived and is not yet parsed. */
   held: Buffer;
   feed(): void;
-  /** Takes the gate's listener away. */
+  /** Removes the gate's listener. */
   leave(): void;
 }
 
 /** Milliseconds for a peer to read its answer. */
 const answerPatience = 10_000;
-/** Lines of a request's head, far more than any has: each is parsed by itself. */
+/** The most lines of a request's head, far more than any has: each is parsed separately. */
 const mostLines = 256;
 const lineFeed = 10;
 const nothing = Buffer.alloc(0);
@@ -55,7 +55,7 @@ export function createGate(turns: Turns): Gate {
         count: 0,
         phase: "head",
         held: nothing,
-        // By lines, since of two requests in one piece Node would execute both.
+        // Line by line, since Node would execute two requests that are in one piece.
         feed() {
           while (line.phase === "head" && line.held.length > 0 && !socket.destroyed) {
             if (++line.count > mostLines) {
@@ -83,7 +83,7 @@ export function createGate(turns: Turns): Gate {
       lines.set(socket, line);
       socket.on("data", onData);
       for (const parser of parsers) socket.removeListener("data", parser);
-      // How node:http ends a connection after its last answer.
+      // node:http calls this to end a connection after its last answer.
       socket.destroySoon = () => closeAfterAnswer(socket);
     },
 

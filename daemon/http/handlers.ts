@@ -1,4 +1,4 @@
-/** One handler for each route: from the request's shape to a call, and back. No logic. */
+/** One handler for each route: turns the request into a call, and its result into the reply. No logic. */
 import type { Readable } from "node:stream";
 import type { BodyOf, QueryOf, ReplyOf, RouteName, UpgradeName } from "../../protocol/routes.ts";
 import type { Sandboxes } from "../leases/sandboxes.ts";
@@ -17,7 +17,7 @@ export interface Call<Name extends RouteName> {
   readonly body: BodyOf<Name> extends undefined ? Readable : BodyOf<Name>;
 }
 
-/** All routes but those that are upgraded: see lease-socket.ts. */
+/** All routes except the upgraded ones: see upgrade.ts. */
 export type Handlers = {
   readonly [Name in Exclude<RouteName, UpgradeName>]: (call: Call<Name>) => Promise<ReplyOf<Name>>;
 };

@@ -1,4 +1,4 @@
-/** What `isolate doctor` cannot see for itself: facts that only root knows. Changes nothing and takes no path from anybody. */
+/** Facts for `isolate doctor` that only root can see. Changes nothing, and takes no path from a caller. */
 import { statfs } from "node:fs/promises";
 import type { Health as Facts } from "../../protocol/schema.ts";
 import type { IdsHealth } from "../idmap/ids-health.ts";
@@ -12,14 +12,14 @@ export interface HealthOptions {
   readonly keeper: Pick<Keeper, "templates">;
   readonly store: Pick<Store, "heldBy">;
   readonly stateDirectory: string;
-  /** Clones of one user. */
+  /** The most clones of one user. */
   readonly limit: () => number;
   readonly version: string;
-  /** Of the ids that the daemon gives. */
+  /** Checks the ids that the daemon allocates. */
   readonly idsInUse: (uid: number) => Promise<IdsHealth>;
 }
 
-/** For that user. */
+/** Returns the facts for that user. */
 export type Health = (uid: number) => Promise<Facts>;
 
 export function createHealth(options: HealthOptions): Health {

@@ -1,15 +1,15 @@
-/** The end of a connection whose answer must reach its caller. */
+/** Ends a connection so that its answer reaches the caller. */
 import type { Socket } from "node:net";
 import type { IsolateError } from "../../protocol/errors.ts";
 
-/** Bytes that are read and thrown away, and milliseconds that the peer has to read the answer and to leave. */
+/** Bytes that are read and dropped, and milliseconds for the peer to read the answer and to leave. */
 const mostDropped = 256 * 1024;
 const patience = 2000;
 
 /**
- * Says that nothing more will be sent, and closes the connection when the peer has left, or after a while. A caller that
- * still writes would otherwise get EPIPE before it has seen the answer. What it writes is dropped, and beyond some of it no
- * longer read: a caller that never ends costs nothing.
+ * Ends the sending side, and closes the connection when the peer has left, or after a while. Otherwise a caller that
+ * still writes would get EPIPE before it has seen the answer. Its data is dropped, and after some of it no longer read,
+ * so a caller that never stops costs nothing.
  */
 export function closeAfterAnswer(socket: Socket): void {
   if (socket.destroyed) return;
@@ -27,7 +27,7 @@ export function closeAfterAnswer(socket: Socket): void {
   socket.resume();
 }
 
-/** Answers whatever was asked, or will be, with an error, and closes. */
+/** Answers any request, current or future, with an error, and closes. */
 export function refuse(socket: Socket, error: IsolateError, status = error.status): void {
   if (socket.destroyed || !socket.writable) {
     socket.destroy();
@@ -37,7 +37,7 @@ export function refuse(socket: Socket, error: IsolateError, status = error.statu
   closeAfterAnswer(socket);
 }
 
-/** As bytes of HTTP. */
+/** Returns the error as an HTTP answer. */
 export function refusal(error: IsolateError, status = error.status): string {
   const body = JSON.stringify(error.body());
   const head = [

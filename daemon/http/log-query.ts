@@ -1,14 +1,14 @@
-/** What a caller may read of the log of leases, from what they ask for. */
+/** Turns a caller's query of the lease log into a filter that the caller may use. */
 
 import { IsolateError } from "../../protocol/errors.ts";
 import type { LogQuery } from "../../protocol/schema.ts";
 import type { Cursor, Filter } from "../records/lease-log.ts";
 import type { Accounts } from "../service/accounts.ts";
 
-/** Entries of one answer: it is made without a pause. */
+/** The most entries of one answer, which is made without a pause. */
 const most = 250;
 
-/** Members read what is their own. Throws `not-root` where one asks for another's, and `unknown-user`. */
+/** Members can read only their own entries. Throws `not-root` for another user's, and `unknown-user`. */
 export async function readLogQuery(query: LogQuery, caller: number, accounts: Accounts): Promise<Filter> {
   const { user, template, end, since, until, limit, cursor } = query;
   const uid = caller === 0 ? await userOf(user, accounts) : await ownUid(user, caller, accounts);
@@ -27,7 +27,7 @@ export function writeCursor({ since, id }: Cursor): string {
   return `${since}.${id}`;
 }
 
-/** Of a text that has the form which the schema asks for. */
+/** Parses a text that the schema has validated. */
 function readCursor(text: string): Cursor {
   const [since = 0, id = 0] = text.split(".").map(Number);
   return { since, id };
@@ -40,7 +40,7 @@ async function userOf(user: string | undefined, accounts: Accounts): Promise<num
   return uid;
 }
 
-/** Members start no process of root's with names of their choice: theirs is compared. */
+/** Compares the name with the caller's own: members must not start root's processes with names of their choice. */
 async function ownUid(user: string | undefined, caller: number, accounts: Accounts): Promise<number> {
   if (user === undefined || user === String(caller) || user === (await accounts.userName(caller))) return caller;
   throw new IsolateError("not-root", { what: "read what others have leased" });

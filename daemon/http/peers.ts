@@ -1,4 +1,4 @@
-/** Who is calling, as the kernel says, and what they may. Never a field of a request or a variable. */
+/** Identifies callers by the kernel's answer, never by a field of a request or a variable, and checks their rights. */
 import type { Socket } from "node:net";
 import { IsolateError } from "../../protocol/errors.ts";
 import type { TemplateName } from "../../protocol/names.ts";
@@ -14,10 +14,10 @@ import type { IsSubordinate } from "./subordinate.ts";
 
 export interface Peer {
   readonly uid: number;
-  /** Primary group. */
+  /** The primary group. */
   readonly gid: number;
   readonly pid: number;
-  /** All groups, the primary one included. */
+  /** All groups, including the primary one. */
   readonly groups: ReadonlySet<number>;
 }
 
@@ -27,14 +27,14 @@ interface SocketWithHandle extends Socket {
 
 const known = new WeakMap<Socket, Peer>();
 
-/** Throws `lost-daemon` once it is closed. */
+/** Throws `lost-daemon` if the socket is closed. */
 export function descriptorOf(socket: Socket): number {
   const fd = (socket as SocketWithHandle)._handle?.fd;
   if (fd === undefined || fd < 0) throw new IsolateError("lost-daemon", { cause: "the connection has ended" });
   return fd;
 }
 
-/** The process at the other end at the time of its connect(2), asked once for each connection. */
+/** Returns the process at the other end at the time of its connect(2); looked up once for each connection. */
 export function peerOf(socket: Socket): Peer {
   const before = known.get(socket);
   if (before) return before;
@@ -45,13 +45,13 @@ export function peerOf(socket: Socket): Peer {
   return peer;
 }
 
-/** The peer as the holder of a lease; its pidfd belongs to the caller of this function. */
+/** Returns the peer as the holder of a lease. The caller owns its pidfd. */
 export function lesseeOf(socket: Socket): Lessee {
   const fd = descriptorOf(socket);
   const { uid, gid, pid } = peerOf(socket);
   const pidfd = peerPidfd(fd) ?? openOtherEnd(fd, pid, uid);
   const holder = holderOf(pid);
-  // The pidfd is looked at last: while it lives the pid is its own, so what was read is of that very process.
+  // The pidfd is checked last: while the process lives it keeps its pid, so the facts read before are of this process.
   if (pidfd !== undefined && holder && !pidfdEnded(pidfd)) return { uid, gid, ...holder, pidfd };
   if (pidfd !== undefined) closeDescriptor(pidfd);
   throw new IsolateError("lost-daemon", { cause: "the process that connected has ended" });
@@ -60,9 +60,9 @@ export function lesseeOf(socket: Socket): Lessee {
 export interface Policy {
   /** Throws `not-member` or `subordinate-id`. */
   mayConnect(peer: Peer): void;
-  /** Throws what `mayConnect` throws, and `not-root`. */
+  /** Throws the errors of `mayConnect`, and `not-root`. */
   mayCall(peer: Peer, route: Pick<Route, "access" | "verb">): void;
-  /** Throws `not-root`: who chooses ids could choose another user's. */
+  /** Throws `not-root`, as a caller could choose another user's ids. */
   mayChooseIds(peer: Peer): void;
   /** Throws `not-allowed`. */
   mayLease(peer: Peer, template: TemplateName): Promise<void>;
@@ -70,7 +70,7 @@ export interface Policy {
 
 export interface PolicyOptions {
   readonly group: { readonly name: string; readonly gid: number };
-  /** Asked each time, since the configuration may be loaded again. */
+  /** Called each time, as the configuration may be reloaded. */
   readonly templates: () => readonly TemplateConfig[];
   readonly accounts: Accounts;
   readonly isSubordinate: IsSubordinate;

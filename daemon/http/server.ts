@@ -1,4 +1,4 @@
-/** The route table as a fastify server on the Unix socket. */
+/** Serves the route table with fastify on the Unix socket. */
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
 import type { Socket } from "node:net";
@@ -26,9 +26,9 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     logger: false,
     bodyLimit: 64 * 1024,
     forceCloseConnections: "idle",
-    // A daemon that stops says so itself, in the words of the one table.
+    // A stopping daemon answers with the error of the table instead.
     return503OnClosing: false,
-    // Milliseconds for a request to say what it is. Its body may take long: a template is large.
+    // Milliseconds for a request's headers. Its body has no limit, as a template is large.
     serverFactory: (handle) =>
       createHttpServer(
         { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
@@ -41,7 +41,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     },
   });
   app.addContentTypeParser("application/x-tar", (_request, payload, done) => done(null, detached(payload)));
-  // After the routes' own refusals, which tell more.
+  // After the routes' own refusals, which are more specific.
   app.addHook("preParsing", async (request) => {
     if (hasBody(request.raw) && peerOf(request.raw.socket).uid !== 0) {
       throw new IsolateError("bad-request", { wrong: `a ${request.method} of a member has no body` });
@@ -70,7 +70,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     app.route({
       method: route.method,
       url: route.path,
-      // Before the body is read: a stranger's upload is refused at its first byte.
+      // Before the body is read, so that a stranger's upload is refused at its first byte.
       onRequest: async (request) => policy.mayCall(peerOf(request.raw.socket), route),
       handler: async (request, reply) => {
         validate(route.query, { ...(request.query as object) }, "the query");
@@ -88,14 +88,14 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
   return app;
 }
 
-/** A body whose reader may stop early: that alone must not end the connection, which is to carry the answer. */
+/** A body whose reader may stop early. That must not end the connection, which still carries the answer. */
 function detached(payload: Readable): Readable {
   return Readable.from(payload.iterator({ destroyOnReturn: false }));
 }
 
 /**
- * Listens at `path`, open to root and the group alone, or on the socket that systemd holds and we `inherited`
- * (sd_listen_fds(3)). The caller holds the lock of the state directory, so what is at `path` is stale.
+ * Listens at `path`, which only root and the group can access, or on the socket `inherited` from systemd
+ * (sd_listen_fds(3)). The caller holds the lock of the state directory, so an existing socket at `path` is stale.
  */
 export async function listen(server: Server, path: string, gid: number, inherited: number | undefined): Promise<void> {
   if (inherited === undefined) rmSync(path, { force: true });
@@ -106,7 +106,7 @@ export async function listen(server: Server, path: string, gid: number, inherite
       server.listen(inherited === undefined ? { path } : { fd: inherited }, resolve);
     });
   } catch (error) {
-    const wrong = `cannot listen at ${path}: ${(error as Error).message}`;
+    const wrong = `cannot listen on ${path}: ${(error as Error).message}`;
     throw new IsolateError("cannot-start", { wrong, fix: "choose another --socket" }, error);
   } finally {
     process.umask(umask);

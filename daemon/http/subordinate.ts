@@ -1,7 +1,7 @@
 /**
- * Ids that belong to somebody's user namespace and to no user of the host. Whoever owns a namespace can take on any id of
- * it (setns(2), setuid(2)), so a caller with such an id is some user in disguise, and every limit would be theirs
- * many times over.
+ * Recognizes ids that belong to a user's namespace and not to a user of the host. The owner of a namespace can take on
+ * any of its ids (setns(2), setuid(2)). A caller with such an id is therefore a disguised user, who would get every
+ * limit many times over.
  */
 import { idCount } from "../../protocol/ids.ts";
 import { readDelegated } from "../idmap/delegated.ts";
@@ -10,9 +10,9 @@ import { type DelegatedRange, givenFrom } from "../idmap/ranges.ts";
 export interface SubordinateIdsOptions {
   readonly subuidFile: string;
   readonly subgidFile: string;
-  /** First of the ids that the daemon gives. */
+  /** The first of the ids that the daemon allocates. */
   readonly rangeBase: number;
-  /** First ids of the ranges that the daemon has given, by user. */
+  /** The first ids of the ranges that the daemon has allocated, by user. */
   readonly given: () => ReadonlyMap<number, number>;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
@@ -20,7 +20,7 @@ export interface SubordinateIdsOptions {
 
 export type IsSubordinate = (caller: { readonly uid: number; readonly gid: number }) => boolean;
 
-/** Milliseconds for which the files are not looked at again. */
+/** Milliseconds for which the files are not read again. */
 const rememberFor = 10_000;
 
 export function createIsSubordinate(options: SubordinateIdsOptions): IsSubordinate {
@@ -32,7 +32,7 @@ export function createIsSubordinate(options: SubordinateIdsOptions): IsSubordina
   const within = (id: number, ranges: readonly DelegatedRange[]): boolean =>
     isGiven(id) || ranges.some(({ start, count }) => id >= start && id < start + count);
 
-  /** A range of an earlier `ids.base` is nobody's any more: an account of the host may be why it was changed. */
+  /** A range of an earlier `ids.base` no longer counts: an account of the host may be the reason for the change. */
   function isGiven(id: number): boolean {
     const { first, end } = givenFrom(options.rangeBase);
     if (id < first || id >= end) return false;

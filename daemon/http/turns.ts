@@ -1,21 +1,21 @@
 /**
- * Whose request is executed next. Requests of one account wait for each other, one is begun in each round of the event
- * loop, and only so many in a second; so whatever one account sends, others come between. Root never waits.
+ * Decides whose request is executed next. Requests of one account wait for each other: one starts in each round of the
+ * event loop, and a limited number per second. So other accounts always get their turns. Root never waits.
  */
 
 export interface Turns {
-  /** Calls `begin` when a request of that account may be executed, by the same call where it may be now. */
+  /** Calls `begin` when a request of that account may be executed; synchronously if it may be now. */
   answer(uid: number, begin: (answered: () => void) => void): void;
-  /** Resolves when a lease may be looked for: those that are granted cost nothing, and are bounded by the limit of leases. */
+  /** Resolves when a lease may be requested. Granted leases cost nothing here, as the limit of leases bounds them. */
   lease(uid: number): Promise<void>;
-  /** A lease was refused: that costs as much as any other request. */
+  /** Call when a lease was refused, which costs as much as any other request. */
   refused(uid: number): void;
 }
 
 export interface TurnsOptions {
-  /** Requests of an account that are executed, or whose answers are not yet read. */
+  /** The most requests of an account that are executed, or whose answers are not yet read. */
   readonly atATime: number;
-  /** Requests of an account in a second, and how many may come together after a rest. */
+  /** The most requests of an account per second, and in a burst after a pause. */
   readonly perSecond: number;
   readonly together: number;
   /** Milliseconds, monotonic. */
@@ -28,12 +28,12 @@ interface Waiting {
 }
 
 interface Account {
-  /** Requests that may be begun; below nothing after leases that were refused. */
+  /** The number of requests that may start; negative after refused leases. */
   left: number;
-  /** When that was so. */
+  /** The time of `left`. */
   at: number;
   running: number;
-  /** One was begun in this round of the event loop. */
+  /** Whether one started in this round of the event loop. */
   begun: boolean;
   timer: NodeJS.Timeout | undefined;
   readonly queue: Waiting[];

@@ -1,6 +1,6 @@
 /**
  * `GET /v1/lease` and `/v1/edit` with `Upgrade`: the routes whose connection outlives its answer. Fastify's hooks do
- * not run here, so the same route table, validator and policy are called by hand, in the same order.
+ * not run here, so this code itself applies the same route table, validator and policy, in the same order.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -31,16 +31,18 @@ export interface LeaseSocketOptions {
   readonly observe: Pick<Metrics, "granted" | "refused">;
   readonly turns: Turns;
   readonly processes: ProcessSearch;
-  /** The ids that the daemon gives to users. */
+  /** The ids that the daemon allocates to users. */
   readonly givenIds: { readonly first: number; readonly end: number };
   readonly log: Logger;
 }
 
 const defaultWaitSeconds = 30;
-/** Characters of a command that are kept: it is for listings, and they must stay small. */
+/** Characters of a command that are kept, so that listings stay small. */
 const mostCommand = 400;
 
-/** The connections of leases; closing one from this side is not a release, since a restart must not end sandboxes. */
+/**
+ * The connections of leases. Closing one from this side does not release the lease: a restart must not end sandboxes.
+ */
 export function createLeaseSockets({
   leases,
   edits,
@@ -137,11 +139,12 @@ export function createLeaseSockets({
           log.error({ err: error }, "cannot release a lease");
         }
       }
-      // Before anything is awaited: the peer may be gone already. Only `end` fires at its death, and only while read.
+      // Before any await, as the peer may already be gone. Its death fires only `end`, and only while the socket is
+      // read.
       socket.on("error", giveUp);
       socket.on("end", giveUp);
       socket.on("close", () => open.delete(socket));
-      // Whatever arrives after the request ends the lease: nobody who takes the descriptor can ask for anything.
+      // Any data after the request ends the lease, so a process that gets the descriptor cannot request anything.
       socket.on("data", giveUp);
       if (head.length > 0) {
         giveUp();
@@ -164,7 +167,7 @@ export function createLeaseSockets({
         },
       );
     },
-    /** The daemon stops: sandboxes run on, and the next daemon finds their holders by pid. */
+    /** For a stop of the daemon: sandboxes continue to run, and the next daemon finds their holders by pid. */
     abandon(): void {
       for (const socket of open) {
         socket.removeAllListeners("end").removeAllListeners("data").removeAllListeners("error");
@@ -175,7 +178,7 @@ export function createLeaseSockets({
   };
 }
 
-/** Throws `bad-request` where the request's target is no path. */
+/** Throws `bad-request` if the request's target is not a path. */
 function targetOf({ method, url = "" }: IncomingMessage): URL {
   const target = url.startsWith("/") ? `http://isolate${url}` : url;
   if (!URL.canParse(target))

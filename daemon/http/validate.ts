@@ -1,4 +1,4 @@
-/** The one validator: fastify's routes and the lease's upgrade use it alike. Nothing is coerced, nothing is dropped. */
+/** The only validator, for fastify's routes and for upgrades. It coerces nothing and drops nothing. */
 import type { TSchema } from "@sinclair/typebox";
 import { Ajv, type ValidateFunction } from "ajv";
 import { IsolateError } from "../../protocol/errors.ts";

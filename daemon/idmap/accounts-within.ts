@@ -1,9 +1,11 @@
-/** Whether accounts have ids that the daemon would give. A slow directory service keeps nobody else waiting. */
+/**
+ * Finds out whether accounts have ids that the daemon would allocate. A slow directory service delays no other caller.
+ */
 import { findAccount, type Getent } from "../../protocol/accounts.ts";
 import { IsolateError } from "../../protocol/errors.ts";
 import { idCount } from "../../protocol/ids.ts";
 
-/** `findAccount`, remembered for a minute. Throws `unsupported-host` where nobody answers. */
+/** `findAccount`, cached for a minute. Throws `unsupported-host` if the lookup fails. */
 export type AccountWithin = (first: number) => Promise<string | undefined>;
 
 const rememberFor = 60_000;
@@ -18,8 +20,8 @@ export function createAccountWithin(getent: Getent, clock: () => number): Accoun
       throw new IsolateError(
         "unsupported-host",
         {
-          what: `whether accounts have the ids from ${first} to ${last} (ids.base) cannot be told: ${cause}`,
-          fix: `see what 'getent passwd ${first}' says; a user with ranges in /etc/subuid and /etc/subgid needs none of these ids`,
+          what: `it is unknown whether accounts have the ids from ${first} to ${last} (ids.base): ${cause}`,
+          fix: `run 'getent passwd ${first}'; a user with ranges in /etc/subuid and /etc/subgid needs none of these ids`,
         },
         error,
       );

@@ -1,13 +1,13 @@
-/** subuid(5) and subgid(5) as they are on this host. */
+/** This host's subuid(5) and subgid(5). */
 import { readFileSync } from "node:fs";
 import { type DelegatedRange, parseDelegated } from "./ranges.ts";
 
-/** A host without the file delegates nothing. */
+/** Returns the ranges in the file; none if the file is missing. */
 export function readDelegated(file: string): readonly DelegatedRange[] {
   return parseDelegated(textOf(file));
 }
 
-/** Empty where there is no such file. */
+/** Returns the file's text; empty if the file is missing. */
 export function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");

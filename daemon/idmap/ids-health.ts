@@ -1,11 +1,11 @@
-/** What `isolate doctor` says of the ids that the daemon gives. */
+/** The state of the ids that the daemon allocates, for `isolate doctor`. */
 import { toIsolateError } from "../../protocol/errors.ts";
 import type { AccountWithin } from "./accounts-within.ts";
 import { otherBase, type Reserved, whatIsWrongWithBase } from "./reserved.ts";
 
 export interface IdsHealthOptions {
   readonly base: number;
-  /** First ids of the ranges that the daemon has given, by user. */
+  /** The first ids of the ranges that the daemon has allocated, by user. */
   readonly given: () => ReadonlyMap<number, number>;
   readonly reserved: () => readonly Reserved[];
   readonly accountWithin: AccountWithin;
@@ -13,15 +13,15 @@ export interface IdsHealthOptions {
 
 export interface IdsHealth {
   readonly base: number;
-  /** Why ids cannot be given, or to whom they belong as well, and the next step; null where all is well. */
+  /** Why ids cannot be allocated, or who else owns them, and the next step; null if all is well. */
   readonly wrong: string | null;
   readonly fix: string | null;
 }
 
-/** Ranges that are asked about, so that a host of many users keeps no directory service busy. */
+/** The most ranges to look up, so that a host with many users does not overload a directory service. */
 const mostAsked = 20;
 
-/** Root's look is at everybody's ranges, a user's at the user's own; where there is none, at the one that would be next. */
+/** Checks all ranges for root, and a user's own range for a user; if there is none, the range that would be next. */
 export function createIdsHealth({ base, given, reserved, accountWithin }: IdsHealthOptions) {
   return async (uid: number): Promise<IdsHealth> => {
     const wrong = whatIsWrongWithBase(base, reserved());
@@ -32,7 +32,7 @@ export function createIdsHealth({ base, given, reserved, accountWithin }: IdsHea
       for (const [user, first] of ranges) {
         const account = await accountWithin(first);
         if (account === undefined) continue;
-        const wrong = `the range of user ${user} from ${first} (ids.base) on has ids of accounts: there is ${account}`;
+        const wrong = `the range of user ${user} from ${first} (ids.base) on contains ids of accounts: there is ${account}`;
         return { base, wrong, fix: otherBase };
       }
       return { base, wrong: null, fix: null };

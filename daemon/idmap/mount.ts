@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { closeDescriptor, closeInBackground } from "../linux/call.ts";
 import { attachMount, cloneMount, MOUNT_ATTR, MS, mount, setMountAttributes, unmountLazily } from "../linux/mounts.ts";
 
-/** A detached copy of the tree at `path` whose ids go through the user namespace. The caller closes it. */
+/** Returns a detached copy of the tree at `path` with ids mapped by the user namespace. The caller must close it. */
 export function cloneIdMapped(path: string, userns: number): number {
   const mount = cloneMount(path);
   try {
@@ -17,11 +17,11 @@ export function cloneIdMapped(path: string, userns: number): number {
 }
 
 /**
- * Runs `act` with paths that lead into id-mapped copies of the trees at `paths`, for as long as it runs. The paths have
- * no character that an option string of mount(8) would need quoted.
+ * Runs `act` with paths into id-mapped copies of the trees at `paths`, which are valid only during the call. The paths
+ * need no quoting in an option string of mount(8).
  *
- * Linux before 6.15 takes no detached mount as an overlay's layer: `slots` then gives an empty directory for each, on a
- * private mount, where the copies are attached meanwhile.
+ * Linux before 6.15 accepts no detached mount as an overlay's layer. `slots` then has an empty directory for each, on a
+ * private mount, where the copies are attached during the call.
  */
 export function withIdMapped<T>(
   paths: readonly string[],
@@ -47,18 +47,18 @@ export function withIdMapped<T>(
 }
 
 /**
- * Id-mapped copies of directories for many mounts: to make one and to let it go takes the kernel longer than what is done
- * with it. They are attached nowhere.
+ * Id-mapped copies of directories, kept for many mounts: making and releasing a copy takes the kernel longer than using
+ * it. They are not attached.
  */
 export interface IdMappedCopies {
-  /** A path that leads into the copy of the tree at `directory`. */
+  /** Returns a path into the copy of the tree at `directory`. */
   of(directory: string, userns: number): string;
-  /** The directory is removed: what it held is not free before. */
+  /** Releases the copies of a directory that is being removed; its space is not free before. */
   forget(directory: string): void;
 }
 
 export function createIdMappedCopies(): IdMappedCopies {
-  /** By the inode of the namespace, which is open with them: no other gets the number meanwhile. */
+  /** By the namespace's inode. It is kept open, so no other namespace gets the same number. */
   const namespaces = new Map<number, { readonly open: number; readonly mounts: Map<string, number> }>();
   function copiesFor(userns: number): Map<string, number> {
     const { ino } = fstatSync(userns);
@@ -86,9 +86,9 @@ export function createIdMappedCopies(): IdMappedCopies {
 }
 
 /**
- * Makes the directory a private mount of its own. Private, since a copy of a shared mount stays in that mount's group, and
- * what is mounted in it would appear below the covered directory once more. (Linux 6.12 forgets what is set before the
- * attaching.)
+ * Makes the directory a separate, private mount. A copy of a shared mount would stay in that mount's peer group, and
+ * mounts in it would appear a second time below the covered directory. (Linux 6.12 forgets a propagation type that is
+ * set before attaching.)
  */
 export function mountAlone(directory: string): void {
   const copy = cloneMount(directory);
@@ -100,7 +100,7 @@ export function mountAlone(directory: string): void {
   mount(null, directory, null, MS.private, null);
 }
 
-/** Whether something is mounted at the directory: its mount is another than its parent's, proc_pid_fdinfo(5). */
+/** Whether the directory is a mount point: its mount differs from its parent's, proc_pid_fdinfo(5). */
 export function isMountPoint(directory: string): boolean {
   return mountId(directory) !== mountId(dirname(directory));
 }

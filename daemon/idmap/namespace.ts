@@ -1,16 +1,16 @@
-/** A new user namespace with the given maps, held by a process of its owner. */
+/** Makes a user namespace with the given maps, held by a process of its owner. */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { hold } from "../linux/child-process.ts";
 
 export interface HeldNamespace {
-  /** An open descriptor of the namespace, which keeps it alive by itself. */
+  /** An open descriptor of the namespace, which alone keeps it alive. */
   readonly fd: number;
   /** Ends the process that made it and closes the descriptor. */
   release(): Promise<void>;
 }
 
 export interface NamespaceMaps {
-  /** Ids of the owner, who may join the namespace and has every capability in it (user_namespaces(7)). */
+  /** The owner's ids. The owner may join the namespace and has every capability in it (user_namespaces(7)). */
   readonly uid: number;
   readonly gid: number;
   readonly uidMap: string;
@@ -18,15 +18,15 @@ export interface NamespaceMaps {
 }
 
 /**
- * The process that makes the namespace runs as its owner, so that the owner may join it later; the maps are written by
- * us, who may map any id. Throws `CommandError` where users may not make namespaces.
+ * The process that makes the namespace runs as its owner, so that the owner may join it later. The daemon writes the
+ * maps, as it may map any id. Throws `CommandError` if users may not make namespaces.
  */
 export async function holdNamespace(maps: NamespaceMaps): Promise<HeldNamespace> {
   const helper = await hold("unshare", ["--user", "cat"], maps);
   let fd: number | undefined;
   try {
-    // Opened before it is mapped, so that the owner cannot put another one in its place by ptrace(2) afterwards: a
-    // namespace that has no map is good for nothing.
+    // Opened before it is mapped, so that the owner cannot replace it by ptrace(2) afterwards: a namespace without a
+    // map is useless.
     fd = openSync(`/proc/${helper.pid}/ns/user`, "r");
     writeOnce(`/proc/${helper.pid}/uid_map`, maps.uidMap);
     writeOnce(`/proc/${helper.pid}/gid_map`, maps.gidMap);
@@ -45,7 +45,7 @@ export async function holdNamespace(maps: NamespaceMaps): Promise<HeldNamespace>
   };
 }
 
-/** A map can be written once, by one write(2): user_namespaces(7). */
+/** A map can be written only once, by one write(2): user_namespaces(7). */
 function writeOnce(path: string, text: string): void {
   const fd = openSync(path, constants.O_WRONLY);
   try {

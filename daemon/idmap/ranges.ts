@@ -1,8 +1,9 @@
 /**
- * Which host ids a user's sandboxes use. Pure: texts and numbers in, maps out.
+ * Plans which host ids a user's sandboxes use. Pure: texts and numbers in, maps out.
  *
- * Container 0 is the caller, 1..65535 is the caller's range of subuid(5) and subgid(5), or a range that the daemon owns
- * where there is none. Root as the caller is never host 0 inside: the whole map is a range that the daemon owns.
+ * Container id 0 is the caller. 1..65535 are the caller's range in subuid(5) and subgid(5) or, if there is none, a
+ * range that the daemon owns. If root is the caller, the whole map is a range that the daemon owns: inside, nobody is
+ * host 0.
  */
 import { IsolateError } from "../../protocol/errors.ts";
 import { givenIds, idEnd, idCount as rangeSize } from "../../protocol/ids.ts";
@@ -15,7 +16,7 @@ export interface DelegatedRange {
   readonly count: number;
 }
 
-/** Lines that do not have the form of subuid(5) are passed over, as newuidmap(1) does. */
+/** Skips lines that do not have the format of subuid(5), as newuidmap(1) does. */
 export function parseDelegated(text: string): DelegatedRange[] {
   return text.split("\n").flatMap((line) => {
     const [, who, start, count] = /^([^:#\s][^:]*):([0-9]{1,10}):([0-9]{1,10})\s*$/.exec(line) ?? [];
@@ -26,7 +27,7 @@ export function parseDelegated(text: string): DelegatedRange[] {
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
-  /** Login name; absent or the number as text where there is none. */
+  /** The login name; absent, or the number as text, if there is none. */
   readonly name?: string;
 }
 
@@ -34,29 +35,29 @@ export interface MapInput {
   readonly caller: Caller;
   readonly subuid: readonly DelegatedRange[];
   readonly subgid: readonly DelegatedRange[];
-  /** First ids of the ranges that the daemon has given, by user. */
+  /** The first ids of the ranges that the daemon has allocated, by user. */
   readonly given: ReadonlyMap<number, number>;
   readonly base: number;
-  /** What is for others to give. */
+  /** Ids that others may allocate. */
   readonly reserved: readonly Reserved[];
-  /** First ids of ranges some of which an account has, and that account. */
+  /** The first ids of ranges in which an account has ids, and that account. */
   readonly taken: ReadonlyMap<number, string>;
 }
 
 export interface MapPlan {
-  /** Host ids of container 0. */
+  /** The host ids of container id 0. */
   readonly uid: number;
   readonly gid: number;
-  /** The texts of uid_map and gid_map, each for one single write(2). */
+  /** The texts of uid_map and gid_map, each for a single write(2). */
   readonly uidMap: string;
   readonly gidMap: string;
-  /** First id of the range of the daemon that is part of them; `undefined` if none is. */
+  /** The first id of the daemon's range in the maps; `undefined` if there is none. */
   readonly range: number | undefined;
-  /** First id of a range given just now, to be remembered before it is used. */
+  /** The first id of a newly allocated range, which must be saved before it is used. */
   readonly give: number | undefined;
 }
 
-/** Throws `unsupported-host` when no range is left to give. */
+/** Throws `unsupported-host` if no range is left. */
 export function planMap(input: MapInput): MapPlan {
   const { caller } = input;
   if (caller.uid === 0) {
@@ -79,7 +80,9 @@ export function planMap(input: MapInput): MapPlan {
   };
 }
 
-/** The caller's first range that is big enough and free of `self`: the kernel refuses a map whose extents overlap. */
+/**
+ * Returns the caller's first range that is large enough and excludes `self`: the kernel refuses overlapping extents.
+ */
 function delegatedStart(ranges: readonly DelegatedRange[], caller: Caller, self: number): number | undefined {
   return ranges.find(
     (range) =>
@@ -92,8 +95,8 @@ function delegatedStart(ranges: readonly DelegatedRange[], caller: Caller, self:
 }
 
 /**
- * The range given to the caller before, unless its ids are somebody else's since then or outside of what the configuration
- * says; otherwise the first free one.
+ * Returns the caller's earlier range, unless its ids now belong to somebody else or lie outside the configured ids;
+ * otherwise the first free range.
  */
 function ownedRange(input: MapInput): { start: number; give: number | undefined } {
   const { caller, subuid, subgid, given, base, reserved, taken } = input;
@@ -125,7 +128,7 @@ function ownedRange(input: MapInput): { start: number; give: number | undefined 
   );
 }
 
-/** All that the daemon gives where the configuration says the first: one range at least. */
+/** Returns all ids that the daemon may allocate from the configured `base` on: at least one range. */
 export function givenFrom(base: number): { first: number; end: number } {
   return { first: base, end: Math.max(givenIds.end, base + rangeSize) };
 }

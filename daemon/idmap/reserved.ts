@@ -1,6 +1,6 @@
 /**
- * Ids that are for others to give: login.defs(5) says which useradd(8) may, and systemd documents its own ("Users, Groups,
- * UIDs and GIDs on systemd Systems"). Pure.
+ * Ids that others allocate: useradd(8) those in login.defs(5), and systemd those in its document "Users, Groups, UIDs
+ * and GIDs on systemd Systems". Pure.
  */
 import { idCount } from "../../protocol/ids.ts";
 
@@ -10,13 +10,13 @@ export interface Reserved {
   readonly what: string;
 }
 
-/** Those above 65535. What is below is no base at all. */
+/** systemd's ids above 65535; lower ids cannot be a base. */
 const ofSystemd: readonly Reserved[] = [
-  { first: 0x00080000, last: 0x6fffffff, what: "systemd-nspawn gives them to containers" },
-  { first: 0x7ffe0000, last: 0x7ffeffff, what: "systemd keeps them for foreign ids" },
+  { first: 0x00080000, last: 0x6fffffff, what: "systemd-nspawn allocates them to containers" },
+  { first: 0x7ffe0000, last: 0x7ffeffff, what: "systemd reserves them for foreign ids" },
 ];
 
-/** As shadow has them where login.defs(5) does not say. */
+/** The defaults of shadow if login.defs(5) does not set them. */
 const usual = {
   UID_MIN: 1000,
   UID_MAX: 60000,
@@ -36,7 +36,7 @@ export function reservedRanges(loginDefs: string): Reserved[] {
   const range = (min: keyof typeof usual, max: keyof typeof usual): Reserved => ({
     first: number(min),
     last: number(max),
-    what: `useradd gives them (${min} and ${max} in /etc/login.defs)`,
+    what: `useradd allocates them (${min} and ${max} in /etc/login.defs)`,
   });
   return [
     range("UID_MIN", "UID_MAX"),
@@ -48,7 +48,7 @@ export function reservedRanges(loginDefs: string): Reserved[] {
   ].filter(({ first, last }) => first <= last);
 }
 
-/** strtoul(3) reads the values: decimal, or with `0x` or `0` in front. The last line with the key counts. */
+/** shadow reads values with strtoul(3): decimal, or with the prefix `0x` or `0`. The last line with the key counts. */
 function numberOf(text: string, key: string): number | undefined {
   const lines = [...text.matchAll(new RegExp(`^[ \\t]*${key}[ \\t]+"?(0[xX][0-9a-fA-F]+|[0-9]+)`, "gm"))];
   const value = lines.at(-1)?.[1];
@@ -56,10 +56,10 @@ function numberOf(text: string, key: string): number | undefined {
   return /^0[0-7]+$/.test(value) ? Number.parseInt(value, 8) : Number(value);
 }
 
-/** The next step where `ids.base` cannot stay. */
-export const otherBase = "set ids.base in isolated.toml to ids that nobody has, and restart the daemon";
+/** The next step if `ids.base` cannot be used. */
+export const otherBase = "set ids.base in isolated.toml to unused ids, and restart the daemon";
 
-/** Why no range can be given from there on; `undefined` where one can. */
+/** Returns why no range can be allocated from `base` on; `undefined` if one can. */
 export function whatIsWrongWithBase(base: number, reserved: readonly Reserved[]): string | undefined {
   const owner = reserved.find(({ first, last }) => base <= last && first < base + idCount);
   return owner && `ids.base is ${base}, and the ids from ${owner.first} to ${owner.last} are not free: ${owner.what}`;

@@ -1,6 +1,6 @@
 /**
- * One pinned user namespace for each calling user: made once, found by its owner at a path, gone only with the host. And
- * for root's choice of ids one for each lease, which is nowhere but in our hands and the sandbox's.
+ * One pinned user namespace for each calling user, made once. Its owner finds it at a path, and it lives as long as the
+ * host. If root chooses the ids, one namespace for each lease, which only the daemon and the sandbox hold.
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { IsolateError } from "../../protocol/errors.ts";
@@ -16,37 +16,37 @@ import { type MapPlan, planMap } from "./ranges.ts";
 import { otherBase, type Reserved } from "./reserved.ts";
 import { openUsersDirectory } from "./users-directory.ts";
 
-/** The ranges that the daemon gave, kept across its restarts. */
+/** The ranges that the daemon has allocated, kept across its restarts. */
 export interface RangeStore {
   rangeOf(uid: number): number | undefined;
   all(): ReadonlyMap<number, number>;
-  /** Replaces the user's earlier one: somebody may have delegated its ids in /etc/subuid since. */
+  /** Replaces the user's earlier range, whose ids may since have been delegated in /etc/subuid. */
   save(uid: number, start: number): void;
 }
 
 export interface PinnedNamespace {
-  /** Root's, and open to the lessee alone. Views go into it. */
+  /** The directory for views. Root owns it, and only the lessee may enter it. */
   readonly directory: string;
-  /** The file that is the namespace. */
+  /** The file to which the namespace is bound. */
   readonly userns: string;
-  /** The same, open for as long as the daemon is. */
+  /** The namespace's descriptor, open as long as the daemon runs. */
   readonly fd: number;
-  /** Host ids of container 0. */
+  /** The host ids of container id 0. */
   readonly uid: number;
   readonly gid: number;
 }
 
 export interface UserNamespaces {
-  /** Holds every user's directory. */
+  /** The directory with every user's directory. */
   readonly users: string;
-  /** Of a caller that the kernel named. Calls for the same caller share one namespace. */
+  /** Returns the namespace of a caller whose ids the kernel told. Calls for the same caller share one namespace. */
   for(caller: { readonly uid: number; readonly gid: number }): Promise<PinnedNamespace>;
   /**
-   * Of root, with the ids that root chose, for one lease; closed by the caller once that has ended. The path of `userns` is
-   * that of our descriptor in proc(5), which only root can open: nothing of it has to be taken away after a crash.
+   * Makes a namespace with the ids that root chose, for one lease. The caller closes it after the lease. The path of
+   * `userns` is the daemon's descriptor in proc(5), which only root can open: a crash leaves nothing to remove.
    */
   based(ids: BaseIds): Promise<PinnedNamespace>;
-  /** Closes the descriptors. The pins stay for what still runs. */
+  /** Closes the descriptors. The pins stay for running sandboxes. */
   close(): void;
 }
 
@@ -56,10 +56,10 @@ export interface UserNamespaceOptions {
   readonly subgidFile: string;
   readonly rangeBase: number;
   readonly ranges: RangeStore;
-  /** Login name, or the number as text where there is none. */
+  /** Returns the login name, or the number as text if there is none. */
   readonly userName: (uid: number) => Promise<string>;
   readonly accountWithin: AccountWithin;
-  /** Asked each time: useradd's share may be changed. */
+  /** Called each time, as useradd's ids may change. */
   readonly reserved: () => readonly Reserved[];
   readonly log: { info(details: object, message: string): void };
 }
@@ -121,12 +121,12 @@ export function createUserNamespaces(options: UserNamespaceOptions): UserNamespa
   };
 }
 
-/** Ranges that are asked about for one user. Where accounts have so many, another `ids.base` is needed. */
+/** The most ranges to look up for one user. If accounts have ids in all of them, another `ids.base` is needed. */
 const mostAsked = 16;
 
 /**
- * Asks about a range before it is used, and then plans once more. Reads, plans and remembers without a pause, so that two
- * users never get the same range.
+ * Looks up a range before it is used, and then plans again. Reads, plans and saves without awaiting, so that two users
+ * never get the same range.
  */
 async function settledMap(
   options: UserNamespaceOptions,
@@ -152,20 +152,21 @@ async function settledMap(
     const account = await options.accountWithin(range);
     if (account === undefined) free.add(range);
     else taken.set(range, account);
-    if (account !== undefined) options.log.info({ range, account }, "ids are not given: an account has some of them");
+    if (account !== undefined)
+      options.log.info({ range, account }, "a range of ids is skipped: an account has some of them");
     if (taken.size >= mostAsked) {
       throw new IsolateError("unsupported-host", {
-        what: `accounts have ids in each of the ${mostAsked} ranges from ${options.rangeBase} (ids.base) on that were looked at, such as ${account}`,
+        what: `accounts have ids in each of the ${mostAsked} ranges from ${options.rangeBase} (ids.base), such as ${account}`,
         fix: otherBase,
       });
     }
   }
 }
 
-/** Binds the namespace to the file, in place of what an earlier daemon left there. Gives a descriptor of its own. */
+/** Binds the namespace to the file, in place of an earlier daemon's. Returns a new descriptor of it. */
 function pin(namespace: number, file: string): number {
   const { O_CREAT, O_RDONLY, O_NOFOLLOW } = constants;
-  while (unpin(file)); // a crash between the two may have left more than one
+  while (unpin(file)); // a crash between the two calls may have left more than one
   closeSync(openSync(file, O_CREAT | O_RDONLY | O_NOFOLLOW, 0o400));
   mount(`/proc/self/fd/${namespace}`, file, null, MS.bind, null);
   const fd = openSync(file, "r");
@@ -177,7 +178,7 @@ function pin(namespace: number, file: string): number {
   return fd;
 }
 
-/** False when nothing is mounted there. */
+/** Returns `false` if nothing is mounted there. */
 function unpin(file: string): boolean {
   try {
     unmountLazily(file);

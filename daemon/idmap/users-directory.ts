@@ -1,9 +1,9 @@
 /**
- * `<runtime>/users`: the one place of the host where users reach their views and namespaces. Each user's directory is
- * root's, and an access list opens it to that user alone.
+ * `<runtime>/users`: the only place on the host where users reach their views and namespaces. Root owns each user's
+ * directory, and an access control list opens it to that user only.
  *
- * It is a shared mount of its own, so that unmounting a view reaches the copies in other services' namespaces, and it
- * outlives the daemon: sandboxes that run on have their views in it.
+ * It is a separate shared mount, so that unmounting a view also unmounts the copies in other services' namespaces. It
+ * outlives the daemon, as running sandboxes have their views in it.
  */
 import { chmodSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { IsolateError } from "../../protocol/errors.ts";
@@ -14,18 +14,18 @@ import { isMountPoint, mountAlone } from "./mount.ts";
 
 export interface UsersDirectory {
   readonly path: string;
-  /** The directory of one user, made where it is missing. */
+  /** Returns the directory of one user; makes it if it is missing. */
   of(uid: number): string;
 }
 
-/** Throws `cannot-start` where something else than root's own directories is in the way. */
+/** Throws `cannot-start` if one of the paths exists but is not a directory owned by root. */
 export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   mkdirSync(runtimeDirectory, { recursive: true, mode: 0o755 });
   const runtime = realpathSync(runtimeDirectory);
   ownDirectory(runtime, 0o755);
   const path = usersDirectory(runtime);
   ownDirectory(path, 0o711);
-  // A daemon before us may have made the mount; sandboxes that still run hang on it.
+  // An earlier daemon may have made the mount, and running sandboxes depend on it.
   if (!isMountPoint(path)) mountAlone(path);
   mount(null, path, null, MS.shared, null);
   return {
@@ -39,7 +39,7 @@ export function openUsersDirectory(runtimeDirectory: string): UsersDirectory {
   };
 }
 
-/** Makes it, or takes it over when it is root's and no symbolic link. */
+/** Makes the directory, or adopts it if root owns it and it is not a symbolic link. */
 function ownDirectory(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
@@ -48,13 +48,13 @@ function ownDirectory(path: string, mode: number): void {
   }
   const found = lstatSync(path);
   if (!found.isDirectory() || found.uid !== 0) {
-    const wrong = `${path} is ${found.isDirectory() ? `user ${found.uid}'s` : "no directory"}`;
+    const wrong = `${path} is ${found.isDirectory() ? `owned by user ${found.uid}` : "not a directory"}`;
     throw new IsolateError("cannot-start", { wrong, fix: "remove it, or choose another --runtime-dir" });
   }
   chmodSync(path, mode);
 }
 
-/** acl(5) as the kernel keeps it: version 2, then tag, permissions and id of each entry, in this order of tags. */
+/** acl(5) in the kernel's format: version 2, then each entry's tag, permissions and id, in this order of tags. */
 function accessList(uid: number): Buffer {
   const [read, execute] = [4, 1];
   const nobody = 0xffffffff;

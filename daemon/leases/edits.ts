@@ -33,7 +33,7 @@ export interface Edit {
 }
 
 interface Editing extends Edit {
-  /** Of its holder; undefined once it has given up. */
+  /** The holder's pidfd; `undefined` once it has released the edit. */
   pidfd: number | undefined;
   killedBy: number | null;
 }
@@ -48,7 +48,7 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
       await storage.of(template).unedit(template, view);
       rmdirSync(view);
     } catch (error) {
-      log.warn({ template, err: error }, "cannot take the edited template away");
+      log.warn({ template, err: error }, "cannot unmount the edited template");
     } finally {
       const by = edited.get(template)?.killedBy ?? null;
       edited.delete(template);
@@ -57,7 +57,7 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
   }
 
   return {
-    /** Throws `template-edited` while somebody else does, and what the storage throws. */
+    /** Throws `template-edited` while another edit is open, and the storage's errors. */
     async begin(template: TemplateName, lessee: Lessee, command: string): Promise<Granted> {
       if (edited.has(template)) throw new IsolateError("template-edited", { template });
       const { pid, pidfd } = lessee;
@@ -92,7 +92,7 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
 
     list: (): Edit[] => [...edited.values()],
 
-    /** As `Leases.kill`; `since` tells the edit from the next one of that template. */
+    /** Like `Leases.kill`; `since` distinguishes the edit from a later one of that template. */
     kill(template: TemplateName, since: number, by: number): boolean {
       const editing = edited.get(template);
       if (editing?.pidfd === undefined || editing.since !== since) return false;
@@ -103,8 +103,8 @@ export function createEdits({ storage, namespaces, leaseLog, clock, log }: Edits
 }
 
 /**
- * Takes away the mounts that an earlier daemon left below `users` and that are no lease's view. Sandboxes that still
- * run have their own copies, and the storage tells those by itself.
+ * Unmounts everything that an earlier daemon left below `users` and that is not a lease's view. Running sandboxes have
+ * their own copies of these mounts, which the storage detects.
  */
 export function sweepViews(users: string, leased: ReadonlySet<string>): void {
   for (const user of readdirSync(users)) {

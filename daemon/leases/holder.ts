@@ -1,4 +1,4 @@
-/** The process that holds a lease: which one it is, across a restart of the daemon too, and its end. */
+/** Identifies the process that holds a lease, also across a restart of the daemon, and watches for its end. */
 import { fstatSync, readFileSync } from "node:fs";
 import { closeDescriptor, hasErrno } from "../linux/call.ts";
 import { peerInode } from "../linux/peers.ts";
@@ -8,16 +8,16 @@ import type { Holder } from "../records/store.ts";
 
 const ending = createHolderWatch(20);
 
-/** Kernel's id of this boot, random(4). */
+/** Returns the kernel's boot id, random(4). */
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
-/** Undefined when the process is gone. */
+/** Returns `undefined` if the process is gone. */
 export function holderOf(pid: number): Holder | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses, which may hold spaces and parentheses itself.
+    // The second field is the program's name in parentheses, which may itself contain spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const startTime = fields[22 - 3];
     return startTime === undefined ? undefined : { pid, startTime };
@@ -26,7 +26,7 @@ export function holderOf(pid: number): Holder | undefined {
   }
 }
 
-/** A pidfd of exactly that process, or undefined when it has ended. */
+/** Returns a pidfd of exactly that process; `undefined` if it has ended. */
 export function openHolder(holder: Holder): number | undefined {
   let pidfd: number;
   try {
@@ -35,18 +35,18 @@ export function openHolder(holder: Holder): number | undefined {
     if (hasErrno(error, "ESRCH", "EINVAL")) return undefined;
     throw error;
   }
-  // Read after the open: from here on the pid cannot be given to another without the pidfd telling.
+  // Read after the open: from here on, the pidfd shows if the pid is reused.
   if (holderOf(holder.pid)?.startTime === holder.startTime && !pidfdEnded(pidfd)) return pidfd;
   closeDescriptor(pidfd);
   return undefined;
 }
 
 export interface HolderWatch {
-  /** Calls back once, when the process has ended. Gives the way to stop watching. Closes nothing. */
+  /** Calls `ended` once when the process has ended. Returns a function that stops watching. Closes nothing. */
   add(pidfd: number, ended: () => void): () => void;
 }
 
-/** Looks every `every` milliseconds, at all of them by one system call, and not at all while there are none. */
+/** Checks all processes with one system call every `every` milliseconds; idle while there are none. */
 export function createHolderWatch(every: number): HolderWatch {
   const watched = new Map<number, () => void>();
   let timer: NodeJS.Timeout | undefined;
@@ -72,12 +72,12 @@ export function createHolderWatch(every: number): HolderWatch {
   };
 }
 
-/** Those that are to end, by pid and start time: one process may have had many leases. */
+/** Processes that must end, by pid and start time: one process may have had many leases. */
 const toEnd = new Set<string>();
 
 /**
- * Sees to it that the process ends, and closes the pidfd. It is given `grace` milliseconds, because an engine that is
- * about to end by itself must be left to report its command's exit code.
+ * Makes sure that the process ends, and closes the pidfd. Kills it only after `grace` milliseconds, because an engine
+ * that is about to exit must be able to report its command's exit code.
  */
 export function endHolder({ pid, startTime }: Holder, pidfd: number, grace: number): void {
   const key = `${pid} ${startTime}`;
@@ -102,9 +102,10 @@ export function endHolder({ pid, startTime }: Holder, pidfd: number, grace: numb
 }
 
 /**
- * Ends every process of a user that holds the other end of a Unix socket of ours. For a lease whose holder is gone: an
- * engine that was killed while it started leaves a child that waits for it for ever, with the descriptor open. Only of
- * that user: anybody may have been sent the descriptor (unix(7), SCM_RIGHTS) without knowing. Gives how many.
+ * Kills every process of a user that holds the other end of our Unix socket, and returns their number. For a lease
+ * whose holder is gone: an engine that is killed during its start leaves a child that waits for it forever, with the
+ * descriptor open. Only that user's processes: others may have been sent the descriptor without knowing (unix(7),
+ * SCM_RIGHTS).
  */
 export async function killOtherEnd(socket: number, uid: number, { search }: ProcessSearch): Promise<number> {
   const link = otherEnd(socket);
@@ -121,16 +122,16 @@ export async function killOtherEnd(socket: number, uid: number, { search }: Proc
 }
 
 export interface NamedProcess extends Holder {
-  /** As it calls itself, proc_pid_comm(5). */
+  /** The process's own name, proc_pid_comm(5). */
   readonly name: string;
 }
 
-/** As many as somebody would read of. */
+/** As many as a person would read. */
 const mostUsers = 20;
 
 /**
- * Processes of a user whose working directory, root or open files are below a path of the host's, twenty at most. They
- * are added to `found` one by one, for those who do not wait for the end.
+ * Finds at most twenty processes of a user whose working directory, root or open files are below a path on the host.
+ * Adds them to `found` one by one, for callers that do not wait for the end.
  */
 export async function usersOf(
   path: string,
@@ -153,7 +154,7 @@ function nameOf(pid: number): string {
   }
 }
 
-/** A pidfd of the process if it is that user's and holds the other end of our socket. */
+/** Returns a pidfd of the process if it belongs to that user and holds the other end of our socket. */
 export function openOtherEnd(socket: number, pid: number, uid: number): number | undefined {
   const link = otherEnd(socket);
   return link === undefined ? undefined : openIfHolding(link, pid, uid);
@@ -167,7 +168,7 @@ function openIfHolding(link: string, pid: number, uid: number): number | undefin
     if (hasErrno(error, "ESRCH", "EINVAL")) return undefined;
     throw error;
   }
-  // Looked at after the open: from there on the pid cannot be given to another without the signal failing.
+  // Checked after the open: from here on, a signal fails if the pid is reused.
   if (uidsOf(pid)?.every((id) => id === uid) && linksOf(pid).includes(link)) return pidfd;
   closeDescriptor(pidfd);
   return undefined;

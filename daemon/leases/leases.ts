@@ -1,4 +1,4 @@
-/** Leases: who may have one, the view that goes with it, its holder, and its end. */
+/** Leases: the limit, the view, the holder and the end of each. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -21,14 +21,14 @@ import { createHolderWatch, endHolder, openHolder } from "./holder.ts";
 export interface Lessee extends Holder {
   readonly uid: number;
   readonly gid: number;
-  /** Of the process that connected. Belongs to the lease from the grant on. */
+  /** The pidfd of the process that connected. The lease owns it from the grant on. */
   readonly pidfd: number;
 }
 
 export interface LeaseRequest {
   readonly template: TemplateName;
   readonly lessee: Lessee;
-  /** Root's choice; undefined: those of the lessee's namespace. */
+  /** The ids that root chose; `undefined` for those of the lessee's namespace. */
   readonly ids: BaseIds | undefined;
   /** Shown in listings only. */
   readonly command: string;
@@ -36,7 +36,7 @@ export interface LeaseRequest {
   readonly wait: number;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
-  /** Ends the connection, and every process of that host id that holds its other end. */
+  /** Ends the connection, and every process with that host id that holds its other end. */
   readonly cutOff: (uid: number) => void;
 }
 
@@ -45,9 +45,9 @@ export interface LeasesOptions {
   readonly keeper: Keeper;
   readonly storage: Storage;
   readonly namespaces: UserNamespaces;
-  /** Clones of one user that are not yet gone. */
+  /** The most clones of one user that are not yet gone. */
   readonly limit: () => number;
-  /** Whether the lessee is to start the daemon when the lease has ended. */
+  /** Whether the lessee must start the daemon when the lease has ended. */
   readonly onDemand: () => boolean;
   readonly clock: () => number;
   readonly leaseLog: LeaseLog;
@@ -57,26 +57,28 @@ export interface LeasesOptions {
 
 /** A lease that is held now. */
 interface Held {
-  /** Of its holder; undefined when that is gone. */
+  /** The holder's pidfd; `undefined` if the holder is gone. */
   readonly pidfd: number | undefined;
   end: LeaseEnd;
-  /** Uid of who ended it, if somebody did. */
+  /** The uid of the user who ended it; null if nobody did. */
   by: number | null;
 }
 
-/** What a caller gets, and how the daemon takes it back. */
+/** The caller's grant, and the function that ends the lease. */
 export interface Granted {
   readonly grant: Grant;
   readonly release: () => void;
 }
 
-/** Milliseconds that a holder has to end by itself once it gave up its claim: a host may be busy for seconds. */
+/** Milliseconds for a holder to exit after it released its lease: a host may be busy for seconds. */
 export const holderGrace = 10_000;
-/** Milliseconds between looks at the holders of all leases. */
+/** Milliseconds between checks of the holders of all leases. */
 const holderPoll = 250;
-/** Milliseconds from a holder's death to the end of whatever holds its descriptor: isolate-init needs 2 s at most. */
+/**
+ * Milliseconds from a holder's death to the end of other processes with its descriptor: isolate-init needs at most 2 s.
+ */
 const heirGrace = 3000;
-/** Tried for one lease where a clone turns out to be gone: somebody may have removed several while no daemon looked. */
+/** The number of other clones to try for one lease: somebody may have removed several while no daemon ran. */
 const otherClones = 10;
 export type Leases = ReturnType<typeof createLeases>;
 
@@ -88,8 +90,8 @@ export function createLeases(options: LeasesOptions) {
   let draining = false;
 
   /**
-   * Counts those who still wait too, so that many requests at once are no way around the limit. `act` says when its
-   * clone counts by itself.
+   * Also counts waiting requests, so that parallel requests cannot bypass the limit. `act` calls `leased` when its
+   * clone is recorded, and therefore counts itself.
    */
   async function counted<T>(uid: number, act: (leased: () => void) => Promise<T>): Promise<T> {
     const now = asking.get(uid) ?? 0;
@@ -110,7 +112,7 @@ export function createLeases(options: LeasesOptions) {
     }
   }
 
-  /** `holder` is undefined when there is nobody left to end. */
+  /** `pidfd` is `undefined` if there is no holder left to end. */
   function release(id: CloneId, holder: Lessee | undefined): void {
     const lease = held.get(id);
     held.delete(id);
@@ -131,7 +133,7 @@ export function createLeases(options: LeasesOptions) {
     return lease;
   }
 
-  /** Ordinarily the connection ends when the holder does; what makes it outlive the holder is given no longer than that. */
+  /** Normally the connection ends with the holder. If it outlives the holder, it is cut off after `heirGrace`. */
   function watchHeirs(pidfd: number, cutOff: () => void): () => void {
     let patience: NodeJS.Timeout | undefined;
     const stop = holders.add(pidfd, () => {
@@ -168,8 +170,8 @@ export function createLeases(options: LeasesOptions) {
         return await grantOne(namespace, request, leased);
       } catch (error) {
         if (left === 0 || toIsolateError(error).code !== "clone-gone") throw error;
-        log.warn({ err: error }, "a clone cannot be leased, another is");
-        // Whoever removed one may have removed all.
+        log.warn({ err: error }, "cannot lease a clone; trying another");
+        // If somebody removed one clone, all of them may be gone.
         if (left === otherClones) await retireGone(request.template);
       }
     }
@@ -228,20 +230,20 @@ export function createLeases(options: LeasesOptions) {
         },
       };
     } catch (error) {
-      // The holder goes on to read the refusal: only the clone is given up.
+      // The holder still has to read the refusal, so only the clone is released.
       release(clone.id, undefined);
       throw error;
     }
   }
 
   return {
-    /** Throws `limit-reached`, `draining`, and what `Keeper.take` and the storage throw. */
+    /** Throws `limit-reached`, `draining`, and the errors of `Keeper.take` and of the storage. */
     async acquire(request: LeaseRequest): Promise<Granted> {
       if (draining) throw new IsolateError("draining", {});
       return counted(request.lessee.uid, (leased) => grant(request, leased));
     },
 
-    /** Takes over the leases that an earlier daemon granted: their connections are gone, so their holders are watched. */
+    /** Takes over the leases of an earlier daemon. Their connections are gone, so their holders are watched instead. */
     adoptOrphans(boot: string): void {
       for (const clone of [...store.clones()]) {
         if (clone.state !== "leased" || !clone.lease) continue;
@@ -262,8 +264,8 @@ export function createLeases(options: LeasesOptions) {
     },
 
     /**
-     * Ends the holder, as `kill -9` of it does: its connection ends with it, or is cut off. False when nobody holds that
-     * clone any more.
+     * Kills the holder, like `kill -9`. Its connection ends with it, or is cut off. Returns `false` if nobody holds the
+     * clone anymore.
      */
     kill(id: CloneId, by: number): boolean {
       const lease = held.get(id);

@@ -1,4 +1,4 @@
-/** What runs now, leases of clones and edits of templates alike: for `isolate ps` and `isolate kill`. */
+/** The running sandboxes, both leases of clones and edits of templates, for `isolate ps` and `isolate kill`. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError } from "../../protocol/errors.ts";
 import { type CloneId, splitSnapshotName, type TemplateName } from "../../protocol/names.ts";
@@ -9,13 +9,13 @@ import { holderOf, type NamedProcess, usersOf } from "./holder.ts";
 import type { Leases } from "./leases.ts";
 
 export interface Sandbox {
-  /** What it is called by. */
+  /** Its name. */
   readonly lease: string;
   readonly kind: "run" | "edit";
   readonly template: TemplateName;
-  /** Of an edit there is none. */
+  /** null for an edit. */
   readonly snapshot: string | null;
-  /** Its clone; of an edit there is none. */
+  /** The clone; null for an edit. */
   readonly clone: CloneId | null;
   readonly uid: number;
   readonly pid: number;
@@ -27,15 +27,15 @@ export interface Sandbox {
 export interface SandboxesOptions {
   readonly leases: Pick<Leases, "list" | "kill">;
   readonly edits: Pick<Edits, "list" | "kill">;
-  /** The clone's row, until it is gone. */
+  /** Returns the clone's row; `undefined` once it is gone. */
   readonly clone: (id: CloneId) => CloneRecord | undefined;
   readonly processes: ProcessSearch;
 }
 
-/** Milliseconds from the holder's end to a clone that is gone; a command that ignores SIGTERM takes two seconds. */
+/** Milliseconds to wait for the clone to be gone; a command that ignores SIGTERM takes two seconds. */
 const patience = 10_000;
 const lookEvery = 20;
-/** Milliseconds that a sandbox is left alive while the processes of the host that use its clone are looked for. */
+/** Milliseconds that a sandbox stays alive during the search for host processes that use its clone. */
 const searchPatience = 2000;
 
 export type Sandboxes = ReturnType<typeof createSandboxes>;
@@ -43,7 +43,7 @@ export type Sandboxes = ReturnType<typeof createSandboxes>;
 export function createSandboxes({ leases, edits, clone, processes }: SandboxesOptions) {
   const ending = new Map<string, Promise<string>>();
 
-  /** The user's own; root's are all. */
+  /** Returns the user's own sandboxes; for root, all. */
   function visibleTo(uid: number): Sandbox[] {
     const mayShow = (owner: number | undefined): boolean => uid === 0 || owner === uid;
     const runs = leases.list().filter(({ lease }) => mayShow(lease?.uid));
@@ -58,7 +58,7 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
     ];
   }
 
-  /** Others' are as if they were not there. Throws `unknown-lease` and `ambiguous-lease`. */
+  /** Ignores other users' sandboxes. Throws `unknown-lease` and `ambiguous-lease`. */
   function find(name: string, uid: number): Sandbox {
     const beginning = visibleTo(uid).filter(({ lease }) => lease.startsWith(name));
     const found = beginning.find(({ lease }) => lease === name) ?? beginning[0];
@@ -88,10 +88,10 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
     const view = id === null ? undefined : clone(id)?.lease?.view;
     const users: NamedProcess[] = [];
     if (view !== undefined) {
-      // Looked for now: once it is unmounted nothing leads to a process of the host's that went into the view.
+      // Before the view is unmounted: afterwards, no path leads to a process of the host that went into it.
       const patience = new AbortController();
       const search = usersOf(view, uid, users, processes).finally(() => patience.abort());
-      // Their names are for the message alone: without them the sandbox is ended all the same.
+      // The names are only for the message: the sandbox is ended even without them.
       await Promise.race([search, sleep(searchPatience, undefined, { signal: patience.signal })]).catch(
         () => undefined,
       );
@@ -110,9 +110,9 @@ export function createSandboxes({ leases, edits, clone, processes }: SandboxesOp
     visibleTo,
 
     /**
-     * Ends the sandbox whose lease begins with that, and resolves with the lease's name when its clone is gone. Who asks
-     * for the same meanwhile shares it. Throws `unknown-lease`, `ambiguous-lease`, and `lease-held` where the clone cannot
-     * be freed within some seconds.
+     * Ends the sandbox whose lease begins with `name`, and resolves with the lease's name when its clone is gone. Calls
+     * for the same lease share the work. Throws `unknown-lease`, `ambiguous-lease`, and `lease-held` if the clone
+     * cannot be freed within some seconds.
      */
     kill(name: string, uid: number): Promise<string> {
       const sandbox = find(name, uid);

@@ -1,6 +1,6 @@
 /**
- * The daemon's native calls: what Linux offers and Node does not. This file binds them; the files beside it name them.
- * Each throws `SystemCallError` with the names of the call and of the errno.
+ * The daemon's native calls, for features of Linux that Node lacks. This file binds them; the files beside it name
+ * them. Each throws `SystemCallError` with the names of the call and of the errno.
  */
 import { constants as osConstants } from "node:os";
 import koffi from "koffi";
@@ -24,7 +24,7 @@ export function hasErrno(thrown: unknown, ...names: string[]): boolean {
   return thrown instanceof SystemCallError && names.includes(thrown.errno);
 }
 
-/** Returns `result` unless it is negative. Throws `SystemCallError` with the errno that the call left. */
+/** Returns `result` unless it is negative. Otherwise throws `SystemCallError` with the call's errno. */
 export function checked(call: string, result: number, what = ""): number {
   if (result >= 0) return result;
   const number = koffi.errno();
@@ -34,7 +34,7 @@ export function checked(call: string, result: number, what = ""): number {
 /** Binds a function of libc.so.6 by its C types. */
 export const func = (name: string, result: string, parameters: string[]) => libc.func(name, result, parameters);
 
-/** Whether the call that failed last in this thread says that nothing is there yet: read(2), EAGAIN. */
+/** Whether this thread's last failed call found no data yet: read(2), EAGAIN. */
 export const wouldBlock = (): boolean => koffi.errno() === osConstants.errno.EAGAIN;
 
 /** Numbers of system calls. From 424 on they are the same on every architecture: syscalls(2). */
@@ -49,7 +49,7 @@ export const nr = {
   mountSetattr: 442,
 } as const;
 
-/** syscall(2) with numbers alone. */
+/** syscall(2) with numeric arguments only. */
 export const syscallInts = func("syscall", "long", ["long", "long", "long", "long", "long", "long"]);
 
 /** "Relative to the working directory", for calls that take a descriptor of a directory: openat(2). */
@@ -61,7 +61,7 @@ export function closeDescriptor(fd: number): void {
   closeCall(fd);
 }
 
-/** For a detached mount, whose last descriptor's end takes the kernel half a millisecond (synchronize_rcu). */
+/** For the last descriptor of a detached mount: closing it takes the kernel half a millisecond (synchronize_rcu). */
 export function closeInBackground(fd: number): Promise<void> {
   return new Promise((resolve) => closeCall.async(fd, () => resolve()));
 }

@@ -1,16 +1,16 @@
-/** The daemon's only child processes: a program, an array of arguments, and what it said. Never a shell. */
+/** The daemon's only child processes: a program, an array of arguments, and its output. Never a shell. */
 import { spawn } from "node:child_process";
 import { getPriority, setPriority } from "node:os";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 export interface RunOptions {
-  /** Fed to the program's standard input. */
+  /** The program's standard input. */
   readonly input?: Readable;
-  /** Ids to run with; supplementary groups are dropped with them. */
+  /** The ids to run with. Setting them drops the supplementary groups. */
   readonly uid?: number;
   readonly gid?: number;
-  /** Milliseconds after which the program is killed, which is a failure. `undefined`: as long as it takes. */
+  /** Milliseconds after which the program is killed, which is an error; `undefined` for no limit. */
   readonly patience?: number;
 }
 
@@ -18,7 +18,7 @@ export class CommandError extends Error {
   readonly command: readonly string[];
   readonly code: number | null;
   readonly stderr: string;
-  /** What it had written before it failed. */
+  /** The output before the failure. */
   readonly stdout: string;
   constructor(command: readonly string[], code: number | null, stderr: string, cause?: unknown, stdout = "") {
     super(stderr.trim().split("\n").at(-1) || `${command[0]} ended with ${code}`, { cause });
@@ -31,8 +31,8 @@ export class CommandError extends Error {
 }
 
 /**
- * This thread comes before others where it may, since all who ask for a lease wait for it. Where control groups share out
- * the processors, as systemd's slices do, that changes nothing.
+ * Raises this thread's priority if allowed, since every request for a lease waits for it. This has no effect across
+ * control groups that share the processors, such as systemd's slices.
  */
 export function comeFirst(): void {
   changePriority(urgent);
@@ -49,7 +49,7 @@ function changePriority(to: number): void {
   }
 }
 
-/** A program gets the priority of the thread that starts it, and what is a user's process would be the user's. */
+/** Starts a program at ordinary priority: it would inherit the thread's, and some programs run as a user. */
 function ordinarily<T>(start: () => T): T {
   const before = getPriority();
   if (before >= ordinary) return start();
@@ -61,7 +61,7 @@ function ordinarily<T>(start: () => T): T {
   }
 }
 
-/** Node takes an id as a signed number of 32 bits only, and passes its bits to setuid(2) as they are. */
+/** Node accepts an id only as a signed 32-bit number, and passes its bits to setuid(2) unchanged. */
 function signed(id: number): number {
   return id | 0;
 }
@@ -69,7 +69,7 @@ function signed(id: number): number {
 const keep = 64 * 1024;
 const environment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
-/** What the program wrote to standard output. Throws `CommandError` when it cannot start or does not exit with 0. */
+/** Returns the program's standard output. Throws `CommandError` if it cannot start or does not exit with 0. */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const command = [program, ...args];
   const child = ordinarily(() =>
@@ -105,8 +105,8 @@ export async function run(program: string, args: readonly string[], options: Run
       }
     };
     pipeline(watched(options.input), child.stdin).catch(() => {
-      // The program may end before it has read everything, which its own exit code judges. A source that breaks off
-      // must not look like an archive that is whole.
+      // The program may end before it has read everything; its exit code says whether that is an error. But an input
+      // that breaks off must not look like a complete archive.
       if (inputFailure !== undefined) child.kill("SIGKILL");
     });
   }
@@ -122,18 +122,18 @@ export async function run(program: string, args: readonly string[], options: Run
   return stdout;
 }
 
-/** Milliseconds for a program to come to its `cat`. */
+/** Milliseconds for a program to reach its `cat`. */
 const holdPatience = 60_000;
 
 export interface HeldProcess {
   readonly pid: number;
-  /** Ends it and waits until it is gone. */
+  /** Kills it and waits until it is gone. */
   end(): Promise<void>;
 }
 
 /**
- * Starts a program that repeats its standard input, cat(1) in the end, and waits until it has echoed a byte: what it
- * does before it reads is done then. It lives until `end`, or until this process ends and its input with it.
+ * Starts a program that finally echoes its standard input like cat(1), and waits until it has echoed a byte: everything
+ * it does before reading is then done. It lives until `end`, or until this process ends, which closes its input.
  */
 export async function hold(
   program: string,
@@ -148,13 +148,13 @@ export async function hold(
   child.stderr.on("data", (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-keep);
   });
-  child.stdin.on("error", () => {}); // EPIPE: its end tells more
+  child.stdin.on("error", () => {}); // EPIPE: its exit code says more
   const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
   const end = async (): Promise<void> => {
     child.kill("SIGKILL");
     await ended;
   };
-  // It runs as somebody who may stop it.
+  // It runs as a user, who may stop it (SIGSTOP).
   const timer = setTimeout(() => child.kill("SIGKILL"), holdPatience);
   await new Promise<void>((resolve, reject) => {
     child.once("error", (error) => reject(new CommandError(command, null, `${program}: ${error.message}`, error)));

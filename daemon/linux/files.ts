@@ -1,11 +1,11 @@
-/** Locks, access lists, renames, and whose rights a thread uses on files. */
+/** Locks, extended attributes, renames, and a thread's file-system ids. */
 import { AT_FDCWD, checked, func, hasErrno } from "./call.ts";
 
 const flock = func("flock", "int", ["int", "int"]);
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** False when another process holds it. The lock lives as long as the descriptor. */
+/** Returns `false` if another process holds the lock. The lock lives as long as the descriptor. */
 export function tryLock(fd: number): boolean {
   try {
     checked("flock", flock(fd, LOCK_EX | LOCK_NB));
@@ -30,8 +30,8 @@ const syscallCaps = { get: 125, set: 126 };
 if (process.arch === "arm64") Object.assign(syscallCaps, { get: 90, set: 91 });
 
 /**
- * Runs `act` with the file-system ids of somebody else and the thread's capabilities kept, which setfsuid(2) would
- * drop. Both are of the thread, so `act` must not await. Needed by overlayfs, which keeps these credentials.
+ * Runs `act` with other file-system ids, and keeps the thread's capabilities, which setfsuid(2) would drop. Both belong
+ * to the thread, so `act` must not await. overlayfs needs this, as it keeps the credentials of the mounter.
  */
 export function withFileSystemIds<T>(uid: number, gid: number, act: () => T): T {
   const header = Buffer.alloc(8);
@@ -50,7 +50,7 @@ export function withFileSystemIds<T>(uid: number, gid: number, act: () => T): T 
   }
 }
 
-/** flags of renameat2(2) are not offered by node:fs; this one fails with EEXIST instead of replacing. */
+/** node:fs has no flags of renameat2(2). This flag makes it fail with EEXIST instead of replacing. */
 const renameat2 = func("renameat2", "int", ["int", "str", "int", "str", "uint"]);
 
 export function renameNew(from: string, to: string): void {

@@ -1,4 +1,4 @@
-/** The ends of file systems: inotify(7). */
+/** Reports the end of file systems: inotify(7). */
 import { checked, func, wouldBlock } from "./call.ts";
 
 const inotifyInit = func("inotify_init1", "int", ["int"]);
@@ -7,20 +7,20 @@ const readCall = func("read", "long", ["int", "void *", "size_t"]);
 const IN_UNMOUNT = 0x2000;
 const IN_Q_OVERFLOW = 0x4000;
 
-/** A descriptor for the next two. */
+/** Returns a descriptor for the next two functions. */
 export function openInotify(): number {
   const nonBlockingAndCloexec = 0o4000 | 0o2000000;
   return checked("inotify_init1", inotifyInit(nonBlockingAndCloexec));
 }
 
-/** Gives the number that tells of the end of the file system which `path` leads to. It is not kept from ending. */
+/** Returns the number that reports the end of the file system of `path`. Watching does not keep it alive. */
 export function watchFileSystem(inotify: number, path: string): number {
   return checked("inotify_add_watch", inotifyAddWatch(inotify, path, IN_UNMOUNT), path);
 }
 
 /**
- * Which of the watched file systems have ended since the last call: the kernel has shut down the superblock, so no mount
- * of it is left in any namespace, and no open file. Undefined where the kernel has lost count.
+ * Returns the watched file systems that have ended since the last call: the kernel has shut down the superblock, so no
+ * mount of it is left in any namespace, and no open file. `undefined` if the kernel's event queue has overflowed.
  */
 export function endedFileSystems(inotify: number): number[] | undefined {
   const events = Buffer.alloc(4096);

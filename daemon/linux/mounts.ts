@@ -35,18 +35,18 @@ export function mount(
 
 const detachNoFollow = 2 | 8; // MNT_DETACH | UMOUNT_NOFOLLOW
 
-/** Detaches at once; the file system goes when its last user has gone. */
+/** Detaches immediately; the file system ends when its last user is gone. */
 export function unmountLazily(target: string): void {
   checked("umount2", umountCall(target, detachNoFollow), target);
 }
 
-/** The same in another thread: the kernel waits some 2 ms for all processors (synchronize_rcu), and leases go on. */
+/** The same in another thread: the kernel waits about 2 ms for all processors (synchronize_rcu); leases go on. */
 export function unmountInBackground(target: string): Promise<void> {
   return new Promise((resolve, reject) => {
     umountCall.async(target, detachNoFollow, (thrown: unknown, result: number) => {
       try {
         if (thrown) throw thrown;
-        // errno is of that thread. Asked again here the kernel gives the same reason.
+        // errno belongs to that thread. A repeated call here fails for the same reason.
         if (result < 0) unmountLazily(target);
         resolve();
       } catch (error) {
@@ -59,14 +59,14 @@ export function unmountInBackground(target: string): Promise<void> {
 const statvfs = func("statvfs", "int", ["str", "void *"]);
 const ST_RDONLY = 1;
 
-/** Of the mount at the path, or of its file system: statvfs(3). */
+/** Whether the mount at the path, or its file system, is read-only: statvfs(3). */
 export function isReadOnly(path: string): boolean {
   const found = Buffer.alloc(112); // struct statvfs
   checked("statvfs", statvfs(path, found), path);
   return (found.readUInt32LE(72) & ST_RDONLY) !== 0;
 }
 
-/** A detached copy of the mount at `path` as a descriptor (`OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC`). */
+/** Returns a descriptor of a detached copy of the mount at `path` (`OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC`). */
 export function cloneMount(path: string): number {
   const flags = 1 | 0o2000000;
   return checked("open_tree", Number(syscallPathFlags(nr.openTree, AT_FDCWD, path, flags)), path);
@@ -88,7 +88,7 @@ export function setMountAttributes(mountFd: number, set: number, userns = 0): vo
   checked("mount_setattr", Number(result));
 }
 
-/** Attaches a detached mount at `target`, which is not followed when it is a symbolic link. */
+/** Attaches a detached mount at `target`. Does not follow `target` if it is a symbolic link. */
 export function attachMount(mountFd: number, target: string): void {
   const emptyFrom = 4; // MOVE_MOUNT_F_EMPTY_PATH
   checked("move_mount", Number(syscallMove(nr.moveMount, mountFd, "", AT_FDCWD, target, emptyFrom)), target);
@@ -97,7 +97,7 @@ export function attachMount(mountFd: number, target: string): void {
 /** `true`: an option without a value. */
 export type MountOptions = Readonly<Record<string, string | true>>;
 
-/** A new file system of that type as a detached mount, in no directory. `attributes` are `MOUNT_ATTR` flags. */
+/** Returns a descriptor of a detached mount of a new file system. `attributes` are `MOUNT_ATTR` flags. */
 export function mountDetached(type: string, options: MountOptions, attributes: number): number {
   const context = fileSystemContext(type, options);
   try {
@@ -108,7 +108,7 @@ export function mountDetached(type: string, options: MountOptions, attributes: n
   }
 }
 
-/** The same, what takes long in another thread. */
+/** The same, with the slow call in another thread. */
 export async function mountDetachedInBackground(
   type: string,
   options: MountOptions,
@@ -125,7 +125,7 @@ export async function mountDetachedInBackground(
   } finally {
     closeDescriptor(context);
   }
-  // errno is of that thread. Asked again here the kernel gives the same reason.
+  // errno belongs to that thread. A repeated call here fails for the same reason.
   return mountDetached(type, options, attributes);
 }
 

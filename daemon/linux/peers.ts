@@ -1,4 +1,4 @@
-/** Who is at the other end of a socket, and where a socket listens: unix(7), socket(7), sock_diag(7). */
+/** The process at the other end of a socket, and a socket's own path: unix(7), socket(7), sock_diag(7). */
 import { checked, closeDescriptor, func, hasErrno } from "./call.ts";
 
 const getsockopt = func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
@@ -14,14 +14,14 @@ function socketOption(fd: number, option: number, buffer: Buffer): number {
   return length.readUInt32LE();
 }
 
-/** The credentials that the peer had when it called connect(2). */
+/** Returns the peer's credentials at the time of its connect(2). */
 export function peerCredentials(fd: number): { pid: number; uid: number; gid: number } {
   const ucred = Buffer.alloc(12);
   socketOption(fd, SO_PEERCRED, ucred);
   return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
 }
 
-/** The peer's supplementary groups, which `SO_PEERCRED` does not tell. */
+/** Returns the peer's supplementary groups, which `SO_PEERCRED` lacks. */
 export function peerGroups(fd: number): number[] {
   for (let room = 64; ; room *= 16) {
     const ids = Buffer.alloc(room * 4);
@@ -29,15 +29,15 @@ export function peerGroups(fd: number): number[] {
       const bytes = socketOption(fd, SO_PEERGROUPS, ids);
       return Array.from({ length: bytes / 4 }, (_, index) => ids.readUInt32LE(index * 4));
     } catch (error) {
-      // ERANGE: there are more. NGROUPS_MAX is 65536, credentials(7).
+      // ERANGE: there are more groups. NGROUPS_MAX is 65536, credentials(7).
       if (!hasErrno(error, "ERANGE") || room >= 65536) throw error;
     }
   }
 }
 
 /**
- * A pidfd of the very process that called connect(2) (Linux 6.5); undefined on an older kernel. Throws where that process
- * is gone.
+ * Returns a pidfd of the process that called connect(2) (Linux 6.5); `undefined` on an older kernel. Throws if that
+ * process is gone.
  */
 export function peerPidfd(fd: number): number | undefined {
   const descriptor = Buffer.alloc(4);
@@ -54,7 +54,7 @@ const socketCall = func("socket", "int", ["int", "int", "int"]);
 const sendCall = func("send", "long", ["int", "void *", "size_t", "int"]);
 const recvCall = func("recv", "long", ["int", "void *", "size_t", "int"]);
 
-/** Inode of the socket that is connected to the Unix socket with that inode; undefined where the kernel cannot tell. */
+/** Returns the inode of the socket connected to the Unix socket `inode`; `undefined` if the kernel cannot tell. */
 export function peerInode(inode: number): number | undefined {
   const [AF_NETLINK, NETLINK_SOCK_DIAG, SOCK_RAW_CLOEXEC] = [16, 4, 3 | 0o2000000];
   const [SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, AF_UNIX, UDIAG_SHOW_PEER, UNIX_DIAG_PEER] = [20, 1, 1, 4, 2];
@@ -87,7 +87,7 @@ const getsockname = func("getsockname", "int", ["int", "void *", "void *"]);
 const AF_UNIX = 1;
 const pathOffset = 2;
 
-/** Where that socket listens; undefined where it is no Unix socket with a path. */
+/** Returns the path where the socket listens; `undefined` if it is not a Unix socket with a path. */
 export function listeningPath(fd: number): string | undefined {
   const address = Buffer.alloc(110); // struct sockaddr_un
   const length = Buffer.alloc(4);
@@ -99,14 +99,14 @@ export function listeningPath(fd: number): string | undefined {
 
 const acceptCall = func("accept4", "int", ["int", "void *", "void *", "int"]);
 
-/** The next connection that waits at a listening socket which does not block; undefined where there is none. */
+/** Accepts the next connection waiting at a non-blocking listening socket; `undefined` if there is none. */
 export function acceptAtOnce(fd: number): number | undefined {
   const nonBlockingAndCloexec = 0o4000 | 0o2000000;
   const accepted = acceptCall(fd, null, null, nonBlockingAndCloexec);
   return accepted < 0 ? undefined : accepted;
 }
 
-/** Writes to a socket what its buffer takes now. What cannot be written is nobody's loss. */
+/** Writes to a socket as much as its buffer accepts now. Ignores the rest and all errors. */
 export function sendAtOnce(fd: number, bytes: Buffer): void {
   const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
   sendCall(fd, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL);

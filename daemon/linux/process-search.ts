@@ -1,15 +1,15 @@
 /**
- * A look at the processes of one user: whose they are, and what their directories and descriptors lead to. Reading all of
- * that takes a second for some thousand processes, so it is done in slices, and the daemon serves others between them. One
- * walk is under way for each user at a time; users take turns, and everybody who asks meanwhile shares the next walk.
+ * Searches the processes of one user: their ids, and the targets of their directories and descriptors. Reading them
+ * takes a second for some thousand processes, so it runs in slices, between which the daemon serves others. Each user
+ * has at most one walk at a time, and users take turns. Calls during a walk share the next walk.
  */
 import { type Dir, opendirSync, readFileSync, readlinkSync } from "node:fs";
 
 export interface SeenProcess {
   readonly pid: number;
-  /** Real, effective, saved and file-system user id. */
+  /** The real, effective, saved and file-system user ids. */
   readonly uids: readonly number[];
-  /** Where the working directory, the root and the first descriptors lead, as readlink(2) says. */
+  /** The targets of the working directory, the root and the first descriptors, from readlink(2). */
   readonly links: readonly string[];
 }
 
@@ -17,7 +17,7 @@ export interface SeenProcess {
 export type Visit = (seen: SeenProcess) => void;
 
 export interface ProcessSearch {
-  /** Resolves when every process that the user had at the call has been visited. Rejects with what `visit` throws. */
+  /** Resolves when every process that the user had at the call has been visited. Rejects with the error of `visit`. */
   search(uid: number, visit: Visit): Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export interface ProcessSearchOptions {
   /** Milliseconds of work, and of rest after it. */
   readonly slice: number;
   readonly rest: number;
-  /** Called for each process that is read: for tests. */
+  /** Called for each process that is read. For tests. */
   readonly onRead?: (pid: number) => void;
 }
 
@@ -37,18 +37,18 @@ interface Wish {
 
 interface Walk {
   readonly uid: number;
-  /** Served by the walk that is under way. */
+  /** Callers that the current walk serves. */
   wishes: Wish[];
-  /** For the walk after it. */
+  /** Callers for the next walk. */
   next: Wish[];
   directory: Dir | undefined;
 }
 
-/** Of each process only so many descriptors are looked at: an engine has few, and nobody shall keep us busy. */
+/** The number of descriptors checked per process: an engine has few, and no user may keep the daemon busy. */
 const descriptorsSeen = 64;
 
 export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOptions): ProcessSearch {
-  /** By user, those whose turn comes next first. */
+  /** By user; the next in turn is first. */
   const walks = new Map<number, Walk>();
   let planned = false;
 
@@ -70,7 +70,7 @@ export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOption
     if (walks.size > 0) planWork(rest);
   }
 
-  /** One process further. False when nobody waits for the walk any more. */
+  /** Visits the next process. Returns `false` if nobody waits for the walk anymore. */
   function step(walk: Walk): boolean {
     walk.directory ??= opendirSync("/proc", { bufferSize: 128 });
     const name = walk.directory.readSync()?.name;
@@ -112,7 +112,7 @@ export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOption
   };
 }
 
-/** Undefined when the process is gone. */
+/** Returns `undefined` if the process is gone. */
 export function uidsOf(pid: number): number[] | undefined {
   try {
     return /^Uid:\t(.*)$/m
@@ -124,7 +124,7 @@ export function uidsOf(pid: number): number[] | undefined {
   }
 }
 
-/** Only what the links say: following one could wait for ever, on a file system of the user's own. */
+/** Returns only the texts of the links: following one could block forever on a file system of the user. */
 export function linksOf(pid: number): string[] {
   return ["cwd", "root", ...firstDescriptors(pid)].flatMap((name) => {
     try {
@@ -135,7 +135,7 @@ export function linksOf(pid: number): string[] {
   });
 }
 
-/** A directory is read in pieces of that size, so that a process with half a million of them costs no more. */
+/** Reads only the first piece of the directory, so that a process with half a million descriptors costs no more. */
 function firstDescriptors(pid: number): string[] {
   let directory: Dir;
   try {

@@ -1,11 +1,11 @@
-/** Processes by descriptors: pidfd_open(2), pidfd_send_signal(2). */
+/** Processes by descriptor: pidfd_open(2), pidfd_send_signal(2). */
 import { checked, func, hasErrno, nr, syscallInts } from "./call.ts";
 
 export function pidfdOpen(pid: number): number {
   return checked("pidfd_open", Number(syscallInts(nr.pidfdOpen, pid, 0, 0, 0, 0)), `pid ${pid}`);
 }
 
-/** SIGKILL. False when the process is gone. */
+/** Sends SIGKILL. Returns `false` if the process is gone. */
 export function pidfdKill(pidfd: number): boolean {
   try {
     checked("pidfd_send_signal", Number(syscallInts(nr.pidfdSendSignal, pidfd, 9, 0, 0, 0)));
@@ -19,7 +19,7 @@ export function pidfdKill(pidfd: number): boolean {
 const pollFds = func("poll", "int", ["void *", "ulong", "int"]);
 const POLLIN = 1;
 
-/** It fails with EINTR even where it would not wait, signal(7): a child that ends is enough. */
+/** Polls without waiting. Even then poll(2) fails with EINTR on a signal, such as the end of a child, signal(7). */
 function pollAtOnce(entries: Buffer, count: number): number {
   for (;;) {
     try {
@@ -34,7 +34,7 @@ const POLLERR = 8;
 const POLLHUP = 16;
 const POLLRDHUP = 0x2000;
 
-/** Whether the peer of a connected Unix socket has closed it, or has said that it will send no more. Reads nothing. */
+/** Whether the peer of a connected Unix socket has closed it, or has shut down its sending side. Reads nothing. */
 export function peerHasLeft(fd: number): boolean {
   const entry = Buffer.alloc(8);
   entry.writeInt32LE(fd, 0);
@@ -43,7 +43,7 @@ export function peerHasLeft(fd: number): boolean {
   return (entry.readInt16LE(6) & (POLLERR | POLLHUP | POLLRDHUP)) !== 0;
 }
 
-/** Which of the processes have ended; a zombie has (pidfd_open(2), "poll"). One call for all of them. */
+/** Returns the processes that have ended, zombies included (pidfd_open(2), "poll"). One call for all. */
 export function pidfdsEnded(pidfds: readonly number[]): number[] {
   const entries = Buffer.alloc(8 * pidfds.length);
   pidfds.forEach((pidfd, index) => {

@@ -1,10 +1,10 @@
-/** What goes on in the background, so that a stop can wait for it and nothing fails unheard. */
+/** Tracks background work, so that a stop can wait for it and every failure is logged. */
 import type { Logger } from "pino";
 
 export interface Background {
-  /** Anything it throws is logged. */
+  /** Starts the work; its errors are logged. */
   run(work: Promise<unknown>): void;
-  /** Resolves when all is done, within `patience` milliseconds. */
+  /** Resolves when all work is done, or after `patience` milliseconds. */
   settled(patience: number): Promise<void>;
 }
 

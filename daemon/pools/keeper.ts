@@ -1,4 +1,4 @@
-/** Keeps every pool full of fresh clones: asks `plan.ts` what to do whenever something has happened, and has it done. */
+/** Keeps every pool full of fresh clones: after each event it asks `plan.ts` what to do, and starts it. */
 import type { Logger } from "pino";
 import { IsolateError } from "../../protocol/errors.ts";
 import type { CloneId, TemplateName } from "../../protocol/names.ts";
@@ -28,11 +28,11 @@ export interface KeeperOptions {
   readonly store: Store;
   readonly storage: Storage;
   readonly boot: string;
-  /** Clones that are made at the same time, in all pools together. */
+  /** The most clones that are made at the same time, in all pools together. */
   readonly concurrency: () => number;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** Called whenever a lease of the template has ended. */
+  /** Called when a lease of the template has ended. */
   readonly released: (template: TemplateName) => void;
   /** Called when a template that was missing is there: the storage may have clones again that no row knows. */
   readonly returned: () => void;
@@ -76,7 +76,7 @@ export function createKeeper(options: KeeperOptions) {
   const making = createMaking({ ...makes, failed, lookForSnapshot, tend });
   const waiting = createWaiting({ store, preparer, fresh, tend, hurry });
 
-  /** Looks at one pool and acts. Cheap, and safe to call at any time: it is called by timers too, so it never throws. */
+  /** Checks one pool and acts. Cheap, and safe to call at any time. Never throws, as timers call it too. */
   function tend(pool: PoolState): void {
     if (stopped) return;
     try {
@@ -89,7 +89,7 @@ export function createKeeper(options: KeeperOptions) {
       preparer.prepare(pool.settings.template);
       tellWatchers(pool);
     } catch (error) {
-      log.error({ template: pool.settings.template, err: error }, "cannot tend the pool");
+      log.error({ template: pool.settings.template, err: error }, "cannot update the pool");
     }
   }
 
@@ -110,7 +110,7 @@ export function createKeeper(options: KeeperOptions) {
 
   const describe = (pool: PoolState): PoolStatus => rows.describe(pool, storage.nameFor(pool.settings.template));
 
-  /** Resolves when `done` says so, asked whenever something has happened to the pool; rejects when it throws. */
+  /** Calls `done` after each event of the pool; resolves when it returns true, and rejects when it throws. */
   function until(pool: PoolState, done: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const watcher = (): void => {
@@ -136,19 +136,25 @@ export function createKeeper(options: KeeperOptions) {
     tend(pool);
   }
 
-  /** Each retired clone is tried now, and once at least before this resolves. */
+  /** Tries now to destroy each retired clone. Resolves after at least one attempt on each. */
   async function reclaimUsed(pool: PoolState): Promise<void> {
     await Promise.all(rows.retired(pool).map(({ id }) => reclaimer.attempt(id)));
   }
 
   return {
-    /** Leases a clone of the newest snapshot. Throws `unknown-template`, `wait-timeout`, `draining`; aborted: the signal's reason. */
+    /**
+     * Leases a clone of the newest snapshot. Throws `unknown-template`, `wait-timeout`, `draining`, and on abort the
+     * signal's reason.
+     */
     take(template: TemplateName, request: TakeRequest): Promise<CloneRecord> {
       const pool = pools.get(template);
       if (!pool || !isOpen(pool)) return Promise.reject(new IsolateError("unknown-template", { template, near: [] }));
       return waiting.take(pool, request);
     },
-    /** Makes the pool as wanted and resolves when it is: all ready, fresh, none too many. Throws what prevents it. */
+    /**
+     * Resolves when the pool is as requested: all clones ready and fresh, and none in excess. Throws the error that
+     * prevents it.
+     */
     async setPool(settings: PoolSettings, replaceAll: boolean): Promise<PoolStatus> {
       const pool = openPool(settings);
       if (pool.removing) throw new IsolateError("unknown-template", { template: settings.template, near: [] });
@@ -174,11 +180,11 @@ export function createKeeper(options: KeeperOptions) {
       await reclaimUsed(pool);
       return describe(pool);
     },
-    /** Begins or goes on to keep a pool, without waiting for it. */
+    /** Starts or continues to keep a pool, without waiting for it. */
     keep(settings: PoolSettings): void {
       background.run(lookForSnapshot(openPool(settings)));
     },
-    /** Lets go of a pool: its ready clones are destroyed, and the others when their leases end. */
+    /** Stops keeping a pool: destroys its ready clones now, and the others when their leases end. */
     drop(template: TemplateName): void {
       letGo(existingOr(template));
     },
@@ -200,19 +206,19 @@ export function createKeeper(options: KeeperOptions) {
         .filter((pool) => !pool.dropped || rows.all(pool).length > 0)
         .map(describe)
         .sort((a, b) => (a.template < b.template ? -1 : 1)),
-    /** The template may have a new snapshot. */
+    /** Call when the template may have a new snapshot. */
     changed(template: TemplateName): Promise<void> {
       const pool = pools.get(template);
       return pool ? lookForSnapshot(pool) : Promise.resolve();
     },
-    /** The lessee gave the clone up. */
+    /** Call when the lessee has released the clone. */
     release(id: CloneId): void {
       const clone = store.apply(id, "release");
       reclaimer.retire(clone);
       released(clone.template);
     },
     reclaimer,
-    /** Destroys all clones of a template and forgets its pool when `remove` has succeeded. Throws `template-busy`. */
+    /** Destroys all clones of a template, and forgets its pool after `remove` succeeds. Throws `template-busy`. */
     async removePool(template: TemplateName, remove: () => Promise<void>): Promise<void> {
       const pool = existingOr(template);
       const inUse = rows.all(pool).filter((clone) => clone.lease !== null).length + pool.waiters.size;
@@ -235,7 +241,7 @@ export function createKeeper(options: KeeperOptions) {
         throw error;
       }
     },
-    /** Begins no new work; resolves when what is under way is done, within `patience` milliseconds. */
+    /** Starts no new work; resolves when current work is done, or after `patience` milliseconds. */
     async stop(patience: number): Promise<void> {
       stopped = true;
       for (const pool of pools.values()) {

@@ -1,4 +1,4 @@
-/** Makes clones, a bounded number at a time in all pools together: writes the intent, and then acts. */
+/** Makes clones, a limited number at a time in all pools together: first records the intent, then acts. */
 import { setImmediate } from "node:timers/promises";
 import { toIsolateError } from "../../protocol/errors.ts";
 import { makeCloneId } from "../../protocol/names.ts";
@@ -14,9 +14,9 @@ export interface MakingOptions {
   readonly boot: string;
   readonly background: Background;
   readonly reclaimer: Reclaimer;
-  /** Clones that are made at the same time, in all pools together. */
+  /** The most clones that are made at the same time, in all pools together. */
   readonly concurrency: () => number;
-  /** Nanoseconds since 1970, never the same twice. */
+  /** Returns nanoseconds since 1970, never the same value twice. */
   readonly nanoseconds: () => bigint;
   readonly failed: (pool: PoolState, error: unknown) => void;
   /** Called if the snapshot is gone. */
@@ -27,21 +27,21 @@ export interface MakingOptions {
 export function createMaking(options: MakingOptions) {
   const { store, storage, boot, background, reclaimer, concurrency, nanoseconds, failed, lookForSnapshot, tend } =
     options;
-  /** Pools that would make more clones than may be made at the same time. */
+  /** Pools that have to wait before they may make more clones. */
   const starved = new Set<PoolState>();
   let underWay = 0;
   let rounds = Promise.resolve();
 
   /**
-   * One clone in each round of the event loop. Where a storage makes one without a pause, and somebody waits for each, all
-   * would be made and granted before anything else is done.
+   * One clone in each round of the event loop. Otherwise, if a storage makes clones without a pause and a caller waits
+   * for each, all would be made and granted before any other work.
    */
   function nextRound(): Promise<void> {
     rounds = rounds.then(() => setImmediate());
     return rounds;
   }
 
-  /** A clone of this pool is made, or has failed: others may make one now. Pools with waiters come first. */
+  /** Called when a clone is made or has failed: another pool may now make one. Pools with waiters come first. */
   function tendAfterMaking(pool: PoolState): void {
     starved.add(pool);
     const waitingFirst = [...starved].sort((a, b) => b.waiters.size - a.waiters.size);
@@ -88,7 +88,7 @@ export function createMaking(options: MakingOptions) {
   }
 
   return {
-    /** Begins to make `count` clones, or as many of them as may be made now; the others follow. */
+    /** Starts to make `count` clones, or as many as may be made now; the others follow. */
     make(pool: PoolState, count: number): void {
       let begun = 0;
       for (; begun < count && underWay < concurrency(); begun++) start(pool);

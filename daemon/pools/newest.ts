@@ -1,4 +1,4 @@
-/** Finds the snapshot that a pool's clones are made of, and pauses after failures. */
+/** Finds the snapshot for a pool's clones, and pauses after failures. */
 import type { Logger } from "pino";
 import { toIsolateError } from "../../protocol/errors.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -16,11 +16,11 @@ export interface NewestOptions {
   readonly log: Logger;
 }
 
-/** Milliseconds from a failure to the next try for somebody who waits. */
+/** Milliseconds from a failure to the next try while somebody waits. */
 const urgentRetry = 1000;
 
 export function createNewest({ storage, background, stopped, tend, returned, log }: NewestOptions) {
-  /** Remembers why the pool is not filled, tells its waiters, and tries again after a pause. */
+  /** Records why the pool is not filled, tells its waiters, and retries after a pause. */
   function failed(pool: PoolState, thrown: unknown): void {
     const error = toIsolateError(thrown);
     pool.failures++;
@@ -54,7 +54,7 @@ export function createNewest({ storage, background, stopped, tend, returned, log
     try {
       const { template, snapshots } = pool.settings;
       const latest = await storage.of(template).latest(template, snapshots);
-      if (latest !== pool.latest) log.info({ template, snapshot: latest }, "clones are made of this snapshot");
+      if (latest !== pool.latest) log.info({ template, snapshot: latest }, "clones are made from this snapshot");
       pool.latest = latest;
       if (pool.missing) returned();
       if (pool.lookFailed || pool.failures === 0) succeeded(pool);
@@ -67,7 +67,7 @@ export function createNewest({ storage, background, stopped, tend, returned, log
     }
   }
 
-  /** Resolves when it is known. Calls that come meanwhile share one more search. */
+  /** Resolves when the newest snapshot is known. Calls during a search share one more search. */
   function look(pool: PoolState): Promise<void> {
     if (pool.looking) {
       pool.lookAgain = true;

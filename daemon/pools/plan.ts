@@ -1,18 +1,18 @@
-/** What a pool needs next: one pure function from what is to what to do. */
+/** Plans what a pool needs next: one pure function from the pool's state to actions. */
 import type { CloneId, SnapshotName } from "../../protocol/names.ts";
 
 export interface PoolFacts {
   /** Clones to keep ready. */
   readonly size: number;
-  /** Callers that wait for a clone. */
+  /** The number of callers that wait for a clone. */
   readonly waiting: number;
   /** The snapshot to clone from; null while there is none. */
   readonly latest: SnapshotName | null;
-  /** Clones made before this (nanoseconds since 1970) are as good as stale: `isolate -r TEMPLATE N -f`. */
+  /** Clones made before this (nanoseconds since 1970) count as stale: `isolate -r TEMPLATE N -f`. */
   readonly freshAfter: bigint;
-  /** Clones being made from `latest`. */
+  /** The number of clones that are being made from `latest`. */
   readonly creating: number;
-  /** Nothing is made while a failure is fresh. */
+  /** Set for a while after a failure: nothing is made. */
   readonly backingOff: boolean;
   /** The last clone could not be made: one is tried before the others. */
   readonly failing: boolean;
@@ -20,9 +20,9 @@ export interface PoolFacts {
 }
 
 export interface PoolPlan {
-  /** How many to make. */
+  /** The number of clones to make. */
   readonly create: number;
-  /** Which to destroy, in this order. */
+  /** The clones to destroy, in this order. */
   readonly reclaim: readonly CloneId[];
 }
 
@@ -34,8 +34,8 @@ export function isFresh(
 }
 
 /**
- * Stale clones go one for each fresh one that has come, oldest first, so a new snapshot never empties a pool at once.
- * Beyond that whatever is above the size goes, unless somebody waits.
+ * Each fresh clone replaces one stale clone, the oldest first, so a new snapshot never suddenly empties a pool. In
+ * addition, clones above the size are destroyed, unless a caller waits.
  */
 export function plan(pool: PoolFacts): PoolPlan {
   const fresh = pool.ready.filter((clone) => isFresh(clone, pool));
@@ -55,12 +55,14 @@ function notWanted(pool: PoolFacts, fresh: PoolFacts["ready"]): CloneId[] {
   return [...oldestFirst(stale), ...oldestFirst(kept)].map((clone) => clone.id);
 }
 
-/** Milliseconds to wait after the `failures`-th failure in a row: doubled each time, from half a second to a minute. */
+/**
+ * Milliseconds to wait after the `failures`-th consecutive failure: doubled each time, from half a second to a minute.
+ */
 export function refillBackoff(failures: number): number {
   return failures === 0 ? 0 : Math.min(60_000, 500 * 2 ** Math.min(failures - 1, 10));
 }
 
-/** Milliseconds before a clone that was busy is tried again: quick at first, since most sandboxes end within moments. */
+/** Milliseconds before the next attempt on a busy clone: short at first, since most sandboxes end soon. */
 export function destroyBackoff(attempts: number): number {
   return Math.min(30_000, 20 * 2 ** Math.min(attempts, 12));
 }

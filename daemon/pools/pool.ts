@@ -1,4 +1,4 @@
-/** What the daemon remembers of one pool between two events. */
+/** The state of one pool between two events. */
 import type { IsolateError } from "../../protocol/errors.ts";
 import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 import type { Pool } from "../../protocol/schema.ts";
@@ -8,28 +8,28 @@ import { isFresh, type PoolFacts } from "./plan.ts";
 
 export interface PoolSettings {
   readonly template: TemplateName;
-  /** Clones to keep ready. */
+  /** The number of clones to keep ready. */
   readonly size: number;
-  /** Glob that usable snapshots fit. */
+  /** The glob that usable snapshots match. */
   readonly snapshots?: string | undefined;
 }
 
-/** What is known of a pool without looking at the storage. */
+/** The state of a pool that is known without asking the storage. */
 export type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
 
 export interface TakeRequest {
-  /** Uid of who asks: those who wait take turns by it. */
+  /** The caller's uid, by which waiting callers take turns. */
   readonly account: number;
-  /** Whose ids the view will have. */
+  /** The id map of the view. */
   readonly to: IdMap;
   /** The same caller will use the same map next time, so it is worth preparing a mount. */
   readonly lasting: boolean;
-  /** Returns the row that the clone gets, once it is known which clone it is. */
+  /** Returns the lease row for the chosen clone. */
   readonly lease: (id: CloneId) => LeaseRecord;
   /** Milliseconds. */
   readonly wait: number;
   readonly signal: AbortSignal;
-  /** Called with one sentence whenever there is a new reason to wait. */
+  /** Called with one sentence for each new reason to wait. */
   readonly onWait: (reason: string) => void;
 }
 
@@ -44,7 +44,7 @@ export interface PoolState {
   latest: SnapshotName | null;
   freshAfter: bigint;
   creating: number;
-  /** Failures to make a clone or to find the snapshot, in a row. */
+  /** The number of consecutive failures to make a clone or to find the snapshot. */
   failures: number;
   lastError: IsolateError | null;
   /** When that was, by performance.now(). */
@@ -55,16 +55,16 @@ export interface PoolState {
   retry: NodeJS.Timeout | null;
   refill: NodeJS.Timeout | null;
   removing: boolean;
-  /** The configuration no longer names it. */
+  /** Set if the configuration no longer names the pool. */
   dropped: boolean;
-  /** The search for the newest snapshot that is under way, and whether another is wanted after it. */
+  /** The current search for the newest snapshot, and whether another must follow. */
   looking: Promise<void> | null;
   lookAgain: boolean;
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly waiters: Set<Waiter>;
-  /** When each account that waits was last served, as a count of all that were. */
+  /** When each waiting account was last served, as a running count of all grants. */
   readonly served: Map<number, number>;
-  /** Called whenever something has happened to the pool. */
+  /** Called after each event of the pool. */
   readonly watchers: Set<() => void>;
 }
 
@@ -107,7 +107,7 @@ export function tellWatchers(pool: PoolState): void {
   for (const watcher of [...pool.watchers]) watcher();
 }
 
-/** Questions about a pool that the rows answer. */
+/** Queries about a pool, answered from the rows. */
 export function createPoolRows(store: Store) {
   const inState = (pool: PoolState, state: "ready" | "retired"): CloneRecord[] => [
     ...store.clonesIn(pool.settings.template, state).values(),
@@ -124,7 +124,7 @@ export function createPoolRows(store: Store) {
       ),
     /** Ready clones of the newest snapshot, the oldest clone first. */
     fresh: (pool: PoolState) => ready(pool).filter((clone) => isFresh(clone, pool)),
-    /** What `plan` decides by. */
+    /** The input of `plan`. */
     facts(pool: PoolState): PoolFacts {
       const { latest, freshAfter, creating, settings, waiters, retry } = pool;
       // Ready clones of a template that was destroyed or renamed are of no use, and in the way of those who destroy it.

@@ -1,4 +1,4 @@
-/** Templates and their pools as root manages them: which there are, how many clones each keeps, and where that is remembered. */
+/** Root's management of templates and pools: which exist, how many clones each keeps, and the record of both. */
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
@@ -26,12 +26,12 @@ export interface PoolsOptions {
   readonly keeper: Keeper;
   readonly storage: Storage;
   readonly usage: Usage;
-  /** Asked each time, since it may be loaded again. */
+  /** Called each time, as the configuration may be reloaded. */
   readonly config: () => Pick<Config, "pool" | "template">;
 }
 
 const largestPool = 100;
-/** Milliseconds for names that a hint could have. */
+/** Milliseconds to look for names for a hint. */
 const hintPatience = 3000;
 
 export type Pools = ReturnType<typeof createPools>;
@@ -48,7 +48,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     return new Set([...configured, ...store.pools().map(({ template }) => template)]);
   }
 
-  /** A size set by `isolate -r` holds until the configuration changes. */
+  /** A size set by `isolate -r` applies until the configuration changes. */
   function settings(template: TemplateName): PoolSettings {
     const { entry, configured } = configuration(template);
     const saved = store.pools().find((pool) => pool.template === template);
@@ -61,7 +61,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     return settings(template);
   }
 
-  /** For root, who may be told of datasets that are no templates. Throws why the storage does not tell. */
+  /** For root, who may learn of datasets that are not templates. Throws why the storage cannot tell. */
   async function existing(template: TemplateName): Promise<TemplateInfo> {
     const near = async (): Promise<readonly string[]> =>
       nearNames(template, [...keeper.templates(), ...(await datasetsLike(template))]);
@@ -70,7 +70,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       if (found?.failure) throw found.failure;
       if (found) return found;
     } catch (error) {
-      // Where the storage of names without a slash does not work, a dataset was meant.
+      // If the storage for names without a slash does not work, the caller meant a dataset.
       if (template.includes("/") || (await near()).length === 0) throw error;
     }
     const wrong = await storage.whyUnfit(template);
@@ -78,7 +78,7 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
     throw new IsolateError("unknown-template", { template, near: await near() });
   }
 
-  /** Names that end in it. None where the storage does not answer soon: they are for a hint. */
+  /** Returns names with that last component, for a hint; none if the storage does not answer soon. */
   async function datasetsLike(template: TemplateName): Promise<readonly string[]> {
     if (template.includes("/")) return [];
     const asked = storage.drivers().map((driver) => driver.endingIn?.(template) ?? []);
@@ -139,14 +139,14 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
   }
 
   return {
-    /** Keeps a pool for each template that the configuration or the database names: what a start needs to serve. */
+    /** Keeps a pool for each template in the configuration or the database, which is all that a start needs. */
     openNamed(): void {
       for (const template of named()) keeper.keep(settings(template));
     },
 
     /**
-     * Keeps a pool for each template that the configuration, the database or a driver knows, and lets go of the others.
-     * After the start, and whenever the configuration has been loaded again.
+     * Keeps a pool for each template that the configuration, the database or a driver knows, and stops keeping others.
+     * Called after the start, and after each reload of the configuration.
      */
     async open(): Promise<void> {
       const names = named();
@@ -162,10 +162,10 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       for (const template of names) keeper.keep(settings(template));
     },
 
-    /** Throws `unknown-template` unless root made it one, however much of a dataset it may be. */
+    /** Throws `unknown-template` unless root made it a template, even if the dataset exists. */
     async known(template: TemplateName, toRoot: boolean): Promise<void> {
       if (keeper.has(template)) return;
-      // Members start no process of root's with names of their choice.
+      // Members must not start root's processes with names of their choice.
       if (!toRoot) throw unknown(template);
       await existing(template).catch((error: unknown) => {
         throw toIsolateError(error).code === "unknown-template" ? error : unknown(template);
@@ -189,11 +189,11 @@ export function createPools({ store, keeper, storage, usage, config }: PoolsOpti
       }
       if (size === 0 && keeper.has(template)) {
         if (await isMissing(template)) return forget(template);
-        // Whatever is wrong with the template: clones go, and none is made.
+        // Destroys the clones and makes none, even if the template is unusable.
         return change(await keeper.setPool(remember(template, 0), fresh), []);
       }
       const { below } = await existing(template);
-      // Before anything is remembered: a dataset without a snapshot is no template yet.
+      // Before anything is recorded: a dataset without a snapshot is not yet a template.
       await storage.of(template).latest(template, settings(template).snapshots);
       const keepsSize = size === undefined && keeper.has(template);
       const kept = keepsSize ? settings(template) : remember(template, size ?? null);

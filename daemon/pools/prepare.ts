@@ -1,6 +1,6 @@
 /**
- * Prepares some of a pool's ready clones for whoever leased last from it, who is the likeliest to come again: their
- * mount is then not on the way of the lease. Somebody else is given another clone where there is one.
+ * Prepares some of a pool's ready clones for its last lessee, who is the most likely to come again: the next lease then
+ * need not wait for the mount. Other lessees get another clone if there is one.
  */
 import type { Logger } from "pino";
 import type { TemplateName } from "../../protocol/names.ts";
@@ -17,7 +17,7 @@ export interface PrepareOptions {
   readonly log: Logger;
 }
 
-/** Clones of a pool that are prepared at a time. */
+/** The number of prepared clones of a pool. */
 const atMost = 4;
 
 export type Preparer = ReturnType<typeof createPreparer>;
@@ -35,7 +35,7 @@ export function createPreparer({ storage, background, fresh, log }: PrepareOptio
 
   async function prepareAll(template: TemplateName): Promise<void> {
     for (;;) {
-      // A mount takes most of a millisecond: whoever asks for a lease meanwhile comes between two of them.
+      // A mount takes nearly a millisecond. The pause lets requests for leases run between two of them.
       await new Promise((resolve) => setImmediate(resolve));
       const to = lessees.get(template);
       const clone = nextToPrepare(template);
@@ -44,13 +44,13 @@ export function createPreparer({ storage, background, fresh, log }: PrepareOptio
       try {
         storage.of(template).prepare(clone.id, to);
       } catch (error) {
-        log.debug({ clone: clone.id, err: error }, "cannot prepare a clone; its lease will tell why");
+        log.debug({ clone: clone.id, err: error }, "cannot prepare a clone; its lease will report the reason");
       }
     }
   }
 
   return {
-    /** The fittest for a lessee: prepared for them, else not prepared, else the oldest. */
+    /** Returns the best clone for a lessee: one prepared for them, else one not prepared, else the oldest. */
     choose(clones: readonly CloneRecord[], to: IdMap): CloneRecord | undefined {
       const isTheirs = (clone: CloneRecord): boolean => {
         const lessee = preparedFor.get(clone);
@@ -61,7 +61,7 @@ export function createPreparer({ storage, background, fresh, log }: PrepareOptio
     leased(template: TemplateName, to: IdMap): void {
       lessees.set(template, to);
     },
-    /** Goes on in the background. */
+    /** Works in the background. */
     prepare(template: TemplateName): void {
       if (busy.has(template) || !lessees.has(template)) return;
       busy.add(template);

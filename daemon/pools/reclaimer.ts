@@ -1,4 +1,4 @@
-/** Destroys retired clones, several at once, and tries again for as long as the storage says that one is in use. */
+/** Destroys retired clones, several in parallel, and retries as long as the storage reports one as in use. */
 import { rmdirSync } from "node:fs";
 import type { Logger } from "pino";
 import { toIsolateError } from "../../protocol/errors.ts";
@@ -17,7 +17,7 @@ export interface ReclaimerOptions {
   readonly log: Logger;
 }
 
-/** Many, since ZFS destroys those of one moment in one transaction group. */
+/** Many, since ZFS destroys simultaneous ones in one transaction group. */
 const concurrency = 20;
 
 /** Milliseconds that somebody waits for an attempt: a storage may hang. */
@@ -66,7 +66,7 @@ export function createReclaimer({ store, storage, background, attempted, log }: 
       attempts.delete(id);
     } catch (thrown) {
       const error = toIsolateError(thrown);
-      // Busy is ordinary: a sandbox takes a moment to end, or two seconds when its command ignores SIGTERM.
+      // Busy is normal: a sandbox takes a moment to end, or two seconds if its command ignores SIGTERM.
       const isNews = error.code !== "clone-busy" && error.message !== before;
       log[isNews ? "warn" : "debug"]({ clone: id, err: error }, "cannot destroy the clone yet");
       if (stopped) return;
@@ -83,7 +83,7 @@ export function createReclaimer({ store, storage, background, attempted, log }: 
   }
 
   return {
-    /** For a clone that has just been retired, or that a crash left half made or half destroyed. */
+    /** Adds a clone that was just retired, or that a crash left half made or half destroyed. */
     retire({ id }: Pick<CloneRecord, "id">): void {
       attempts.set(id, 0);
       queue.push(id);

@@ -1,4 +1,4 @@
-/** After a start: finishes or undoes what a crash left. */
+/** Finishes or undoes, after a start, the work that a crash interrupted. */
 import type { Logger } from "pino";
 import type { TemplateName } from "../../protocol/names.ts";
 import type { CloneRecord, Store } from "../records/store.ts";
@@ -15,8 +15,8 @@ export interface ReconcileOptions {
 }
 
 /**
- * From the rows alone. A clone of an earlier boot is never given out, because the host may have lost the row that says
- * that it was.
+ * Uses only the rows. A clone of an earlier boot is never leased, because the host may have lost the row of an earlier
+ * lease.
  */
 export function reconcileRows({ store, reclaimer, boot }: ReconcileOptions): void {
   for (const clone of [...store.clones()]) {
@@ -41,7 +41,7 @@ export async function reconcileStorage(options: ReconcileOptions): Promise<void>
     });
     for (const { id, template, snapshot } of found) {
       if (store.clone(id)) continue;
-      log.info({ clone: id }, "destroying a clone that no row knows");
+      log.info({ clone: id }, "destroying a clone without a row");
       store.creating({ id, template, snapshot, boot, made: 0n });
       reclaimer.retire(store.apply(id, "reclaim"));
     }

@@ -1,22 +1,22 @@
 /**
- * Instances of `isolate_regenerate@`: the template's name as systemd-escape(1) writes it, or only the last component of one
- * template's name, as in isolate_regenerate@debisl.path. Pure.
+ * Instance names of `isolate_regenerate@`: a template's name as systemd-escape(1) writes it, or only its last component
+ * if that is unique, as in isolate_regenerate@debisl.path. Pure.
  */
 import { IsolateError } from "../../protocol/errors.ts";
 import { lastPart, nearNames, parseTemplateName, type TemplateName } from "../../protocol/names.ts";
 
-/** All instances that mean a template, the exact one first. */
+/** Returns all instance names that mean a template, the exact one first. */
 export function instancesOf(template: TemplateName): string[] {
   const exact = escapeUnitName(template);
   if (!template.includes("/")) return [exact];
   const last = lastPart(template);
-  // Without escapes too: many write a unit's name by hand.
+  // Also without escapes, as many people write a unit's name by hand.
   return [...new Set([exact, escapeUnitName(last), last])];
 }
 
 /**
- * The template that an instance means. The name that it stands for goes before names that only end so; where no known
- * template fits, it is that name, whatever becomes of it. Throws `ambiguous-template`, `unknown-template` and `bad-name`.
+ * Returns the template that an instance name means. A full name goes before a last component. If no known template
+ * matches, returns the unescaped name. Throws `ambiguous-template`, `unknown-template` and `bad-name`.
  */
 export function templateOfInstance(instance: string, known: readonly TemplateName[]): TemplateName {
   const exact = known.find((template) => escapeUnitName(template) === instance);
@@ -31,7 +31,7 @@ export function templateOfInstance(instance: string, known: readonly TemplateNam
   return parseTemplateName(name);
 }
 
-/** As systemd-escape(1) writes an instance's name; a template's name holds nothing else that it would change. */
+/** Escapes like systemd-escape(1); a template's name contains no other characters that it would change. */
 export function escapeUnitName(template: string): string {
   return template.replaceAll("-", "\\x2d").replaceAll(" ", "\\x20").replaceAll("/", "-");
 }

@@ -1,6 +1,6 @@
 /**
- * How many bytes templates and clones use. Counting is work, so it goes on in the background, only when somebody asks, and
- * rests for twenty times as long as it took: an answer may be old, and says how old.
+ * The bytes that templates and clones use. Counting is expensive, so it runs in the background, only on request, and
+ * pauses for twenty times as long as it took. An answer may therefore be old; it says when it was counted.
  */
 import type { Logger } from "pino";
 import type { CloneId, TemplateName } from "../../protocol/names.ts";
@@ -16,15 +16,15 @@ export interface UsageOptions {
 }
 
 export interface Figures {
-  /** Undefined where it is not counted. */
+  /** Returns `undefined` if the bytes are not counted. */
   ofTemplate(template: TemplateName): number | undefined;
   ofClone(template: TemplateName, id: CloneId): number | undefined;
-  /** When the figures for that template and its clones were counted; null before that. */
+  /** Returns when the template and its clones were counted; null if they were not. */
   countedAt(template: TemplateName): string | null;
 }
 
 export interface Usage {
-  /** The newest figures that can be had in a moment. Never throws. */
+  /** Returns the newest figures that are available in a moment. Never throws. */
   read(): Promise<Figures>;
 }
 
@@ -58,7 +58,7 @@ export function createUsage({ storage, templates, clock, log }: UsageOptions): U
     const before = underWay.get(driver.name);
     if (before) return before;
     const rests = restsUntil.get(driver.name) ?? Number.NEGATIVE_INFINITY;
-    // A clock that was set back must not make it rest for years.
+    // If the clock is set back, the pause must not last for years.
     if (clock() < rests && rests - clock() < restAfterFailure * 10) return Promise.resolve();
     const counting = count(driver);
     underWay.set(driver.name, counting);

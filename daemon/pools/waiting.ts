@@ -1,4 +1,4 @@
-/** Gives clones to those who ask, account by account in turn, and lets them wait while there is none. */
+/** Leases clones to callers, account by account in turn, and lets them wait while there is none. */
 import { IsolateError } from "../../protocol/errors.ts";
 import type { CloneRecord, Store } from "../records/store.ts";
 import type { PoolState, TakeRequest, Waiter } from "./pool.ts";
@@ -13,13 +13,13 @@ export interface WaitingOptions {
   readonly hurry: (pool: PoolState) => void;
 }
 
-/** Milliseconds from a lease to the making of the clone that takes its place, while others are ready. */
+/** Milliseconds from a lease to the start of a replacement clone, while others are ready. */
 const refillDelay = 10;
 
 export function createWaiting({ store, preparer, fresh, tend, hurry }: WaitingOptions) {
   let turns = 0;
 
-  /** Grants ready clones to waiters as far as both go. */
+  /** Grants ready clones to waiters until either runs out. */
   function serve(pool: PoolState): void {
     for (let waiter = nextWaiter(pool); waiter; waiter = nextWaiter(pool)) {
       const clone = preparer.choose(fresh(pool), waiter.request.to);
@@ -36,7 +36,7 @@ export function createWaiting({ store, preparer, fresh, tend, hurry }: WaitingOp
     }
   }
 
-  /** The lessee's start comes first: making the next clone would take the processor from it. */
+  /** Delays the next clone, whose making would take the processor from the lessee's start. */
   function refillSoon(pool: PoolState): void {
     if (pool.refill) return;
     pool.refill = setTimeout(() => {
@@ -46,7 +46,9 @@ export function createWaiting({ store, preparer, fresh, tend, hurry }: WaitingOp
     pool.refill.unref();
   }
 
-  /** Resolves with a leased clone. Throws `wait-timeout` and what refuses the waiter; aborted: the signal's reason. */
+  /**
+   * Resolves with a leased clone. Throws `wait-timeout`, the refusal of the waiter, and on abort the signal's reason.
+   */
   function take(pool: PoolState, request: TakeRequest): Promise<CloneRecord> {
     const { template } = pool.settings;
     return new Promise((resolve, reject) => {
@@ -85,7 +87,9 @@ export function createWaiting({ store, preparer, fresh, tend, hurry }: WaitingOp
   return { serve, take };
 }
 
-/** Of the account that was served longest ago, so that nobody waits for all that another asks for; then the first come. */
+/**
+ * Picks the account served longest ago, so that no account waits for all of another's requests, then its first caller.
+ */
 function nextWaiter({ waiters, served }: PoolState): Waiter | undefined {
   let next: Waiter | undefined;
   const turn = ({ request }: Waiter): number => served.get(request.account) ?? 0;
@@ -95,6 +99,6 @@ function nextWaiter({ waiters, served }: PoolState): Waiter | undefined {
 
 function whyWait(pool: PoolState): string {
   if (pool.lastError) return pool.lastError.message;
-  if (pool.latest === null) return "the newest snapshot is being looked up";
+  if (pool.latest === null) return "the daemon is looking up the newest snapshot";
   return "the pool is empty and a clone is being made";
 }

@@ -1,6 +1,6 @@
 /**
- * A file for each instance of a unit that means a template, touched whenever a lease of it has ended:
- * `isolate_regenerate@.path` watches it. Root's alone, in a directory of root's.
+ * A file for each instance name of a template, touched when a lease of the template has ended.
+ * `isolate_regenerate@.path` watches it. Only root can write to the file and to its directory.
  */
 import { closeSync, constants, futimesSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -8,10 +8,10 @@ import type { Logger } from "pino";
 import type { TemplateName } from "../../protocol/names.ts";
 import { instancesOf } from "./unit-instance.ts";
 
-/** The kernel's NAME_MAX; no unit can have a longer instance either. */
+/** The kernel's NAME_MAX; a unit's instance name cannot be longer either. */
 const longestName = 255;
 
-/** Returns what touches the files of a template. It never throws: a lease's end must not fail because of it. */
+/** Returns a function that touches a template's files. It never throws, so that the end of a lease cannot fail. */
 export function createSignals(runtimeDirectory: string, clock: () => number, log: Logger) {
   const directory = join(runtimeDirectory, "signal");
   mkdirSync(directory, { recursive: true, mode: 0o755 });
@@ -21,7 +21,7 @@ export function createSignals(runtimeDirectory: string, clock: () => number, log
     try {
       futimesSync(file, clock() / 1000, clock() / 1000);
     } finally {
-      closeSync(file); // the close after an open for writing is what a path unit sees
+      closeSync(file); // a path unit reacts to the close after an open for writing
     }
   }
 

@@ -1,7 +1,7 @@
 /**
- * Who leased what, when, and how it ended: kept in an SQLite file of its own for `isolate log`. Written a moment later and
- * many at once, so that no lease waits for it, and a disk that is full or broken stops none: entries then wait in memory.
- * What a crash loses of them, the rows of the leases that still run bring back (see `Leases.adoptOrphans`).
+ * The log of leases for `isolate log`: user, template, time and end, in a separate SQLite file. Entries are written a
+ * moment later and in batches, so no lease waits for them. If the disk is full or broken, leases go on and entries wait
+ * in memory. A crash may lose entries; those of running leases come back from their rows (see `Leases.adoptOrphans`).
  */
 import { chmodSync } from "node:fs";
 import Database from "better-sqlite3";
@@ -14,7 +14,7 @@ export interface Began {
   readonly lease: string;
   readonly kind: "run" | "edit";
   readonly template: string;
-  /** Of an edit there is none. */
+  /** null for an edit. */
   readonly snapshot: string | null;
   readonly uid: number;
   readonly command: string;
@@ -23,10 +23,10 @@ export interface Began {
 }
 
 export interface Entry extends Began {
-  /** null while it runs. */
+  /** null while the lease lasts. */
   readonly until: number | null;
   readonly end: LeaseEnd | null;
-  /** Uid of who ended it, if somebody did. */
+  /** The uid of the user who ended it; null if nobody did. */
   readonly by: number | null;
 }
 
@@ -34,11 +34,11 @@ export interface Filter {
   readonly uid?: number;
   readonly template?: string;
   readonly end?: LeaseEnd | "running";
-  /** Milliseconds since 1970, of the beginning. */
+  /** Limits of the beginning, in milliseconds since 1970. */
   readonly since?: number;
   readonly until?: number;
   readonly limit: number;
-  /** Where an earlier answer ended: what follows is older. */
+  /** Where an earlier answer ended; the entries after it are older. */
   readonly after?: Cursor;
 }
 
@@ -49,21 +49,21 @@ export interface Cursor {
 }
 
 export interface Page {
-  /** The newest first. */
+  /** Newest first. */
   readonly entries: readonly Entry[];
-  /** How many are not among the entries because the disk has not taken them. */
+  /** The number of entries that are missing because they are not yet on the disk. */
   readonly unsaved: number;
-  /** Where to go on; undefined at the end. There may be more even where a page has fewer entries than its limit, or none. */
+  /** Where to continue; `undefined` at the end. There may be more even if a page has fewer entries than its limit. */
   readonly next: Cursor | undefined;
 }
 
 export interface LeaseLog {
   began(lease: Began): void;
-  /** Of a lease that has begun. */
+  /** For a lease that has begun. */
   ended(lease: string, end: LeaseEnd, by: number | null): void;
-  /** All that run have begun: whatever else has no end was lost with an earlier daemon. */
+  /** Call once all running leases have begun: any other entry without an end was lost with an earlier daemon. */
   settle(): void;
-  /** Looks at a bounded part of the log, however much there is and however little of it fits. */
+  /** Reads a limited part of the log, even if few entries match. */
   read(filter: Filter): Page;
   unsaved(): number;
   close(): void;
@@ -73,9 +73,9 @@ export interface LeaseLogOptions {
   readonly file: string;
   /** Entries older than this are removed. */
   readonly days: number;
-  /** More than these are removed, the oldest first. 0: nothing is recorded. */
+  /** Keeps at most this many, and removes the oldest first. 0: nothing is recorded. */
   readonly entries: number;
-  /** What of a command is recorded: its arguments may hold secrets, and the file is kept for long. */
+  /** How much of a command is recorded: arguments may hold secrets, and the file is kept for a long time. */
   readonly commands: "none" | "program" | "full";
   /** Milliseconds since 1970. */
   readonly clock: () => number;
@@ -95,25 +95,25 @@ const migrations = [
 `,
 ];
 
-/** Milliseconds from an entry to its writing. */
+/** Milliseconds from an entry to its write. */
 const writeDelay = 200;
 const retryDelay = 5000;
-/** Entries that wait in memory at most. */
+/** The most entries that wait in memory. */
 const mostUnsaved = 10_000;
 const pruneEvery = 3_600_000;
-/** Rows that are removed at once: nobody shall wait for it. */
+/** Rows removed in one step, so that nobody waits for it. */
 const pruneStep = 500;
 const day = 86_400_000;
-/** Entries that are written in one transaction: leases wait for it. */
+/** Entries in one transaction, for which leases wait. */
 const writeStep = 1000;
-/** Entries that one page looks at, and how many characters of commands it holds: leases wait for it. */
+/** Entries that one page reads, and the most characters of commands in it. Leases wait for a page. */
 const pageRows = 2000;
 const pageCharacters = 64 * 1024;
 
-/** Throws `cannot-start` for a file of a newer version; whatever else is wrong with it only keeps entries waiting. */
+/** Throws `cannot-start` for a file of a newer version. With any other error, entries only wait. */
 export function openLeaseLog({ file, days, entries: most, commands, clock, log }: LeaseLogOptions): LeaseLog {
   const running = new Map<string, Entry>();
-  /** By lease and beginning, in the order of their coming. */
+  /** By lease and beginning, in order of arrival. */
   const unsaved = new Map<string, Entry>();
   let lossesUnsettled = false;
   let db: Database.Database | undefined;
@@ -129,7 +129,7 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
     } catch (error) {
       if (error instanceof IsolateError) throw error;
       if (!failing)
-        log.warn({ file, err: error }, "cannot write the log of leases; leases go on, and it is tried again");
+        log.warn({ file, err: error }, "cannot write the lease log; leases go on, and the write is retried");
       failing = true;
       return false;
     }
@@ -177,7 +177,7 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
     const done = attempt((open) => {
       removed = pruneOnce(open, clock() - days * day, most);
     });
-    // The rest soon, in steps.
+    // Remove the rest soon, in steps.
     pruning = setTimeout(prune, done && removed >= pruneStep ? 50 : pruneEvery).unref();
   }
 
@@ -222,7 +222,7 @@ export function openLeaseLog({ file, days, entries: most, commands, clock, log }
 function openDatabase(file: string): Database.Database {
   const db = new Database(file);
   try {
-    chmodSync(file, 0o600); // SQLite gives its other files the same mode
+    chmodSync(file, 0o600); // SQLite uses the same mode for its other files
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = NORMAL");
     migrate(db, `the log ${file}`, migrations);
@@ -233,7 +233,7 @@ function openDatabase(file: string): Database.Database {
   }
 }
 
-/** The client joins words by spaces: what is before the first is the program. */
+/** The client joins words with spaces, so the program is the text before the first space. */
 function recorded(command: string, commands: LeaseLogOptions["commands"]): string {
   if (commands === "full") return command;
   return commands === "none" ? "" : (command.split(" ")[0] ?? "");
@@ -249,7 +249,7 @@ function settleLosses(db: Database.Database, running: ReadonlyMap<string, Entry>
   for (const { id, lease, since } of rows) if (running.get(lease)?.since !== since) lose.run(now, id);
 }
 
-/** Removes some of what is too old or too many, and gives how many. What runs stays. */
+/** Removes some of the entries that are too old or too many, and returns their number. Keeps running leases. */
 function pruneOnce(db: Database.Database, before: number, most: number): number {
   const { count } = db.prepare("SELECT count(*) AS count FROM entries").get() as { count: number };
   const remove = (where: string, ...values: number[]): number =>
@@ -278,7 +278,7 @@ function select(
     ["how = ?", end === "running" ? undefined : end],
     ["how IS NULL", ...(end === "running" ? [] : [undefined])],
   ]);
-  // What an index finds is bounded first: where nothing fits, a page must not look through the whole log.
+  // The rows from the index are limited first: if nothing matches, a page must not scan the whole log.
   const part = `entries ${rows} ORDER BY since DESC, id DESC LIMIT ${pageRows}`;
   const found = db
     .prepare(
@@ -297,14 +297,14 @@ function select(
   return { entries, next: next as Cursor | undefined };
 }
 
-/** The text and the values of those conditions that have all of their values. */
+/** Returns the SQL and the values of the conditions that have all of their values. */
 function where(conditions: readonly (readonly [sql: string, ...values: unknown[]])[]): [string, unknown[]] {
   const given = conditions.filter(([, ...values]) => values.every((value) => value !== undefined));
   const text = given.map(([sql]) => sql).join(" AND ");
   return [text === "" ? "" : `WHERE ${text}`, given.flatMap(([, ...values]) => values)];
 }
 
-/** How many of the entries, one at least, have so many characters of commands together. */
+/** Returns how many entries, at least one, fit into the limit of characters of commands. */
 function fittingIn(entries: readonly Entry[], characters: number): number {
   let sum = 0;
   const end = entries.findIndex(({ command }, index) => {

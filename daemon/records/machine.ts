@@ -5,11 +5,11 @@ export type CloneState = "creating" | "ready" | "leased" | "retired" | "gone";
 export type CloneEvent =
   /** The storage has made it. */
   | "created"
-  /** It was given to a lessee. */
+  /** It was leased. */
   | "lease"
-  /** The lessee gave up its claim, or is no more. */
+  /** The lessee released it, or has ended. */
   | "release"
-  /** Nobody holds it and it is not wanted: making it failed, or it is stale or one too many. */
+  /** Nobody holds it and the pool does not need it: making it failed, or it is stale or in excess. */
   | "reclaim"
   /** The storage has destroyed it. */
   | "destroyed";
@@ -22,7 +22,10 @@ const transitions: Readonly<Record<CloneState, Partial<Record<CloneEvent, CloneS
   gone: {},
 };
 
-/** The state after `event`, or undefined where the event is refused: a leased clone is never reclaimed, a used one never ready. */
+/**
+ * Returns the next state; `undefined` if the event is refused. A leased clone is never reclaimed, a used one never
+ * ready.
+ */
 export function next(state: CloneState, event: CloneEvent): CloneState | undefined {
   return transitions[state][event];
 }

@@ -1,10 +1,10 @@
 /**
- * The daemon's memory: pools, clones, leases and id ranges in SQLite, and all clones in this process as well, so that
- * a lease reads nothing from a disk. Each change of a clone goes through the machine and is written before anything
- * is done to the storage. What has been done is written a moment later, with the next intent.
+ * The daemon's memory: pools, clones, leases and id ranges in SQLite. All clones are in this process as well, so that a
+ * lease reads nothing from a disk. Each change of a clone goes through the machine and is written before the storage
+ * changes. A completed change is written a moment later, with the next intent.
  *
- * WAL with synchronous=NORMAL: a crash of the daemon loses nothing; a crash of the host may lose the last changes,
- * which is why no clone of an earlier boot is trusted to be unused (see reconcile.ts).
+ * WAL with synchronous=NORMAL: a daemon crash loses nothing. A host crash may lose the last changes; therefore no clone
+ * from an earlier boot is trusted to be unused (see reconcile.ts).
  */
 import Database from "better-sqlite3";
 import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
@@ -14,17 +14,17 @@ import { migrate } from "./migrate.ts";
 
 export interface Holder {
   readonly pid: number;
-  /** Clock ticks since boot, proc_pid_stat(5) field 22: with pid and boot it names one process. */
+  /** Clock ticks since boot, proc_pid_stat(5) field 22. With the pid and the boot id it identifies one process. */
   readonly startTime: string;
 }
 
 export interface LeaseRecord extends Holder {
-  /** The caller's uid; limits count by it. */
+  /** The caller's uid, to which the limits apply. */
   readonly uid: number;
   readonly command: string;
   /** Milliseconds since 1970. */
   readonly since: number;
-  /** Directory that the view is mounted at. */
+  /** The directory where the view is mounted. */
   readonly view: string;
 }
 
@@ -33,13 +33,13 @@ export interface CloneRecord {
   readonly template: TemplateName;
   readonly snapshot: SnapshotName;
   readonly state: CloneState;
-  /** Kernel's boot id at the making, random(4). */
+  /** The kernel's boot id when the clone was made, random(4). */
   readonly boot: string;
   /** Nanoseconds since 1970. */
   readonly made: bigint;
-  /** Kept after the release, until the clone is gone. */
+  /** The last lease; kept after its end, until the clone is gone. */
   readonly lease: LeaseRecord | null;
-  /** Why it could not be made or destroyed. */
+  /** Why the clone could not be made or destroyed. */
   readonly error: string | null;
   /** Something that somebody else made of it prevents its end, so it is not its lessee's any more. Not written down. */
   readonly blocked?: boolean;
@@ -47,9 +47,9 @@ export interface CloneRecord {
 
 export interface PoolRecord {
   readonly template: TemplateName;
-  /** Set by `isolate -r`; null: as configured. */
+  /** The size set by `isolate -r`; null if it is as configured. */
   readonly size: number | null;
-  /** The configured size when `size` was set: a later change of the configuration wins. */
+  /** The configured size when `size` was set. A later change of the configuration overrides `size`. */
   readonly configured: number;
 }
 
@@ -57,14 +57,14 @@ export interface Store {
   readonly storeId: string;
   clones(): Iterable<CloneRecord>;
   clonesOf(template: TemplateName): Iterable<CloneRecord>;
-  /** In the order in which they came into that state. */
+  /** In the order in which they entered that state. */
   clonesIn(template: TemplateName, state: CloneState): ReadonlyMap<CloneId, CloneRecord>;
   /** How many clones that uid was given and that are not yet gone, without the blocked ones. */
   heldBy(uid: number): number;
   clone(id: CloneId): CloneRecord | undefined;
   /** Records the intent to make a clone. */
   creating(clone: Pick<CloneRecord, "id" | "template" | "snapshot" | "boot" | "made">): void;
-  /** Moves a clone on. Throws `internal` where the machine refuses. */
+  /** Applies the event to a clone. Throws `internal` if the machine refuses it. */
   apply(id: CloneId, event: CloneEvent, change?: { lease?: LeaseRecord; error?: string | null }): CloneRecord;
   /** Records why the last attempt on a clone failed, its state unchanged. */
   failed(id: CloneId, error: string, blocked?: boolean): void;
@@ -74,7 +74,7 @@ export interface Store {
   rangeOf(uid: number): number | undefined;
   ranges(): ReadonlyMap<number, number>;
   saveRange(uid: number, start: number): void;
-  /** Throws what SQLite says when it cannot answer. */
+  /** Throws SQLite's error if the database does not answer. */
   check(): void;
   close(): void;
 }
@@ -92,22 +92,24 @@ const migrations: readonly string[] = [
 `,
 ];
 
-/** Milliseconds without a change of a clone, after which a checkpoint is in nobody's way. */
+/** Milliseconds without a change of a clone after which a checkpoint delays nobody. */
 const idleTime = 500;
-/** Milliseconds that the row of what has been done waits for another to be written with. */
+/** Milliseconds that the row of a completed change waits to be written with another. */
 const behindTime = 50;
 
 type Row = Record<string, string | number | bigint | null>;
 
-/** Throws `cannot-start` for a database of a newer version, and what SQLite says otherwise. `newId` names a new store. */
+/**
+ * Throws `cannot-start` for a database of a newer version, else SQLite's error. `newId` makes the id of a new store.
+ */
 export function openStore(file: string, newId: () => string): Store {
   const db = new Database(file);
   try {
-    // One daemon holds the directory (host-lock.ts), so no lock needs to be asked for at each change.
+    // Only one daemon uses the directory (host-lock.ts), so changes need no lock of their own.
     db.pragma("locking_mode = EXCLUSIVE");
     db.pragma("journal_mode = WAL");
     db.pragma("synchronous = NORMAL");
-    // A checkpoint waits for the disk (10 ms and more), which is left to moments without changes where there are some.
+    // A checkpoint waits for the disk (10 ms and more), so it is left to idle moments if there are any.
     db.pragma("wal_autocheckpoint = 4000");
     migrate(db, `the database ${file}`, migrations);
     db.prepare("INSERT INTO meta SELECT ? WHERE NOT EXISTS (SELECT * FROM meta)").run(newId());
@@ -125,7 +127,7 @@ export function openStore(file: string, newId: () => string): Store {
   for (const row of db.prepare("SELECT * FROM clones ORDER BY made").safeIntegers().all() as Row[])
     memory.put(fromRow(row));
 
-  /** In memory too: every connection is compared with them. */
+  /** In memory as well, since every connection is compared with them. */
   const ranges = new Map(
     (db.prepare("SELECT uid, start FROM ranges").all() as { uid: number; start: number }[]).map(({ uid, start }) => [
       uid,
@@ -137,11 +139,11 @@ export function openStore(file: string, newId: () => string): Store {
     try {
       db.pragma("wal_checkpoint(PASSIVE)");
     } catch {
-      // A full disk. The next change tells.
+      // A full disk. The next change reports it.
     }
   }, idleTime).unref();
 
-  /** Rows of what has been done, and those that a full disk has not taken yet. */
+  /** Rows of completed changes, and rows that a full disk has not yet accepted. */
   const behind = new Map<CloneId, CloneRecord>();
   let behindTimer: NodeJS.Timeout | undefined;
 
@@ -157,7 +159,7 @@ export function openStore(file: string, newId: () => string): Store {
     act();
   });
 
-  /** With all that is behind, in one transaction. */
+  /** Writes the change and all rows that are behind, in one transaction. */
   function write(act: () => void): void {
     full(() => (behind.size === 0 ? act() : together(act)));
     behind.clear();
@@ -176,14 +178,14 @@ export function openStore(file: string, newId: () => string): Store {
     try {
       if (behind.size > 0) write(() => undefined);
     } catch {
-      // A full disk. The next change tells.
+      // A full disk. The next change reports it.
     }
   }
 
   /**
-   * A lease that is not on the disk could be granted twice after a crash, so it is refused when the disk is full. Every
-   * other row that is behind makes the next daemon do once more what has been done, so nobody has to wait for it: least
-   * of all those who free space.
+   * After a crash, a lease that is not on the disk could be granted twice, so it is refused if the disk is full. Any
+   * other row that is behind only makes the next daemon repeat work, so nobody waits for it, least of all a caller who
+   * frees space.
    */
   function save(record: CloneRecord): CloneRecord {
     if (record.state === "ready" || record.state === "gone") {
@@ -238,7 +240,7 @@ export function openStore(file: string, newId: () => string): Store {
     ranges: () => ranges,
     saveRange(uid, start) {
       full(() => db.prepare("INSERT OR REPLACE INTO ranges VALUES (?, ?)").run(uid, start));
-      // The table lets no two users have the same.
+      // The table allows only one user per range.
       for (const [other, theirs] of ranges) if (theirs === start) ranges.delete(other);
       ranges.set(uid, start);
     },
@@ -252,7 +254,7 @@ export function openStore(file: string, newId: () => string): Store {
   };
 }
 
-/** All clones that are not gone, with what a lease asks about kept ready: a lease costs the same at 10 and at 5,000. */
+/** Indexes all clones that are not gone for the questions of a lease, so that it costs the same at 10 and at 5,000. */
 function createIndex() {
   const byId = new Map<CloneId, CloneRecord>();
   const byTemplate = new Map<TemplateName, Map<CloneState, Map<CloneId, CloneRecord>>>();

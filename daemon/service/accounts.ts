@@ -1,23 +1,25 @@
-/** Names of users and groups, from getent(1) and so from wherever the host keeps them. */
+/** Names of users and groups, from getent(1), which knows all of the host's databases. */
 import { IsolateError } from "../../protocol/errors.ts";
 import { CommandError, run } from "../linux/child-process.ts";
 
 export interface Accounts {
-  /** Undefined when there is no such group. A number stands for itself. */
+  /** Returns `undefined` if there is no such group. A number stands for itself. */
   gid(nameOrId: string | number): Promise<number | undefined>;
-  /** Undefined when there is no such user. A number stands for itself. */
+  /** Returns `undefined` if there is no such user. A number stands for itself. */
   uid(nameOrId: string | number): Promise<number | undefined>;
-  /** The number as text where the user has no name. */
+  /** Returns the number as text if the user has no name. */
   userName(uid: number): Promise<string>;
-  /** The same for listings: the number as text, too, where nobody answers. */
+  /** The same for listings: the number as text also if the lookup fails. */
   shownName(uid: number): Promise<string>;
 }
 
 const rememberFor = 60_000;
-/** Milliseconds for a directory service. */
+/** Milliseconds to wait for a directory service. */
 const patience = 10_000;
 
-/** What getent(1) found. Throws `CommandError` where it fails or takes too long; not to find something is no failure. */
+/**
+ * Returns the output of getent(1). Throws `CommandError` if it fails or takes too long; an unknown key is not an error.
+ */
 export async function getent(args: readonly string[]): Promise<string> {
   try {
     return await run("getent", args, { patience });
@@ -27,11 +29,11 @@ export async function getent(args: readonly string[]): Promise<string> {
   }
 }
 
-/** Answers are remembered for a minute, `not found` too. */
+/** Caches answers for a minute, `not found` included. */
 export function createAccounts(clock: () => number): Accounts {
   const remembered = new Map<string, { at: number; fields: Promise<readonly string[] | undefined> }>();
 
-  /** A listing of a thousand leases asks a thousand times at once, and one process answers. */
+  /** Caches the promise: a listing of a thousand leases asks a thousand times in a row, and one process answers. */
   function entry(database: "passwd" | "group", key: string): Promise<readonly string[] | undefined> {
     const name = `${database} ${key}`;
     const known = remembered.get(name);

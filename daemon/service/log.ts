@@ -21,7 +21,7 @@ export function createLog(level: string): Logger {
   });
 }
 
-/** An error with its causes, and the stack of what nobody expected. */
+/** An error with its causes, and the stack if the error is unexpected. */
 function describe(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { message: String(thrown) };
   const { name, message, cause, stack } = thrown;
@@ -35,13 +35,13 @@ function describe(thrown: unknown): object {
   };
 }
 
-/** `JOURNAL_STREAM` names the device and inode of the journal's stream, systemd.exec(5). */
+/** `JOURNAL_STREAM` holds the device and inode of the journal's stream, systemd.exec(5). */
 function writesToJournal(): boolean {
   const { dev, ino } = fstatSync(stderr);
   return process.env.JOURNAL_STREAM === `${dev}:${ino}`;
 }
 
-/** syslog(3) levels for pino's. */
+/** Maps pino's levels to those of syslog(3). */
 function priority(line: string): number {
   const level = Number(/^\{"level":([0-9]+)/.exec(line)?.[1] ?? 30);
   if (level >= 60) return 2;

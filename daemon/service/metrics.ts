@@ -1,4 +1,4 @@
-/** `GET /v1/metrics`: what the daemon counts, in Prometheus' text form. No label names a user or anything that users choose. */
+/** `GET /v1/metrics` in Prometheus' text format. No label contains a user, or text that users choose. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import type { Pool } from "../../protocol/schema.ts";
@@ -6,18 +6,18 @@ import type { Pool } from "../../protocol/schema.ts";
 export interface MetricsOptions {
   readonly version: string;
   readonly pools: () => Promise<readonly Pool[]>;
-  /** Entries of the log of leases that the disk has not taken. */
+  /** The number of lease log entries that are not yet on the disk. */
   readonly unsaved: () => number;
 }
 
 export interface Metrics {
-  /** A lease was granted, so many seconds after it was asked for. */
+  /** A lease was granted, `seconds` after its request. */
   granted(seconds: number): void;
-  /** A lease was refused; the code is of the one error table. */
+  /** A lease was refused with that error code. */
   refused(code: ErrorCode): void;
-  /** Somebody waited so many seconds for a clone; next to none where one was ready. */
+  /** A caller waited `seconds` for a clone; nearly zero if one was ready. */
   waited(seconds: number): void;
-  /** A lease ended, so many seconds after its beginning. */
+  /** A lease ended, `seconds` after its start. */
   ended(end: string, seconds: number): void;
   text(): Promise<string>;
 }
@@ -30,50 +30,50 @@ export function createMetrics({ version, pools, unsaved }: MetricsOptions): Metr
   const labelNames = ["template"] as const;
   const requests = new Counter({
     name: "isolate_lease_requests_total",
-    help: "Requests for a lease that were answered, by result: granted, or the code of the refusal.",
+    help: "Answered lease requests by result: granted, or the error code of the refusal.",
     labelNames: ["result"] as const,
     registers,
   });
   requests.inc({ result: "granted" }, 0);
   const granting = new Histogram({
     name: "isolate_lease_grant_duration_seconds",
-    help: "From a request for a lease to its grant, waiting included.",
+    help: "Time from a lease request to its grant, including the wait for a clone.",
     buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30],
     registers,
   });
   const waiting = new Histogram({
     name: "isolate_lease_wait_duration_seconds",
-    help: "What callers waited for a clone, whether they got one or not.",
+    help: "Time that callers waited for a clone, whether they got one or not.",
     buckets: [0.0005, 0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
     registers,
   });
   const ends = new Counter({
     name: "isolate_leases_ended_total",
-    help: "Leases that ended, by how: ended, killed, cut-off, lost.",
+    help: "Ended leases by kind of end: ended, killed, cut-off, lost.",
     labelNames: ["end"] as const,
     registers,
   });
   for (const end of ["ended", "killed", "cut-off", "lost"]) ends.inc({ end }, 0);
   const held = new Histogram({
     name: "isolate_lease_held_duration_seconds",
-    help: "From the grant of a lease to its end.",
+    help: "Time from the grant of a lease to its end.",
     buckets: [0.1, 1, 10, 60, 600, 3600, 86400],
     registers,
   });
   const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames, registers });
   const clones = new Gauge({
     name: "isolate_clones",
-    help: "Clones by template and state; failed: the last attempt to destroy it failed.",
+    help: "Clones by template and state; failed: the last attempt to destroy the clone failed.",
     labelNames: ["template", "state"] as const,
     registers,
   });
-  const size = gauge("isolate_pool_size", "Clones that the pool is to keep ready.");
-  const failing = gauge("isolate_pool_error", "1 while the pool's last error stands (see isolate pool), else 0.");
-  const templateBytes = gauge("isolate_template_bytes", "Bytes of the template and its snapshots.");
+  const size = gauge("isolate_pool_size", "Number of clones that the pool keeps ready.");
+  const failing = gauge("isolate_pool_error", "1 while the pool has an error (see isolate pool), otherwise 0.");
+  const templateBytes = gauge("isolate_template_bytes", "Bytes used by the template and its snapshots.");
   const cloneBytes = gauge("isolate_clones_bytes", "Bytes written to the template's clones.");
   new Gauge({
     name: "isolate_log_unsaved_entries",
-    help: "Entries of the log of leases that the disk has not taken yet.",
+    help: "Lease log entries that are not yet on the disk.",
     registers,
     collect() {
       this.set(unsaved());
@@ -81,7 +81,7 @@ export function createMetrics({ version, pools, unsaved }: MetricsOptions): Metr
   });
   new Gauge({
     name: "isolate_build_info",
-    help: "Always 1; the label tells the version.",
+    help: "Always 1; the label contains the version.",
     labelNames: ["version"] as const,
     registers,
   }).set({ version }, 1);

@@ -1,7 +1,7 @@
-/** What we use of the package, which has no types of its own. */
+/** The part of the package that isolate uses; it ships no types. */
 declare module "sd-notify" {
   const systemd: {
-    /** sd_notify(3). Does nothing where nobody listens. */
+    /** sd_notify(3). Does nothing without a service manager. */
     sendState(state: string): void;
   };
   export default systemd;

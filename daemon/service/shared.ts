@@ -1,6 +1,6 @@
-/** Work that costs the same however many ask for it: a program that is started, a file system that is asked. */
+/** Shares expensive work between callers, such as a program or a query of a file system. */
 
-/** One run at a time; whoever asks meanwhile shares the next, so that nobody is told what was so before they asked. */
+/** Runs `act` one at a time. Calls during a run share the next run, so that no result is older than its call. */
 export function shared<T>(act: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   let next: Promise<T> | undefined;

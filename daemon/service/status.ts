@@ -3,7 +3,7 @@ import type { Pool } from "../../protocol/schema.ts";
 
 export type PoolStatus = Pick<Pool, "template" | "size" | "ready" | "leased" | "failed">;
 
-/** `problem`: why the configuration could not be loaded again. */
+/** `problem`: why the configuration could not be reloaded. */
 export function describeStatus(pools: readonly PoolStatus[], problem: string | undefined): string {
   const short = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
   const counts = new Map<string, number>();

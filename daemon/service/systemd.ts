@@ -1,17 +1,17 @@
-/** What the service manager says to the daemon and is told by it: sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3). */
+/** The interface to the service manager: sd_listen_fds(3), sd_watchdog_enabled(3), sd_notify(3). */
 import systemd from "sd-notify";
 import { listeningPath } from "../linux/peers.ts";
 
 export interface ServiceManager {
-  /** The listening socket that it handed over. */
+  /** The listening socket that it passed. */
   readonly socket: { readonly fd: number; readonly path: string | undefined } | undefined;
-  /** Milliseconds within which it wants each sign of life; undefined where it wants none. */
+  /** The longest time between two watchdog messages in milliseconds; `undefined` if it expects none. */
   readonly watchdog: number | undefined;
-  /** Assignments as in sd_notify(3), such as `READY=1`; all are one message. Nobody there to be told is no error. */
+  /** Sends assignments such as `READY=1` in one message, sd_notify(3). Does nothing without a service manager. */
   notify(...assignments: readonly string[]): void;
 }
 
-/** Of a listening socket handed over, the first descriptor. */
+/** SD_LISTEN_FDS_START: the descriptor of a passed socket. */
 const firstDescriptor = 3;
 
 export function createServiceManager(environment: Readonly<Record<string, string | undefined>>): ServiceManager {
@@ -26,7 +26,7 @@ export function createServiceManager(environment: Readonly<Record<string, string
   };
 }
 
-/** CLOCK_MONOTONIC, as `RELOADING=1` has to be told with. */
+/** CLOCK_MONOTONIC, which `RELOADING=1` requires. */
 export function monotonicMicroseconds(): bigint {
   return process.hrtime.bigint() / 1000n;
 }

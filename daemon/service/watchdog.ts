@@ -1,22 +1,22 @@
-/** Is the daemon what its clients need: does it answer at its socket, and does the database? */
+/** Checks that the daemon answers at its socket, and that the database answers. */
 import { request } from "node:http";
 import type { Logger } from "pino";
 import { routes } from "../../protocol/routes.ts";
 
 export interface WatchdogOptions {
-  /** Where clients reach the daemon. */
+  /** The socket where clients reach the daemon. */
   readonly socket: string;
-  /** Throws when the database does not answer. */
+  /** Throws if the database does not answer. */
   readonly checkStore: () => void;
-  /** Milliseconds within which each `alive` must follow the one before. */
+  /** The longest time between two calls of `alive`, in milliseconds. */
   readonly period: number;
   readonly alive: () => void;
   readonly log: Logger;
 }
 
 /**
- * Calls `alive` as long as a request to the daemon's own socket is answered, by the same event loop and the same routes
- * as everybody's, and the database answers. Returns what ends it.
+ * Calls `alive` as long as the database answers and a request to the daemon's own socket is answered, by the same event
+ * loop and routes as every request. Returns a function that stops it.
  */
 export function feedWatchdog({ socket, checkStore, period, alive, log }: WatchdogOptions): () => void {
   const interval = period / 3;
@@ -34,7 +34,9 @@ export function feedWatchdog({ socket, checkStore, period, alive, log }: Watchdo
   return () => clearInterval(timer);
 }
 
-/** What a member asks for by `isolate pool`: from memory, so that a slow storage does not count as a dead daemon. */
+/**
+ * Sends the request of `isolate pool`, which is answered from memory: a slow storage must not look like a dead daemon.
+ */
 function askPools(socket: string, timeout: number): Promise<void> {
   const { method, path } = routes.pools;
   return new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 /**
- * What a storage gives to the daemon. Vocabulary, after zfs(8): a *template* is a root file system somebody maintains;
- * a *snapshot* is its content at a moment; a *clone* is a writable copy of a snapshot that costs nothing until it is
- * written to; a *view* is a clone's mount for one lessee, with ids mapped.
+ * The interface of a storage. The vocabulary follows zfs(8): a *template* is a root filesystem that somebody maintains;
+ * a *snapshot* is its content at one moment; a *clone* is a writable copy of a snapshot that costs nothing until it is
+ * written to; a *view* is a clone's mount for one lessee, with mapped ids.
  *
  * Every driver passes `test/contract/storage.test.ts`. Errors are `IsolateError`s: `unknown-template`, `no-snapshot`,
  * `template-exists`, `template-foreign`, `storage-full`, `storage-failed`, `clone-busy`, `clone-blocked`, `clone-gone`,
@@ -11,10 +11,10 @@ import type { Readable } from "node:stream";
 import type { IsolateError } from "../../protocol/errors.ts";
 import type { CloneId, SnapshotName, TemplateName } from "../../protocol/names.ts";
 
-/** Whom a view is for. `userns` is an open descriptor of the user namespace whose map the view's ids go through. */
+/** The id map of a view. `userns` is an open descriptor of the user namespace that defines it. */
 export interface IdMap {
   readonly userns: number;
-  /** Host ids of container 0. */
+  /** The host ids of container id 0. */
   readonly uid: number;
   readonly gid: number;
 }
@@ -25,9 +25,9 @@ export function isSameMap(one: IdMap, other: IdMap): boolean {
 
 export interface TemplateInfo {
   readonly template: TemplateName;
-  /** What `latest` would say; null without a snapshot. */
+  /** The result of `latest`; null without a snapshot. */
   readonly snapshot: SnapshotName | null;
-  /** Of that snapshot, milliseconds since 1970. */
+  /** When that snapshot was made, in milliseconds since 1970. */
   readonly created: number | null;
   readonly bytes: number | null;
   /** What is below it in the storage and is not in its clones. */
@@ -42,17 +42,17 @@ export interface CloneInfo {
   readonly snapshot: SnapshotName;
 }
 
-/** Bytes in use. What was not counted is missing. */
+/** Bytes in use. Templates and clones that were not counted are missing. */
 export interface Usage {
-  /** Of a template and its snapshots. */
+  /** Bytes of each template and its snapshots. */
   readonly templates: ReadonlyMap<TemplateName, number>;
-  /** Of what each clone alone has. */
+  /** Bytes that belong to each clone alone. */
   readonly clones: ReadonlyMap<CloneId, number>;
 }
 
 /** Room for writing, in bytes. */
 export interface Space {
-  /** What is meant, for listings. */
+  /** The name of the place, for listings. */
   readonly place: string;
   readonly free: number;
   readonly total: number;
@@ -70,23 +70,26 @@ export interface Templates {
   /** Why what has that name in this storage can be no template; undefined where nothing has it. */
   whyUnfit?(name: string): Promise<string | undefined>;
   /**
-   * Makes a template of a tar archive (ids and extended attributes as in it) and its first snapshot. A failure or an
+   * Makes a template from a tar archive, with its ids and extended attributes, and the first snapshot. A failure or an
    * early end of the stream leaves nothing behind.
    */
   createTemplate(name: TemplateName, tar: Readable): Promise<SnapshotName>;
-  /** Removes a template that this driver made, with its snapshots. The caller has destroyed its clones. */
+  /** Removes a template that this driver made, with its snapshots. The caller must have destroyed its clones. */
   removeTemplate(name: TemplateName): Promise<void>;
-  /** The newest snapshot that changed something and whose name fits `pattern` (a glob of `*` and `?`). Throws `no-snapshot`. */
+  /**
+   * Returns the newest snapshot with changes whose name matches `pattern` (a glob of `*` and `?`). Throws
+   * `no-snapshot`.
+   */
   latest(template: TemplateName, pattern?: string): Promise<SnapshotName>;
-  /** Freezes the template as it is now. */
+  /** Snapshots the template's current state. */
   snapshot(template: TemplateName): Promise<SnapshotName>;
-  /** Calls back when a template may have a new snapshot. Returns the way to stop. */
+  /** Calls `changed` when a template may have a new snapshot. Returns a function that stops it. */
   watch(templates: () => readonly TemplateName[], changed: (template: TemplateName) => void): () => void;
 }
 
 /** Writable copies of snapshots. */
 export interface Clones {
-  /** Makes and marks a clone. It is mounted nowhere that a path reaches. */
+  /** Makes and marks a clone. No path leads to it yet. */
   clone(from: SnapshotName, id: CloneId): Promise<CloneInfo>;
   /**
    * Destroys a clone; already absent is success. Throws `clone-busy` while any process still uses it and `clone-blocked`
@@ -101,42 +104,42 @@ export interface Clones {
 /** Mounts for one lessee: of a clone, or of a template that is being edited. */
 export interface Views {
   /**
-   * Does ahead what a `view` with the same map will need, so that it is not on the way of a lease. A `view` with another
-   * map undoes it. Synchronous, once for each clone, before its view; nothing appears at any path.
+   * Does in advance the work of a `view` with the same map, to make the lease faster. A `view` with another map undoes
+   * it. Synchronous, once for each clone, before its view; nothing appears at any path.
    */
   prepare(id: CloneId, to: IdMap): void;
   /**
-   * Mounts the clone at the existing empty directory `at`, `nosuid,nodev`, with its ids mapped. Synchronous work of
-   * under a millisecond where the storage allows: it is on the way of a lease.
+   * Mounts the clone at the existing empty directory `at`, `nosuid,nodev`, with its ids mapped. A lease waits for it,
+   * so it is synchronous work of under a millisecond if the storage allows.
    */
   view(id: CloneId, to: IdMap, at: string): Promise<void>;
-  /** Takes the view away from `at`, whoever still uses it; already absent is success. The directory stays. */
+  /** Unmounts the view from `at`, even if it is in use; succeeds if it is already absent. The directory stays. */
   unview(id: CloneId, at: string): Promise<void>;
   /**
-   * Mounts what the next snapshot will freeze, writable, at the existing empty directory `at`, with its ids mapped as a
-   * view's are. A storage may refuse a snapshot for as long as it is mounted.
+   * Mounts the template's own state, writable, at the existing empty directory `at`, with its ids mapped as in a view.
+   * The next snapshot will contain the changes. A storage may refuse a snapshot while it is mounted.
    */
   edit(template: TemplateName, to: IdMap, at: string): Promise<void>;
-  /** Takes that mount away; already absent is success. The directory stays. */
+  /** Unmounts it; succeeds if it is already absent. The directory stays. */
   unedit(template: TemplateName, at: string): Promise<void>;
 }
 
 /** Bytes in use and bytes free. */
 export interface Accounting {
   /**
-   * Counts the bytes of all clones and of these templates. Takes seconds where there is much to count: for the
-   * background only, and never twice at once.
+   * Counts the bytes of all clones and of these templates. May take seconds: for the background only, and never two at
+   * a time.
    */
   usage(templates: readonly TemplateName[]): Promise<Usage>;
-  /** Where clones of these templates are written. */
+  /** Returns the space in the places where clones of these templates are written. */
   space(templates: readonly TemplateName[]): Promise<readonly Space[]>;
 }
 
 export interface StorageDriver extends Templates, Clones, Views, Accounting {
   /** `zfs` or `overlay`, for listings. */
   readonly name: string;
-  /** Throws `unsupported-host` with the fix where this host cannot serve clones by this driver. */
+  /** Throws `unsupported-host` with the fix if this driver cannot work on this host. */
   check(): Promise<void>;
-  /** Takes away what only a running daemon needs. Synchronous, and safe at any time. */
+  /** Removes what only a running daemon needs. Synchronous, and safe at any time. */
   close(): void;
 }

@@ -1,10 +1,12 @@
-/** What a storage's failure means to its user. */
+/** Turns a storage's failures into errors for the user. */
 
 import { IsolateError } from "../../protocol/errors.ts";
 import { SystemCallError } from "../linux/call.ts";
 import { CommandError } from "../linux/child-process.ts";
 
-/** Runs `act`; what it throws becomes `storage-full` or `storage-failed`. `doing` follows "cannot". */
+/**
+ * Runs `act` and turns its errors into `storage-full` or `storage-failed`. `doing` follows "cannot" in the sentence.
+ */
 export async function storing<T>(doing: string, act: () => T | Promise<T>): Promise<T> {
   try {
     return await act();
@@ -21,7 +23,7 @@ export function storageFailure(doing: string, error: unknown): IsolateError {
 
 /** Whether space, inodes or a quota ran out. */
 export function isFull(error: unknown): boolean {
-  // The last is all that tar(1) says of a write that was cut short by the end of the space.
+  // The last is tar(1)'s only message if a write was cut short for lack of space.
   const words = /No space left on device|Disk quota exceeded|Wrote only [0-9]+ of [0-9]+ bytes/;
   if (error instanceof CommandError) return words.test(error.stderr);
   return ["ENOSPC", "EDQUOT"].includes(errnoOf(error) ?? "");
@@ -33,7 +35,7 @@ export function reasonOf(error: unknown): string {
   return (error as Partial<Error> | undefined)?.message ?? String(error);
 }
 
-/** `ENOENT` and so on, of node:fs or of our own system calls. */
+/** Returns the errno name, such as `ENOENT`, of an error of node:fs or of our system calls. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof SystemCallError) return error.errno;
   return (error as NodeJS.ErrnoException | undefined)?.code;

@@ -1,15 +1,15 @@
 /**
- * When what was mounted for a clone is used no more: by no mount in any namespace, and by no file that is open. The kernel
- * says so by itself; to ask would take a mount.
+ * Tells when a clone's file system is no longer in use, by a mount in any namespace or by an open file. The kernel
+ * reports this; to ask would take a mount.
  */
 
 import type { CloneId } from "../../protocol/names.ts";
 import { endedFileSystems, openInotify, watchFileSystem } from "../linux/inotify.ts";
 
 export interface MountEnds {
-  /** From here on, of the file system at `path`, which is the only one of the clone. */
+  /** Starts to watch the file system at `path`, which is the clone's only one. */
   watch(id: CloneId, path: string): void;
-  /** Undefined where it is not watched. */
+  /** Returns `undefined` if the clone is not watched. */
   hasEnded(id: CloneId): boolean | undefined;
   forget(id: CloneId): void;
 }
@@ -46,7 +46,7 @@ export function createMountEnds(): MountEnds {
         watched.set(id, { watch, ended: false });
         byWatch.set(watch, id);
       } catch {
-        // The host's limits, inotify(7): then it is not watched.
+        // A limit of the host, inotify(7): the clone is then not watched.
       }
     },
     hasEnded(id) {

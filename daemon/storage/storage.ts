@@ -1,22 +1,24 @@
-/** The drivers of this host as one storage. A template's name tells its driver: a ZFS dataset below a pool has a slash. */
+/**
+ * The drivers of this host as one storage. A template's name decides its driver: a ZFS dataset in a pool has a slash.
+ */
 import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import type { TemplateName } from "../../protocol/names.ts";
 import type { StorageDriver } from "./driver.ts";
 
 export interface Storage {
-  /** Throws what the driver's `check` found where this host cannot serve such a template. */
+  /** Returns the template's driver. Throws the error of the driver's `check` if it does not work on this host. */
   of(template: TemplateName): StorageDriver;
   nameFor(template: TemplateName): string;
   /** Why what has that name can be no template; undefined where nothing has it. */
   whyUnfit(template: TemplateName): Promise<string | undefined>;
   /** Those that work here. */
   drivers(): readonly StorageDriver[];
-  /** What each driver's check said, whether it works here or not. */
+  /** Returns the result of each driver's check. */
   checks(): readonly { readonly driver: string; readonly failure: IsolateError | undefined }[];
   close(): void;
 }
 
-/** Checks both drivers. Throws `unsupported-host` when neither works. */
+/** Checks both drivers. Throws `unsupported-host` if neither works. */
 export async function openStorage(zfs: StorageDriver, overlay: StorageDriver): Promise<Storage> {
   const failures = new Map<StorageDriver, IsolateError>();
   for (const driver of [zfs, overlay]) {

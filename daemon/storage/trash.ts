@@ -1,7 +1,7 @@
 /**
- * The directory where trees are made before they are whole and where they go before they are deleted. Both ways lead
- * through one rename(2), so that a crash at any instruction leaves a tree either in its place or in here; whatever is in
- * here at the start is nobody's.
+ * The directory for trees that are not yet complete, and for trees that are about to be deleted. A tree enters and
+ * leaves it by one rename(2), so a crash at any instruction leaves the tree either in its place or in here. At the
+ * daemon's start, nothing in here is in use.
  */
 import { mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -13,24 +13,26 @@ export interface TrashLog {
 }
 
 export interface Trash {
-  /** A new empty directory. Its name begins with `name`. */
+  /** Makes a new empty directory whose name begins with `name`. */
   fresh(name: string): string;
-  /** Moves a tree in and deletes it soon, with all others of that moment: a process for each would cost more than it does. */
+  /**
+   * Moves a tree in and deletes it soon, together with others: a process for each would cost more than the deletion.
+   */
   bury(path: string): void;
-  /** Moves a tree in. It must be on the same file system. Gives where it is now. */
+  /** Moves a tree in, which must be on the same file system. Returns its new path. */
   take(path: string): string;
-  /** Deletes a tree that `fresh` or `take` gave. */
+  /** Deletes a tree that `fresh` or `take` returned. */
   remove(tree: string): Promise<void>;
-  /** The same, never rejecting: what cannot be deleted now is logged, and tried again at the next start. */
+  /** The same, but never rejects: a failure is logged, and the next start tries again. */
   discard(tree: string): Promise<void>;
   /** Deletes everything. */
   empty(): Promise<void>;
 }
 
-/** Milliseconds that a tree may wait for others: to start rm(1) takes this process some milliseconds. */
+/** Milliseconds that a tree waits for others, as starting rm(1) takes this process several milliseconds. */
 const graveTime = 1000;
 
-/** `directory` exists and only root can write in it. */
+/** `directory` must exist, and only root may be able to write to it. */
 export function createTrash(directory: string, log: TrashLog): Trash {
   let last = 0n;
   const place = (name: string): string => {
@@ -38,8 +40,8 @@ export function createTrash(directory: string, log: TrashLog): Trash {
     last = now > last ? now : last + 1n;
     return join(directory, `${name}.${process.pid}.${last}`);
   };
-  // Of all the ways to delete a tree rm(1) is the one that holds each directory open, follows no link and stays on the
-  // file system, however the tree is changed meanwhile; rm of node:fs deletes outside when a directory is exchanged.
+  // Only rm(1) holds each directory open, follows no link and stays on the file system, however the tree changes during
+  // the deletion. rm of node:fs deletes files outside if a directory is replaced meanwhile.
   const removeTrees = async (trees: readonly string[]): Promise<void> => {
     if (trees.length > 0) await run("rm", ["-rf", "--one-file-system", "--", ...trees]);
   };
@@ -52,7 +54,7 @@ export function createTrash(directory: string, log: TrashLog): Trash {
   const emptyGraves = (): void => {
     const trees = buried;
     buried = [];
-    removeTrees(trees).catch((err: unknown) => log.warn({ err, trees }, "cannot delete what is in the trash"));
+    removeTrees(trees).catch((err: unknown) => log.warn({ err, trees }, "cannot delete trees in the trash"));
   };
   return {
     bury(path) {
@@ -66,7 +68,7 @@ export function createTrash(directory: string, log: TrashLog): Trash {
     },
     remove: (tree) => removeTrees([tree]),
     discard: (tree) =>
-      removeTrees([tree]).catch((err: unknown) => log.warn({ err, tree }, "cannot delete what is in the trash")),
+      removeTrees([tree]).catch((err: unknown) => log.warn({ err, tree }, "cannot delete a tree in the trash")),
     empty: () => removeTrees(readdirSync(directory).map((entry) => join(directory, entry))),
   };
 }

@@ -6,8 +6,8 @@
  * input. Then it becomes CARRIER, a user-mode program that carries the namespace's packets (pasta(1), slirp4netns(1)),
  * with the namespace as standard input, in the user namespace that owns it, and with all rights there.
  *
- * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. Where it does not start, TEXT
- * stands before its own words. All programs are absolute paths.
+ * CARRIER writes to descriptor N, which is 1 or 3, when it is ready. It dies with ENGINE. If it does not start, TEXT
+ * precedes its own error. All programs are absolute paths.
  */
 
 #include "descriptors.h"
@@ -185,7 +185,7 @@ __attribute__((noreturn)) static void carry(struct request request, pid_t engine
     enter_owner();
     die_with(engine);
     filter(&request);
-    dprintf(STDERR_FILENO, "%s: ", request.failure); /* is read where the carrier ends before it is ready */
+    dprintf(STDERR_FILENO, "%s: ", request.failure); /* is read if the carrier ends before it is ready */
     close_from(request.ready_fd == STDOUT_FILENO ? STDERR_FILENO + 1 : request.ready_fd + 1);
     execv(request.carrier[0], request.carrier);
     fail("cannot run the program that carries packets: %s", strerror(errno));

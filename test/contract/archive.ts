@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import { must } from "../support/process.ts";
 import { makeDirectory, removeDirectory } from "./lessee.ts";
 
-/** What the shell script makes in an empty directory, as root, as one archive. */
+/** Returns one archive of everything that the shell script makes in an empty directory, as root. */
 export async function archive(script: string): Promise<Buffer> {
   const directory = makeDirectory();
   try {
@@ -23,7 +23,7 @@ async function collect(child: ChildProcess): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** As it arrives over a socket: in pieces. */
+/** A stream in pieces, as it arrives over a socket. */
 export function streamOf(bytes: Buffer, failure?: Error): Readable {
   async function* pieces(): AsyncGenerator<Buffer> {
     for (let at = 0; at < bytes.length; at += 16384) yield bytes.subarray(at, at + 16384);

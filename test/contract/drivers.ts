@@ -1,4 +1,4 @@
-/** The drivers that the contract suite runs against, each over a fresh storage of its own. */
+/** The drivers that the contract suite tests, each with its own fresh storage. */
 import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { StorageDriver } from "../../daemon/storage/driver.ts";
@@ -12,20 +12,23 @@ export interface Storage {
   /** A daemon with another identity on the same storage. */
   readonly stranger: StorageDriver;
   templateName(base: string): TemplateName;
-  /** Makes, where a clone of that name would be, something that nobody marked. Gives the question whether it is whole. */
+  /**
+   * Makes something without a driver's mark where the clone would be. Returns a function that tells whether it is
+   * intact.
+   */
   plant(id: CloneId, mark?: string): Promise<() => Promise<boolean>>;
-  /** Host paths below which the raw clones are, if they are anywhere. */
+  /** Host paths below which the raw clones are, if any path leads to them. */
   readonly rawPaths: readonly string[];
-  /** What is there and is neither a template, nor a snapshot, nor a clone. */
+  /** Returns everything on the storage that is neither a template, nor a snapshot, nor a clone. */
   leftovers(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
 export interface DriverKind {
   readonly name: string;
-  /** What it does with templates is tested with another kind, whose code it is. */
+  /** Set if another kind, with the same code for templates, tests them. */
   readonly sharesTemplates?: boolean;
-  /** `directory` is empty, the test's own and deleted by it; `megabytes` bounds the storage. */
+  /** `directory` is empty; the test owns it and deletes it. `megabytes` limits the storage. */
   open(directory: string, megabytes?: number): Promise<Storage>;
 }
 
@@ -67,7 +70,9 @@ async function mountSmall(directory: string, megabytes: number): Promise<void> {
   await must(["rm", image]); // the loop device keeps it
 }
 
-/** Whatever is mounted there, the last one first. Looked at anew each time: below shared mounts one takes others along. */
+/**
+ * Unmounts everything there, last first. Looks anew each time: below shared mounts, unmounting one also removes others.
+ */
 export async function unmountBelow(directory: string): Promise<void> {
   for (;;) {
     const mounts = (await must(["cat", "/proc/self/mounts"])).split("\n").map((line) => line.split(" ")[1] ?? "");
@@ -77,7 +82,7 @@ export async function unmountBelow(directory: string): Promise<void> {
   }
 }
 
-/** Below a dataset of its own in the pool that the environment names: only a virtual machine has one to spare. */
+/** Uses its own dataset in the pool that the environment names: only a virtual machine has a pool to spare. */
 const zfs = (pool: string, name: string, commandsOnly: boolean): DriverKind => ({
   name,
   sharesTemplates: commandsOnly,

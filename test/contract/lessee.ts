@@ -1,4 +1,4 @@
-/** A real user with a pinned user namespace, and what they can do in a view: from the host, and as root inside. */
+/** A real user with a pinned user namespace, who acts in a view from the host, and as root inside. */
 import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,25 +10,25 @@ import { unmountBelow } from "./drivers.ts";
 
 export const owner: User = { uid: 61201, gid: 61201, groups: [] };
 export const other: User = { uid: 61202, gid: 61202, groups: [] };
-/** Host id of container 1. */
+/** The host id of container id 1. */
 export const rangeStart = 1_000_000;
 
 export interface Lessee {
-  /** Everything of theirs is below. */
+  /** The directory that holds everything of the lessee. */
   readonly directory: string;
   readonly map: IdMap;
-  /** Of `other`. */
+  /** The id map of `other`. */
   readonly others: IdMap;
-  /** A new empty directory that a view can be mounted at, within reach of the owner alone. */
+  /** Returns a new empty directory for a view, which only the owner can reach. */
   place(): string;
-  /** A shell script on the host, in that directory. */
+  /** Runs a shell script on the host, in that directory. */
   outside(directory: string, script: string, as?: User): Promise<Outcome>;
-  /** A shell script as container 0 with its capabilities, in that directory. Throws when it fails. */
+  /** Runs a shell script as container id 0 with its capabilities, in that directory. Throws if it fails. */
   inside(directory: string, script: string): Promise<string>;
   close(): Promise<void>;
 }
 
-/** A directory of the test's own, which everybody may pass. */
+/** Makes a directory for the test that every user may enter. */
 export function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "isolate-contract-"));
   chmodSync(directory, 0o755);

@@ -1,4 +1,4 @@
-/** The overlay store on a file system of its own that has no room left, or whose disk has refused a write. */
+/** The overlay store on its own file system that is full, or whose disk has refused a write. */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
@@ -43,7 +43,7 @@ async function newClone(): Promise<CloneId> {
 }
 
 const filler = () => join(disk, "filler");
-/** To the last block: what was kept for what was not written yet is there to be taken after a sync(1). */
+/** Fills the disk to the last block: sync(1) frees the blocks that were reserved for data not yet written. */
 const fill = () =>
   must(["sh", "-c", 'until ! mkdir "$0.$((n += 1))"; do cat /dev/zero > "$0.$n/all"; sync -f "$0.$n"; done', filler()]);
 const free = () => must(["sh", "-c", 'rm -r "$0".*', filler()]);
@@ -52,7 +52,7 @@ const isMounted = (at: string): boolean =>
     .split("\n")
     .some((line) => line.split(" ")[4] === at);
 
-test("no clone is shown read-only for want of room: it is refused, and shown once there is", async () => {
+test("without space, a clone is refused, not mounted read-only, and is mounted once there is space", async () => {
   await openOn(join(directory, "image"));
   const [ready, early] = [await newClone(), await newClone()];
   await fill();
@@ -70,7 +70,7 @@ test("no clone is shown read-only for want of room: it is refused, and shown onc
   }
 });
 
-test("what fills the storage is destroyed when there is no room for a mark", async () => {
+test("a clone that fills the storage is destroyed, without space for a mark", async () => {
   await openOn(join(directory, "image"));
   const id = await newClone();
   const at = lessee.place();
@@ -87,8 +87,8 @@ test("what fills the storage is destroyed when there is no room for a mark", asy
   expect(await driver.list()).toEqual([]);
 });
 
-test("a write of somebody's that the disk refused keeps nobody from a clone", async () => {
-  // Thin: where one file is, what is behind the disk has no room for it.
+test("another program's write that the disk refused does not prevent a clone's mount", async () => {
+  // A thin disk: the storage behind it has no space for the blocks of one file.
   const thin = join(directory, "thin");
   mkdirSync(thin);
   await must(["mount", "-t", "tmpfs", "-o", "size=44m", "tmpfs", thin]);

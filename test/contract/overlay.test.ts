@@ -1,4 +1,4 @@
-/** What is the overlay store's alone: a crash at any instruction, and trees that change while they are deleted. */
+/** Tests of the overlay store alone: a crash at any instruction, and trees that change while they are deleted. */
 
 import {
   existsSync,
@@ -67,7 +67,7 @@ async function read({ prepared = false } = {}): Promise<string> {
   }
 }
 
-test("what a crash left in the trash is deleted at the start, and nothing else", async () => {
+test("only what a crash left in the trash is deleted at the start", async () => {
   mkdirSync(join(store, "trash", "base_1795000000000000000.1.2", "upper"), { recursive: true });
   symlinkSync("/etc", join(store, "trash", "link.1.3"));
   driver = await open();
@@ -75,9 +75,9 @@ test("what a crash left in the trash is deleted at the start, and nothing else",
   expect(await read()).toBe("first\n");
 });
 
-test("a crash amid a snapshot leaves it whole, and the template can be edited again", async () => {
+test("a crash during a snapshot leaves it complete, and the template can be edited again", async () => {
   await write("second");
-  // What freeze() has done after its first rename.
+  // The state after the first rename in freeze().
   const paths = join(store, "templates", template);
   renameSync(join(paths, "working", "upper"), join(paths, "layers", "29991231T235959.999Z"));
   driver = await open();
@@ -87,13 +87,13 @@ test("a crash amid a snapshot leaves it whole, and the template can be edited ag
   const third = await driver.snapshot(template);
   expect(third > "base@29991231T235959.999Z").toBe(true);
   expect(await read()).toBe("third\n");
-  // And with no working directory at all.
+  // Also without any working directory.
   await must(["rm", "-r", join(paths, "working")]);
   expect(await driver.snapshot(template)).not.toBe(third);
   expect(await driver.latest(template)).toBe(third);
 });
 
-test("a destroyed clone is deleted soon, and after a crash at the next start", async () => {
+test("a destroyed clone is deleted soon, or after a crash at the next start", async () => {
   const snapshot = await driver.latest(template);
   const id = makeCloneId(template, 10n ** 18n);
   await driver.clone(snapshot, id);
@@ -108,7 +108,7 @@ test("a destroyed clone is deleted soon, and after a crash at the next start", a
   expect(readdirSync(join(store, "trash"))).toEqual([]);
 });
 
-test("a template that is made again under its name is what its prepared clones show", async () => {
+test("if a template is made again under its name, its prepared clones show the new content", async () => {
   expect(await read({ prepared: true })).toBe("first\n");
   await driver.removeTemplate(template);
   await driver.createTemplate(template, streamOf(await archive("echo second > file")));
@@ -123,7 +123,7 @@ test("snapshots keep their order when the clock is set back", async () => {
   expect(await read()).toBe("second\n");
 });
 
-test("no snapshot is taken, and no second edit begun, while one is open, the first or a later", async () => {
+test("while an edit is open, the first or a later one, there is no snapshot and no second edit", async () => {
   const at = lessee.place();
   const refused = { code: "template-edited" };
   for (const content of ["once", "again"]) {
@@ -141,14 +141,14 @@ test("no snapshot is taken, and no second edit begun, while one is open, the fir
   expect(await read()).toBe("again\n");
 });
 
-test("destroying what carries no mark of ours is an error, since it is not gone", async () => {
+test("destroying a directory without our mark is an error, since it is not gone", async () => {
   const id = makeCloneId(template, 10n ** 18n);
   mkdirSync(join(store, "clones", id));
   await expect(driver.destroy(id)).rejects.toMatchObject({ code: "storage-failed" });
   await expect(driver.clone(await driver.latest(template), id)).rejects.toMatchObject({ code: "storage-failed" });
 });
 
-test("a clone is not mounted twice at once", async () => {
+test("a clone is not mounted twice at the same time", async () => {
   const id = makeCloneId(template, 10n ** 18n);
   await driver.clone(await driver.latest(template), id);
   const at = lessee.place();
@@ -161,7 +161,7 @@ test("a clone is not mounted twice at once", async () => {
   await driver.unview(id, at);
 });
 
-test("a clone is never written to disk for its own sake, also when it is mounted again; a template is", async () => {
+test("a clone is never synced to disk, even if it is mounted again; a template is", async () => {
   const optionsAt = (at: string): string =>
     readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
@@ -173,7 +173,7 @@ test("a clone is never written to disk for its own sake, also when it is mounted
     expect(optionsAt(at)).toMatch(/\bvolatile\b/);
     await lessee.inside(at, "echo mine >> kept; sync");
     await driver.unview(id, at);
-    // As far as a crash comes while the layer is made fit to be mounted again.
+    // The state after a crash in the removal of the mark.
     const left = join(store, "clones", id, "work/work/incompat/volatile/dirty");
     await eventually("overlayfs leaves its mark", () => existsSync(left));
     unlinkSync(left);
@@ -186,7 +186,7 @@ test("a clone is never written to disk for its own sake, also when it is mounted
   await driver.unedit(template, edited);
 });
 
-test("a template has 80 layers at most, and the 80th is as good as the first", async () => {
+test("a template has at most 80 layers, and works with all 80", async () => {
   for (let count = 1; count < 80; count++) {
     writeFileSync(join(store, "templates", template, "working", "upper", `f${count}`), "");
     await driver.snapshot(template);
@@ -196,12 +196,12 @@ test("a template has 80 layers at most, and the 80th is as good as the first", a
   expect(await read()).toBe("first\n");
 });
 
-test("a store in somebody's directory is refused", async () => {
+test("a store in another user's directory is refused", async () => {
   await must(["chown", "61202", store]);
   await expect(open()).rejects.toMatchObject({ code: "unsupported-host" });
 });
 
-test("a file system without id maps is told with the fix", async () => {
+test("a file system without ID-mapped mounts is reported with the fix", async () => {
   mkdirSync(join(directory, "ramfs"));
   await must(["mount", "-t", "ramfs", "ramfs", join(directory, "ramfs")]);
   store = join(directory, "ramfs", "store");
@@ -212,7 +212,7 @@ test("a file system without id maps is told with the fix", async () => {
   expect(readdirSync(join(store, "trash"))).toEqual([]);
 });
 
-test("nothing outside is deleted while somebody exchanges directories and links", async () => {
+test("nothing outside is deleted while a program swaps directories and links", async () => {
   const outside = join(directory, "outside");
   mkdirSync(join(directory, "trash"));
   const trash = createTrash(join(directory, "trash"), log);

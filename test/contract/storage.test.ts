@@ -1,4 +1,4 @@
-/** What every storage driver does, and what none may do. On real storage with real users; needs root. */
+/** The rules for every storage driver, on real storage with real users; needs root. */
 
 import { lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -95,7 +95,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
   };
 
   const aboutTemplates = () => {
-    test("one made of a tar is listed with its first snapshot", async () => {
+    test("one made from a tar archive is listed with its first snapshot", async () => {
       const found = await storage.driver.templates([template, storage.templateName("absent")]);
       expect(found).toMatchObject([{ template, snapshot }]);
       expect(Math.abs((found[0]?.created ?? 0) - Date.now())).toBeLessThan(300_000);
@@ -103,7 +103,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       expect(splitSnapshotName(snapshot).template).toBe(template);
     });
 
-    test("unknown ones, and snapshots that do not exist, are told", async () => {
+    test("unknown ones, and snapshots that do not exist, are errors", async () => {
       const absent = storage.templateName("absent");
       expect(await code(storage.driver.latest(absent))).toBe("unknown-template");
       expect(await code(storage.driver.snapshot(absent))).toBe("unknown-template");
@@ -123,8 +123,8 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
     });
 
     test.each<[string, () => Promise<ReturnType<typeof streamOf>>]>([
-      ["no archive at all", async () => streamOf(Buffer.from("hello ".repeat(10_000)))],
-      ["nothing", async () => streamOf(Buffer.alloc(0))],
+      ["data that is not an archive", async () => streamOf(Buffer.from("hello ".repeat(10_000)))],
+      ["an empty stream", async () => streamOf(Buffer.alloc(0))],
       [
         "one cut in the middle of a file",
         async () => streamOf((await archive("head -c 100000 /dev/urandom > big")).subarray(0, 60_000)),
@@ -151,7 +151,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       expect(await code(storage.driver.latest(name))).toBe("unknown-template");
     });
 
-    test("another daemon's is not removed", async () => {
+    test("another daemon's template is not removed", async () => {
       expect(["unknown-template", "template-foreign"]).toContain(await code(storage.stranger.removeTemplate(template)));
       expect(await storage.driver.latest(template)).toBe(snapshot);
     });
@@ -159,7 +159,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
   if (!sharesTemplates) describe("templates", aboutTemplates);
 
   describe("snapshots", () => {
-    test("a new one is latest, is noticed, and leaves old clones and old snapshots as they were", async () => {
+    test("a new one is latest, is noticed, and does not change old clones and old snapshots", async () => {
       const name = await another("edited");
       const first = await storage.driver.latest(name);
       const before = await clone(first);
@@ -193,7 +193,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       }
     });
 
-    test("one of a template that nobody wrote to is not latest, and can be cloned", async () => {
+    test("one of an unchanged template is not latest, but can be cloned", async () => {
       const unchanged = await storage.driver.snapshot(template);
       expect(unchanged).not.toBe(snapshot);
       expect(await storage.driver.latest(template)).toBe(snapshot);
@@ -233,7 +233,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       expect(await storage.driver.list()).toMatchObject([{ id: two }]);
     });
 
-    test("are counted in bytes, what is written to them and no more, and their templates too", async () => {
+    test("are counted in bytes, only those written to them, and so are their templates", async () => {
       const [one, two] = [await clone(), await clone()];
       const outside = makeDirectory();
       try {
@@ -253,7 +253,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       }
     });
 
-    test("have room that can be told", async () => {
+    test("have a known amount of free space", async () => {
       const spaces = await storage.driver.space([template, storage.templateName("absent")]);
       expect(spaces).toHaveLength(1);
       expect(spaces[0]?.free).toBeGreaterThan(1_000_000);
@@ -261,7 +261,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       expect(await storage.driver.space([])).toEqual([]);
     });
 
-    test("are mounted nowhere until they are viewed, and then once", async () => {
+    test("are not mounted until they have a view, and then once", async () => {
       const lines = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n");
       // Other tests mount too, elsewhere.
       const mounts = () =>
@@ -287,12 +287,12 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       expect(await lessee.inside(at, "cat etc/release")).toBe("mine\n");
     });
 
-    test("fifty at once are fifty", async () => {
+    test("fifty made in parallel are fifty", async () => {
       const all = await Promise.all(Array.from({ length: 50 }, () => clone()));
       expect(new Set((await storage.driver.list()).map(({ id }) => id))).toEqual(new Set(all));
       await Promise.all(all.map((id) => storage.driver.destroy(id)));
       expect(await storage.driver.list()).toEqual([]);
-      ids.length = 0; // to look for each of them once more takes zfs(8) a while
+      ids.length = 0; // destroyed; looking for each of them again would take zfs(8) a while
     });
   });
 
@@ -321,7 +321,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
     });
 
     test.each([false, true])(
-      "a set-user-id file means nothing, a device node opens nothing (prepared: %s)",
+      "a set-user-id file has no effect, and a device node cannot be opened (prepared: %s)",
       async (ahead) => {
         const id = await clone();
         if (ahead) storage.driver.prepare(id, lessee.map);
@@ -332,7 +332,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       },
     );
 
-    test("nobody else reaches it, and nobody at all the raw clone", async () => {
+    test("no other user reaches it, and no user at all the raw clone", async () => {
       const at = await show(await clone());
       expect((await lessee.outside(at, "ls -d etc")).stdout).toBe("etc\n");
       expect((await lessee.outside(at, "ls -d etc", other)).stderr).toMatch(/can't cd to .*|Permission denied/);
@@ -350,18 +350,14 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
 
   describe("destroying", () => {
     test.each([
-      ["a mount namespace that copied the view", (_: string) => ["unshare", "-m", "sleep", "600"], () => lessee.map],
+      ["a mount namespace with a copy of the view", (_: string) => ["unshare", "-m", "sleep", "600"], () => lessee.map],
       [
         "a working directory in the view",
         (at: string) => ["sh", "-c", 'cd "$0"; exec sleep 600', at],
         () => lessee.map,
       ],
-      [
-        "a file that is open",
-        (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at],
-        () => lessee.others,
-      ],
-    ])("is refused for as long as there is %s", async (_, command, prepared) => {
+      ["an open file", (at: string) => ["sh", "-c", 'exec sleep 600 < "$0/etc/release"', at], () => lessee.others],
+    ])("is refused as long as there is %s", async (_, command, prepared) => {
       const id = await clone();
       storage.driver.prepare(id, prepared());
       const at = await show(id);
@@ -384,14 +380,14 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
       expect(await storage.driver.list()).toEqual([]);
     });
 
-    test("of one that was prepared leaves nothing of it", async () => {
+    test("of a prepared one leaves nothing behind", async () => {
       const id = await clone();
       storage.driver.prepare(id, lessee.others);
       await storage.driver.destroy(id);
       expect(await storage.driver.list()).toEqual([]);
     });
 
-    test("twice, and of what never was, is success", async () => {
+    test("succeeds twice, and for a clone that never existed", async () => {
       const id = await clone();
       await storage.driver.destroy(id);
       await storage.driver.destroy(id);
@@ -407,7 +403,7 @@ describe.each(kinds)("$name", ({ open, sharesTemplates }) => {
     });
 
     test.each([undefined, `theirs ${"x".repeat(20)}`, "ours"])(
-      "does not touch what nobody marked, nor list it (%s)",
+      "does not touch what has no valid mark, nor list it (%s)",
       async (mark) => {
         const id = makeCloneId(template, BigInt(Date.now()) * 1_000_000n + BigInt(made++));
         const whole = await storage.plant(id, mark);
@@ -454,7 +450,7 @@ describe.each(kinds.filter(({ sharesTemplates }) => !sharesTemplates))("$name, f
       await expect(driver.latest(big)).rejects.toMatchObject({ code: "unknown-template" });
       expect(await driver.templates()).toEqual([]);
       await eventually("nothing is left over", async () => (await leftovers()).length === 0, 10_000);
-      // Twice, since something left behind would be in the way of the second.
+      // Twice, since leftovers would make the second attempt fail.
       for (let round = 0; round < 2; round++) {
         await driver.createTemplate(fits, streamOf(await archive("head -c 25000000 /dev/urandom > big")));
         await driver.removeTemplate(fits);

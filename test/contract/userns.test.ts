@@ -1,4 +1,4 @@
-/** Pinned user namespaces, with the kernel's own answer to who may use them. Needs root. */
+/** Pinned user namespaces, and the kernel's own decision who may use them. Needs root. */
 
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ const mountsBelow = () =>
 const peerGroup = (path: string) =>
   /shared:([0-9]+)/.exec(mountsBelow().find((line) => line.includes(` ${path} `)) ?? "")?.[1];
 
-test("the owner joins it and is root of the ids; the maps are as planned", async () => {
+test("the owner joins it and is root of its ids; the maps are as planned", async () => {
   const { userns, directory: home, uid, gid } = await open().for(owner);
   expect([userns, home, uid, gid]).toEqual([
     `${home}/userns.${owner.gid}`,
@@ -68,7 +68,7 @@ test("the owner joins it and is root of the ids; the maps are as planned", async
   ).toEqual([["0"], ...map, ...map]);
 });
 
-test("nobody else reaches the file, and nobody else joins it even by a descriptor", async () => {
+test("no other user reaches the file, or joins the namespace even by a descriptor", async () => {
   const { userns, directory: home } = await open().for(owner);
   for (const path of [userns, home]) {
     expect((await run(["stat", path], { as: owner })).code).toBe(0);
@@ -82,7 +82,7 @@ test("nobody else reaches the file, and nobody else joins it even by a descripto
   expect((await run(command)).stderr).toMatch(/Operation not permitted|Permission denied/);
 });
 
-test("the owner changes nothing in the directory", async () => {
+test("the owner cannot change the directory", async () => {
   const { userns, directory: home } = await open().for(owner);
   for (const script of [
     `: > ${home}/x`,
@@ -95,7 +95,7 @@ test("the owner changes nothing in the directory", async () => {
   }
 });
 
-test("calls at once share one; another primary group has its own", async () => {
+test("parallel calls share one; another primary group has its own", async () => {
   const namespaces = open();
   const [one, two, three] = await Promise.all([
     namespaces.for(owner),
@@ -108,7 +108,7 @@ test("calls at once share one; another primary group has its own", async () => {
   expect(mountsBelow()).toHaveLength(3);
 });
 
-test("root gets a range of the daemon's and is not host 0; users without a range get others", async () => {
+test("root gets a range from the daemon and is not host 0; users without a range get other ranges", async () => {
   const namespaces = open();
   const callers = [{ uid: 0, gid: 0 }, other, { uid: 61203, gid: 61203 }];
   const [root, second, third] = await Promise.all(callers.map((caller) => namespaces.for(caller)));
@@ -128,7 +128,7 @@ test("the helper that made it is gone", async () => {
   expect(users).not.toContain(await must(["readlink", `/proc/${process.pid}/fd/${fd}`]));
 });
 
-test("a daemon's restart keeps the views that are in use, and pins anew", async () => {
+test("a restart of the daemon keeps the views that are in use, and pins again", async () => {
   const before = await open().for(owner);
   const view = join(before.directory, "view");
   mkdirSync(view);
@@ -157,7 +157,7 @@ test.each(["shared", "private"])(
     mkdirSync(view);
     mount("tmpfs", view, "tmpfs", 0, null);
     expect(mountsBelow().filter((line) => line.includes(` ${view} `))).toHaveLength(1);
-    // A service: its namespace is a slave of the host's (systemd.exec(5), MountFlags).
+    // Like a service, whose mount namespace is a slave of the host's (systemd.exec(5), MountFlags).
     const service = start(["unshare", "-m", "--propagation", "slave", "sleep", "60"]);
     const ended = finished(service);
     try {
@@ -173,16 +173,16 @@ test.each(["shared", "private"])(
   },
 );
 
-test("what somebody planted is refused", async () => {
+test("a planted file or directory is refused", async () => {
   mkdirSync(join(runtime, "users"), { recursive: true });
   const namespaces = open();
   symlinkSync("/etc", join(runtime, "users", String(owner.uid)));
   await expect(namespaces.for(owner)).rejects.toMatchObject({ code: "cannot-start" });
   await must(["chown", String(other.uid), join(runtime, "users")]);
-  expect(() => openNamespaces(runtime, "/dev/null")).toThrow(/cannot start: .*users is user 61202's/);
+  expect(() => openNamespaces(runtime, "/dev/null")).toThrow(/cannot start: .*users is owned by user 61202/);
 });
 
-test("ids that accounts have are given to nobody, and whoever comes at once gets other ids", async () => {
+test("ids that accounts have are not allocated, and parallel callers get different ids", async () => {
   const first = 0x70000000;
   const asked: number[] = [];
   const accountWithin = async (start: number) => {
@@ -198,7 +198,7 @@ test("ids that accounts have are given to nobody, and whoever comes at once gets
   expect(new Set(asked).size).toBe(4);
 });
 
-test("where accounts are everywhere, or nobody answers, no ids are given, with the setting's name", async () => {
+test("if accounts have all ids, or the lookup fails, no ids are allocated, and the error names the setting", async () => {
   writeFileSync(join(directory, "subuid"), "");
   const of = (accountWithin: (start: number) => Promise<string | undefined>) => {
     const namespaces = openNamespaces(runtime, join(directory, "subuid"), given, accountWithin);
@@ -206,7 +206,9 @@ test("where accounts are everywhere, or nobody answers, no ids are given, with t
     return namespaces.for(owner);
   };
   const everywhere = of(async (start) => `the user 'u' (${start})`);
-  await expect(everywhere).rejects.toThrow(/accounts have ids in each of the 16 ranges from 1879048192 \(ids\.base\)/);
+  await expect(everywhere).rejects.toThrow(
+    /accounts have ids in each of the 16 ranges from 1879048192 \(ids\.base\), such as/,
+  );
   await expect(of(() => Promise.reject(new Error("silent")))).rejects.toThrow("silent");
   expect(given.size).toBe(0);
 });

@@ -67,9 +67,9 @@ test("a database of a newer version is refused with a sentence, and left as it i
     expect((await run(["systemctl", "start", daemon], { patience: 60_000 })).code).not.toBe(0);
     const log = await must(["journalctl", "-q", "-o", "cat", "-u", daemon, "-n", "50"]);
     expect(log).toMatch(
-      /isolated: cannot start: the database \S+ is of a newer isolate \(version 99, this one knows \d+\)/,
+      /isolated: cannot start: the database \S+ was written by a newer isolate \(version 99, this one supports \d+\)/,
     );
-    expect(log).toContain("install that newer version again");
+    expect(log).toContain("install the newer version again");
   } finally {
     await run(["systemctl", "stop", daemon]);
   }

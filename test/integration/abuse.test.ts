@@ -57,7 +57,7 @@ test("an id of one's own user namespace is no other user: the limit cannot be ha
     const { code, stderr } = await run(enter, { as: bob, env: { ISOLATE_SOCKET: world.socket } });
     expect({ code, stderr }).toMatchObject({
       code: 125,
-      stderr: expect.stringMatching(/^isolate: cannot serve user .*somebody's user namespace\n/),
+      stderr: expect.stringMatching(/^isolate: cannot serve user .*belongs to another user's namespace\n/),
     });
   }
   expect(

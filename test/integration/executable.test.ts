@@ -217,7 +217,7 @@ describe("without the whole client beside it", () => {
         code: 125,
         stdout: "",
         stderr: expect.stringMatching(
-          /^isolate: cannot [^\n]*isolate-client is not at [^\n]*\n {2}install isolate again[^\n]*\n$/,
+          /^isolate: cannot [^\n]*isolate-client is not at [^\n]*\n {2}reinstall isolate\n$/,
         ),
       });
   });

@@ -72,7 +72,7 @@ describe("a template's name", () => {
     const name = world.template.replace(/debian$/, "quite-another-thing");
     expectRefusal(
       await isolate("-z", name, "true"),
-      `cannot find the template '${name}'\n  see the names with 'isolate template ls'`,
+      `cannot find the template '${name}'\n  list the templates: isolate template ls`,
     );
     for (const args of [
       ["-r", name, "2"],
@@ -178,7 +178,7 @@ describe("-r", () => {
     async (count) => {
       expectRefusal(
         await asRoot("-r", world.template, count),
-        /cannot make a pool of '[^\n]*' clones: the count is a whole number from 0 to 100\n {2}for example: isolate -r TEMPLATE 5/,
+        /cannot make a pool of '[^\n]*' clones: the count must be a whole number from 0 to 100\n {2}for example: isolate -r TEMPLATE 5/,
       );
     },
   );
@@ -271,7 +271,8 @@ describe("a run", () => {
         const what = engine === "chroot" ? "cannot honour" : /cannot (bind|set) '|-p needs an absolute path/;
         expectRefusal(outcome, what);
       }
-      if (engine === "bwrap") expectRefusal(await on(["-p", "/etc\n"]), "cannot start in '/etc?' of the root");
+      if (engine === "bwrap")
+        expectRefusal(await on(["-p", "/etc\n"]), "cannot start in '/etc?' of the root filesystem");
     });
   });
 
@@ -280,8 +281,8 @@ describe("a run", () => {
     async (base) => {
       for (const option of ["-u", "-g"]) {
         const outcome = await asRoot("-z", world.template, option, base, "true");
-        expectRefusal(outcome, `cannot map ids by ${option} '`);
-        expectRefusal(await asRoot("-t", "/nowhere", option, base, "true"), `cannot map ids by ${option} '`);
+        expectRefusal(outcome, `cannot map ids with ${option} '`);
+        expectRefusal(await asRoot("-t", "/nowhere", option, base, "true"), `cannot map ids with ${option} '`);
       }
     },
   );
@@ -301,7 +302,7 @@ describe("a run", () => {
     ["-t", "/etc/passwd", "it is not a directory"],
     ["-t", "/proc/self/fd", "it holds no bin"],
   ])("%s %s", async (...[flag, directory, wrong]) => {
-    expectRefusal(await isolate(flag, directory, "true"), `cannot use '${directory}' as a root: ${wrong}`);
+    expectRefusal(await isolate(flag, directory, "true"), `cannot use '${directory}' as a root filesystem: ${wrong}`);
   });
 });
 
@@ -338,7 +339,7 @@ describe("template create", () => {
   test("of a name that is there", async () => {
     expectRefusal(
       await create(world.template, "--tar", await debianTar()),
-      `cannot create the template '${world.template}': it exists`,
+      `cannot create the template '${world.template}': it already exists`,
     );
   });
 
@@ -380,7 +381,7 @@ test("a template is not removed while it is in use", async () => {
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   expectRefusal(
     await asRoot("template", "rm", world.template),
-    /cannot remove the template '.*': [0-9]+ of its clones are in use\n {2}end them first \(see 'isolate ps'\)/,
+    /cannot remove the template '.*': [0-9]+ of its clones are in use\n {2}end their sandboxes first \(see 'isolate ps'\)/,
   );
   expect((await isolate("-z", world.template, "true")).code).toBe(0);
   child.stdin?.end("\n");
@@ -468,12 +469,12 @@ describe("the daemon's configuration", () => {
     await must(["chown", String(alice.uid), theirs]);
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--state-dir", theirs]),
-      `cannot start: ${theirs} can be written by others than root`,
+      `cannot start: users other than root can write to ${theirs}`,
       "isolated",
     );
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--runtime-dir", theirs]),
-      `cannot start: ${theirs} is user ${alice.uid}'s`,
+      `cannot start: ${theirs} is owned by user ${alice.uid}`,
       "isolated",
     );
     const open = join(scratch, "open");
@@ -481,7 +482,7 @@ describe("the daemon's configuration", () => {
     chmodSync(open, 0o777);
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--state-dir", open]),
-      `cannot start: ${open} can be written by others than root`,
+      `cannot start: users other than root can write to ${open}`,
       "isolated",
     );
   });

@@ -141,9 +141,7 @@ describe("isolate kill", () => {
       await new Promise((resolve) => user.stdout?.once("data", resolve));
       const held = await kill(lease, alice);
       expect(held.code).toBe(125);
-      expect(held.stderr).toContain(
-        `cannot free the clone of the lease '${lease}', which was ended: process ${user.pid} (`,
-      );
+      expect(held.stderr).toContain(`cannot free the clone of the ended lease '${lease}': process ${user.pid} (`);
       expect(await world.pool()).toMatchObject({ leased: 0, retired: 1 });
     } finally {
       user.kill("SIGKILL");
@@ -236,7 +234,7 @@ test("a log that cannot be written stops no lease", async () => {
       if (name.startsWith("leases.db")) await run(["rm", join(broken.state, name)]);
     mkdirSync(join(broken.state, "leases.db"));
     await broken.startDaemon();
-    expect(broken.log()).toMatch(/cannot write the log of leases/);
+    expect(broken.log()).toMatch(/cannot write the lease log/);
     expect(await broken.isolate(["log"], { as: root })).toMatchObject({ code: 0 });
     await run(["rmdir", join(broken.state, "leases.db")]);
     expect(await broken.isolate(["log", "--json"], { as: root })).toMatchObject({
@@ -362,7 +360,7 @@ describe("isolate doctor", () => {
         {
           name: "templates",
           state: "fail",
-          message: "there is none",
+          message: "there is no template; create one",
           fix: "sudo isolate template create debian --debian trixie",
         },
       ]);

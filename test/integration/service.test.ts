@@ -114,7 +114,7 @@ describe("SIGHUP", () => {
     await reload();
     expect(await world.settled()).toMatchObject({ size: 1, ready: 1 });
     expect((await world.isolate(["-z", world.template, "true"])).stderr).toContain(
-      "its list of allowed users has neither",
+      "its list of allowed users includes neither",
     );
     world.configure(entry("size = 2"));
     await reload();
@@ -124,7 +124,7 @@ describe("SIGHUP", () => {
   test("what only a start can change is named, and not changed", async () => {
     world.configure(`${entry("size = 2")}\n[zfs]\nrefquota = "1G"\n`);
     await reload();
-    expect(world.log()).toMatch(/"keys":\["zfs"\],"msg":"changes of these keys wait for a restart of the daemon"/);
+    expect(world.log()).toMatch(/"keys":\["zfs"\],"msg":"changes of these keys require a restart of the daemon"/);
   });
 
   test.each([
@@ -136,7 +136,7 @@ describe("SIGHUP", () => {
     world.configure(`[pool]\nsize = 7\n${line}`);
     await reload();
     expect(await said("not reloaded: ")).toContain(why);
-    expect(world.log()).toContain("cannot load the configuration again, and the one from before stays");
+    expect(world.log()).toContain("cannot reload the configuration; the current one stays in use");
     expect(await world.settled()).toEqual(before);
     expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
     world.configure(entry("size = 2"));
@@ -260,7 +260,7 @@ test("a stop while root waits for a pool ends, and says what it is", async () =>
     if (said.length === 0) await world.startDaemon();
     return said.length > 0 && said;
   });
-  expect(complaints).toContain("isolate: cannot go on: the daemon is stopping\n  try again when it is up\n");
+  expect(complaints).toContain("isolate: cannot go on: the daemon is stopping\n  try again when it is running\n");
   expect(await said("STOPPING=1")).toBe("STOPPING=1");
   await world.startDaemon();
   await world.isolate(["-r", world.template, "2"], { as: root, patience: 120_000 });

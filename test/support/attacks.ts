@@ -1,6 +1,6 @@
 /**
- * What a hostile member does to the daemon's socket, each as a Python program that goes on until it is killed. It prints
- * `up` when it is in full swing.
+ * A hostile member's attacks on the daemon's socket, each a Python program that runs until it is killed. It prints `up`
+ * when the attack is fully running.
  */
 import type { ChildProcess } from "node:child_process";
 import { finished, start, type User } from "./process.ts";
@@ -9,7 +9,7 @@ export interface Attack {
   readonly name: string;
   /** Lines of Python, after `prelude`. */
   readonly lines: readonly string[];
-  /** Runs as root, which takes on other ids by itself. */
+  /** Runs as root; the program itself takes on other ids. */
   readonly asRoot?: boolean;
 }
 
@@ -51,7 +51,7 @@ const prelude = ({ socket, template, group }: Target): string[] => [
   "  for _ in range(count): threading.Thread(target=act, args=more, daemon=True).start()",
 ];
 
-/** Processes of the attacker that the daemon may come to look at, each with many descriptors. */
+/** Processes of the attacker that the daemon may have to check, each with many descriptors. */
 const sleepers = (count: number): string[] => [
   `for _ in range(${count}):`,
   "  if os.fork() == 0:",
@@ -62,7 +62,7 @@ const sleepers = (count: number): string[] => [
   "    time.sleep(100000); os._exit(0)",
 ];
 
-/** Leases one and puts its name into `name`. */
+/** Takes a lease and stores its name in `name`. */
 const holdLease = [
   "held = connect(); held.sendall(lease)",
   "text = b''",
@@ -228,8 +228,8 @@ export interface RunningAttack {
 }
 
 /**
- * Resolves when it is in full swing. At the lowest priority: how much of the processors its own processes take from others is
- * the host's matter, and not what it is about.
+ * Resolves when the attack is fully running. It runs at the lowest priority: the share of the processors that its own
+ * processes take is up to the host, and not tested here.
  */
 export async function startAttack({ name, lines, asRoot }: Attack, target: Target, as: User): Promise<RunningAttack> {
   const command = ["nice", "-n", "19", "python3", "-c", [...prelude(target), ...lines].join("\n")];

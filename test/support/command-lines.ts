@@ -1,7 +1,7 @@
-/** Shell command lines taken apart, as far as documentation uses the shell: words, quotes, pipes and lists. Pure. */
+/** Parses shell command lines as far as the documentation uses them: words, quotes, pipes and lists. Pure. */
 
 export interface Command {
-  /** Of root's: written after `sudo`. */
+  /** Run as root: written after `sudo`. */
   readonly asRoot: boolean;
   /** `NAME=VALUE` in front of it. */
   readonly variables: readonly string[];
@@ -9,7 +9,7 @@ export interface Command {
   readonly words: readonly string[];
 }
 
-/** The commands of one line. What is in single or double quotes is a word's, expansions included. */
+/** Returns the commands of one line. Text in single or double quotes belongs to a word, including expansions. */
 export function commandsOf(line: string): Command[] {
   return lists(line)
     .filter((words) => words.length > 0)
@@ -23,7 +23,7 @@ export function commandsOf(line: string): Command[] {
     });
 }
 
-/** Words of each command; redirections are left out. */
+/** Returns the words of each command, without redirections. */
 function lists(line: string): string[][] {
   const all: string[][] = [[]];
   let word: string | undefined;

@@ -1,4 +1,4 @@
-/** A small real Debian root as a tar archive, made once and kept outside the checkout: a missing cache only costs time. */
+/** A small real Debian as a tar archive, made once and cached outside the checkout: a missing cache only costs time. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ import { must } from "./process.ts";
 
 const suite = "bookworm";
 const variant = "apt";
-/** systemd: for the engine that boots a root's own init. */
+/** systemd: for the engine that boots the init of the root filesystem. */
 const include = "passwd,systemd-sysv";
 
-/** Path of the archive. `ISOLATE_TEST_ROOT_TAR` names one that is brought along. */
+/** Returns the archive's path. `ISOLATE_TEST_ROOT_TAR` names an existing archive to use. */
 export async function debianTar(): Promise<string> {
   if (process.env.ISOLATE_TEST_ROOT_TAR) return process.env.ISOLATE_TEST_ROOT_TAR;
   const key = createHash("sha256")

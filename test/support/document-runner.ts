@@ -1,4 +1,4 @@
-/** Runs the lines of a documentation's blocks as their reader would: as a user, and as root after `sudo`. */
+/** Runs the lines of the documentation's blocks as a reader would: as a user, and as root after `sudo`. */
 import { commandsOf } from "./command-lines.ts";
 import { type Block, type Line, matchesOutput, type Place } from "./documents.ts";
 import { type Outcome, type RunOptions, root, run, type User } from "./process.ts";
@@ -13,10 +13,10 @@ export interface Reader {
   readonly patience?: number;
 }
 
-/** Gives what went wrong, line by line; nothing where the documentation is right. */
+/** Returns the errors, line by line; none if the documentation is right. */
 export async function runBlock({ at, lines }: Block, place: Place, reader: Reader): Promise<string[]> {
   const mine = lines.filter((line) => line.place === place);
-  // What one line leaves to the next: a job in the background, a variable, a directory.
+  // State that one line leaves to the next: a background job, a variable, a directory.
   if (mine.every(({ text }) => !asRoot(text))) return runTogether(at, mine, reader);
   const wrong: string[] = [];
   for (const line of mine) wrong.push(...judge(at, line, await runLine(line.text, reader)));
@@ -34,7 +34,7 @@ function runLine(text: string, { user, cwd, env, wrap = [], patience = 300_000 }
 
 const marker = "@ended@";
 
-/** In one shell, as one who types them. */
+/** Runs the lines in one shell, as if typed. */
 async function runTogether(at: string, lines: readonly Line[], reader: Reader): Promise<string[]> {
   if (lines.length === 0) return [];
   const script = lines.map(({ text }) => `{ ${text}\n} 2>&1; printf '%s %s\\n' ${marker} $?`).join("\n");

@@ -1,4 +1,6 @@
-/** What the documentation's reader has: isolate, a template `debian`, and a project in the current directory. */
+/**
+ * The environment of the documentation's reader: isolate, a template `debian`, and a project in the current directory.
+ */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { debianTar } from "./debian-root.ts";
@@ -8,7 +10,7 @@ import { must, root } from "./process.ts";
 import { program } from "./project.ts";
 import { alice, type World } from "./world.ts";
 
-/** make(1) for the template: this machine's own, since the test's small Debian has none. */
+/** Copies this machine's make(1) into the template, since the test's small Debian has none. */
 export async function installMake(world: World): Promise<void> {
   const programs = join(world.directory, "programs");
   const run = await copyPrograms(programs, "/opt/programs", ["make"]);

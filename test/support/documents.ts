@@ -1,4 +1,4 @@
-/** The code blocks of the documentation, and where the lines of each are run. CONTRIBUTING.md has the marks. */
+/** The code blocks of the documentation, and where their lines run. CONTRIBUTING.md explains the marks. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "./project.ts";
@@ -20,7 +20,7 @@ export interface Line {
   readonly text: string;
   readonly place: Place;
   readonly fails: boolean;
-  /** What a block of the kind `console` shows after it. */
+  /** The output that a block of the kind `console` shows after it. */
   readonly output: string | undefined;
 }
 
@@ -30,7 +30,7 @@ export interface Block {
   readonly lines: readonly Line[];
 }
 
-/** Fenced blocks of these kinds hold no command. */
+/** Fenced blocks of these kinds contain no commands. */
 const withoutCommands = ["text", "toml", "yaml"];
 
 export const documents: readonly string[] = [
@@ -51,7 +51,7 @@ export interface Fence {
   readonly content: readonly string[];
 }
 
-/** Every fenced block of a file. Those of a list are indented. */
+/** Returns every fenced block of a file. Blocks in a list are indented. */
 export function fencesOf(file: string): Fence[] {
   const lines = documentText(file).split("\n");
   const fences: Fence[] = [];
@@ -71,7 +71,7 @@ export const blocksOf = (file: string): Block[] =>
     .filter(({ kind }) => !withoutCommands.includes(kind))
     .map(readBlock);
 
-/** Throws where nothing says how its lines are tested. */
+/** Throws if no mark says how its lines are tested. */
 export function readBlock({ at, kind, mark, content }: Fence): Block {
   if (kind !== "sh" && kind !== "console")
     throw new Error(`${at}: '${kind}' is no kind of block that is tested: sh, console, ${withoutCommands.join(", ")}`);
@@ -85,7 +85,7 @@ export function readBlock({ at, kind, mark, content }: Fence): Block {
 
 type Written = Pick<Line, "text" | "output">;
 
-/** Lines that are continued become one; comments and empty lines are none. */
+/** Joins continued lines, and drops comments and empty lines. */
 function scriptLines(content: readonly string[]): Written[] {
   return content
     .join("\n")
@@ -133,7 +133,7 @@ function readPlace(word: string, at: string): Place {
   return place;
 }
 
-/** `...` stands for anything, as a line for any lines. */
+/** `...` matches anything; as a whole line, any lines. */
 export function matchesOutput(expected: string, output: string): boolean {
   const pattern = expected
     .split("\n")

@@ -1,6 +1,7 @@
 /**
- * A host of the test's own, as far as a network goes: a namespace with a way out over a veth(4), a remote machine at its
- * other end, servers on both, and a /dev/net/tun that everybody may open, as udev has it. No address of the machine's.
+ * The network of a host for one test: a namespace with a route over a veth(4), a remote machine at its other end,
+ * servers on both, and a /dev/net/tun that every user may open, as udev sets it up. It has no address of the real
+ * machine.
  */
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { projectRoot } from "./project.ts";
 
 export const port = 7777;
 export const remote = { ipv4: "10.99.0.1", ipv6: "fd99::1" };
-/** `other`: on another device than the way out. */
+/** `other`: an address on another device than the default route's. */
 export const own = { ipv4: "10.99.0.2", ipv6: "fd99::2", other: "172.30.0.1" };
 
 const set = (ipv4: string, ipv6: string): string =>
@@ -109,7 +110,9 @@ export async function createHostNetwork({ routed = true } = {}) {
   }
 }
 
-/** Perl, which every Debian has: connects to each `KIND,ADDRESS,PORT[,DEVICE]` and prints what comes, or the error. */
+/**
+ * In Perl, which every Debian has. Connects to each `KIND,ADDRESS,PORT[,DEVICE]` and prints the answer, or the error.
+ */
 const prober = `
 use Socket qw(:all); $| = 1;
 for (@ARGV) {

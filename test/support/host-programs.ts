@@ -1,9 +1,9 @@
-/** Programs of this machine in a directory that any root can run them from: with their libraries, and what loads those. */
+/** Copies programs of this machine, with their libraries and the loader, so that any root filesystem can run them. */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { must } from "./process.ts";
 
-/** Gives what runs one of them where `directory` is at `inside`. */
+/** Returns a function that makes the command for a program, if `directory` is visible at `inside`. */
 export async function copyPrograms(
   directory: string,
   inside: string,

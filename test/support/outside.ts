@@ -1,6 +1,6 @@
 /**
- * A program: what a network can be asked. argv: NAME PORT. Answers NAME on TCP and UDP, at every address of the network
- * namespace that it is started in, and at port 53 of 127.0.0.53 every name with the address 192.0.2.53. Prints `up`.
+ * A program: a server to probe a network. argv: NAME PORT. Answers NAME on TCP and UDP at every address of its network
+ * namespace. At port 53 of 127.0.0.53 it resolves every name to 192.0.2.53. Prints `up` when ready.
  */
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
@@ -25,7 +25,7 @@ for (const [kind, address] of [
   listening.push(new Promise((resolve) => socket.bind(Number(port), address, () => resolve(undefined))));
 }
 
-/** RFC 1035: the question again, and for an A record one answer. */
+/** RFC 1035: repeats the question, and answers an A query with one record. */
 function answer(query: Buffer): Buffer {
   const end = query.indexOf(0, 12) + 5;
   const isAddress = query.readUInt16BE(end - 4) === 1;

@@ -1,8 +1,8 @@
-/** Runs real programs as real users, and always ends what it started. */
+/** Runs real programs as real users, and always ends the processes that it started. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 
-/** A user of the kernel's, with no entry in any file. */
+/** A user known only to the kernel, without an entry in any file. */
 export interface User {
   readonly uid: number;
   readonly gid: number;
@@ -12,13 +12,13 @@ export interface User {
 export const root: User = { uid: 0, gid: 0, groups: [0] };
 
 export interface Outcome {
-  /** 128 + n where a signal ended it. */
+  /** 128 + n if signal n ended the program. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How many times slower than an ordinary machine this one is; for how long to wait before giving up, nothing else. */
+/** How many times slower than an ordinary machine this one is. Used only to extend the time before giving up. */
 const slowness = Number(process.env.ISOLATE_TEST_SLOWNESS ?? 1);
 
 export interface RunOptions {
@@ -26,11 +26,11 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly input?: string;
-  /** Milliseconds until it is killed, which fails the test by its code. */
+  /** Milliseconds until the program is killed; its exit code then fails the test. */
   readonly patience?: number;
 }
 
-/** argv that runs a command with exactly that user's ids and no capability more. */
+/** Returns the argv that runs a command with exactly that user's ids and no extra capability. */
 export function asUser({ uid, gid, groups }: User, command: readonly string[]): string[] {
   if (uid === 0) return [...command];
   const ids = ["--reuid", String(uid), "--regid", String(gid)];
@@ -78,14 +78,14 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
   return finished(start(command, options), options);
 }
 
-/** Like `run`, but anything except 0 is thrown. */
+/** Like `run`, but throws if the exit code is not 0. Returns the standard output. */
 export async function must(command: readonly string[], options: RunOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await run(command, options);
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${stderr || stdout}`);
   return stdout;
 }
 
-/** Waits until `condition` gives something true; the message is what was awaited. */
+/** Waits until `condition` returns a true value, and returns it. `what` is the awaited event, for the error. */
 export async function eventually<T>(
   what: string,
   condition: () => T | Promise<T>,

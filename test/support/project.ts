@@ -1,4 +1,4 @@
-/** Where the built project is, seen from a compiled test. */
+/** The paths of the built project, seen from a compiled test. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,7 +1,7 @@
 /**
- * A program: opens connections to a Unix socket and sends exactly the given bytes, as a client of somebody else's making
- * would. argv: SOCKET. A line of JSON on standard input: for each connection its chunks, as latin1; each chunk after the
- * first waits for an answer to the one before. Prints an event a line; ends when its standard input does.
+ * A program: opens connections to a Unix socket and sends exactly the given bytes, like a client that is not isolate.
+ * argv: SOCKET. Reads a line of JSON from standard input: the chunks of each connection, as latin1. Each chunk after
+ * the first waits for an answer to the previous one. Prints one event per line; ends when its standard input ends.
  */
 import { connect } from "node:net";
 import { createInterface } from "node:readline";

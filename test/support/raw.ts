@@ -1,4 +1,4 @@
-/** Connections of a client that is not ours, by a process of the given user: see raw-client.ts. */
+/** Connections of a client that is not isolate, from a process of the given user: see raw-client.ts. */
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { eventually, finished, start, type User } from "./process.ts";
@@ -7,7 +7,7 @@ import type { RawEvent } from "./raw-client.ts";
 
 export type Raw = ReturnType<typeof openRaw>;
 
-/** What has come on one connection, and how it ended (`end`, or the name of an errno) once it did. */
+/** The text received on one connection, and how the connection ended: `end`, or the name of an errno. */
 export interface RawState {
   readonly text: string;
   readonly ended: string | undefined;
@@ -39,19 +39,19 @@ export function openRaw(socket: string, as: User, connections: readonly (readonl
   return {
     pid: child.pid ?? 0,
     states: states as readonly RawState[],
-    /** Resolves with all states once `enough` holds for each. */
+    /** Resolves with all states once `enough` is true for each. */
     until: (what: string, enough: (state: RawState) => boolean): Promise<readonly RawState[]> =>
       eventually(what, () => (states.every(enough) ? states : null), 60_000).catch((error: unknown) => {
         throw new Error(`${(error as Error).message}; there is ${JSON.stringify(states.slice(0, 3))}${complaints}`);
       }),
-    /** Ends the process, and so every connection. */
+    /** Ends the process, and thereby every connection. */
     async close(): Promise<void> {
       if (child.exitCode === null && child.signalCode === null) await finished(child);
     },
   };
 }
 
-/** One exchange on a connection of its own: everything that comes until the daemon ends it. */
+/** Sends the chunks on a new connection and returns everything received until the daemon ends it. */
 export async function exchange(socket: string, as: User, ...chunks: string[]): Promise<string> {
   const raw = openRaw(socket, as, [chunks]);
   try {
@@ -62,7 +62,7 @@ export async function exchange(socket: string, as: User, ...chunks: string[]): P
   }
 }
 
-/** `fields` are whole header lines. */
+/** `fields` are complete header lines. */
 export function httpRequest(line: string, fields: readonly string[] = ["Connection: close"], body = ""): string {
   return [`${line} HTTP/1.1`, "Host: isolate", ...fields, "", body].join("\r\n");
 }

@@ -1,8 +1,8 @@
-/** Builders of plain specs for unit tests: each test names only what it is about. */
+/** Builders of plain specs for unit tests: each test sets only the fields that it is about. */
 import type { RunRequest } from "../../client/run/options/options.ts";
 import type { Init, LaunchSpec } from "../../engines/spec.ts";
 
-/** What isolate-init is told by a run without special wishes. */
+/** The instructions to isolate-init for a run without options. */
 export const initSpec = (more: Partial<Init> = {}): Init => ({
   path: "/lib/isolate-init",
   leaseDescriptor: 4,
@@ -37,7 +37,7 @@ export const launchSpec = (more: Partial<LaunchSpec> = {}): LaunchSpec => ({
   ...more,
 });
 
-/** What `isolate -z debian true` means. */
+/** The request of `isolate -z debian true`. */
 export const runRequest = (more: Partial<RunRequest> = {}): RunRequest => ({
   root: { template: "debian", edit: false },
   engine: "bwrap",

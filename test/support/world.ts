@@ -1,6 +1,6 @@
 /**
- * A whole isolate of its own for one test file: a real daemon with its paths in a temporary directory, a real Debian
- * template on the storage under test, and real users by number. `close` leaves nothing behind, whatever has happened.
+ * A complete isolate for one test file: a real daemon with its paths in a temporary directory, a real Debian template
+ * on the storage under test, and real users by number. `close` always removes everything.
  */
 import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,32 +14,32 @@ import { program } from "./project.ts";
 
 export const group = 61100;
 const member = (uid: number): User => ({ uid, gid: uid, groups: [group] });
-/** With a range in subuid(5). */
+/** Has a range in subuid(5). */
 export const alice = member(61101);
-/** Without one: the daemon gives a range. */
+/** Has none: the daemon allocates a range. */
 export const bob = member(61102);
-/** Of no group at all. */
+/** A member of no group. */
 export const mallory: User = { uid: 61103, gid: 61103, groups: [] };
 
-/** Without the bytes, which change by themselves. */
+/** Without the bytes, which change on their own. */
 type PoolStatus = Omit<Pool, "bytes" | "written" | "countedAt">;
 
 export interface WorldOptions {
   /** More lines of isolated.toml. */
   readonly config?: string;
-  /** Ready clones of the template; 3 if not given. */
+  /** Number of ready clones of the template; default 3. */
   readonly size?: number;
-  /** Where all of it is made; /tmp if not given. */
+  /** The parent directory of everything; default /tmp. */
   readonly parent?: string;
-  /** Where the runtime directory is made; with the rest if not given. /run is a tmpfs on most hosts. */
+  /** The runtime directory's parent; by default it is with the rest. /run is a tmpfs on most hosts. */
   readonly runtimeParent?: string;
-  /** Of the daemon, beside what every program here gets. */
+  /** Additional environment variables of the daemon. */
   readonly daemonEnvironment?: Readonly<Record<string, string>>;
-  /** Open files that the daemon may have; as here if not given. */
+  /** The daemon's limit of open files; by default that of this process. */
   readonly daemonDescriptors?: number;
-  /** false: no template is made. */
+  /** `false`: do not make a template. */
   readonly template?: boolean;
-  /** The state directory is a file system of its own, of this size. (ZFS's templates are not in there.) */
+  /** Makes the state directory a separate file system of this size. (ZFS templates are not in it.) */
   readonly storageMebibytes?: number;
 }
 
@@ -56,7 +56,7 @@ export async function createWorld(options: WorldOptions = {}) {
   const state = at("state");
   const runtime =
     options.runtimeParent === undefined ? at("run") : mkdtempSync(join(options.runtimeParent, "isolate-"));
-  const socket = join(runtime, "socket"); // as by default, in one directory with the views
+  const socket = join(runtime, "socket"); // as by default, in the same directory as the views
   let daemon: ChildProcess | undefined;
 
   writeFileSync(at("subuid"), `${alice.uid}:200000:65536\n`);
@@ -88,9 +88,9 @@ export async function createWorld(options: WorldOptions = {}) {
     pools,
     log: (): string => readFileSync(logFile, "utf8"),
     daemonPid: (): number => daemon?.pid ?? 0,
-    /** Writes the configuration anew, with these lines in place of the ones it was made with. */
+    /** Rewrites the configuration, with these lines in place of the original ones. */
     configure,
-    /** The client started and left running. */
+    /** Starts the client and leaves it running. */
     begin: (args: readonly string[], run_: RunOptions = {}): ChildProcess =>
       start([program("isolate"), ...args], { as: alice, ...run_, env: { ISOLATE_SOCKET: socket, ...run_.env } }),
 
@@ -112,10 +112,10 @@ export async function createWorld(options: WorldOptions = {}) {
       });
     },
 
-    /** Another daemon of the same configuration, which is expected to end by itself. */
+    /** Starts another daemon with the same configuration, which must end on its own. */
     secondDaemon: (): Promise<Outcome> => run([program("isolated"), "--config", at("isolated.toml")]),
 
-    /** Resolves with its exit code once it has ended. */
+    /** Ends the daemon and resolves with its exit code. */
     async endDaemon(signal: "SIGTERM" | "SIGKILL"): Promise<number> {
       const ending = daemon;
       if (!ending || ending.exitCode !== null || ending.signalCode !== null) return ending?.exitCode ?? -1;
@@ -134,7 +134,7 @@ export async function createWorld(options: WorldOptions = {}) {
       return found;
     },
 
-    /** Nothing leased or retired, and as many ready as wanted. */
+    /** Waits until nothing is leased or retired, and the pool is full. */
     settled: (): Promise<PoolStatus> =>
       eventually("the pool is full and nothing is in use", async () => {
         const now = await world.pool();
@@ -167,7 +167,7 @@ export async function createWorld(options: WorldOptions = {}) {
     await world.startDaemon();
     if (options.template !== false) {
       if (pool) {
-        // As its users do it: a dataset that exists, with a snapshot made by zfs(8).
+        // As users do it: an existing dataset, with a snapshot made by zfs(8).
         await must(["zfs", "clone", "-o", "mountpoint=legacy", await baseSnapshot(pool), template]);
         await must(["zfs", "snapshot", `${template}@first`]);
       } else {
@@ -185,7 +185,7 @@ export async function createWorld(options: WorldOptions = {}) {
   }
 }
 
-/** One unpacked Debian for all the worlds of a zpool, since unpacking takes minutes where the processor is emulated. */
+/** One unpacked Debian for all worlds of a zpool, since unpacking takes minutes on an emulated processor. */
 async function baseSnapshot(zpool: string): Promise<string> {
   const dataset = `${zpool}/debian-base`;
   const snapshot = `${dataset}@whole`;
@@ -209,7 +209,7 @@ async function endLease(world: World, lease: string): Promise<void> {
   if (found && found.pid > 1) await run(["kill", "-KILL", String(found.pid)]);
 }
 
-/** Deepest first, as /proc/self/mountinfo names them. */
+/** Returns the mounts below `directory`, deepest first, as /proc/self/mountinfo names them. */
 export function mountsBelow(directory: string): string[] {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")

@@ -1,13 +1,13 @@
-/** Every key of isolated.toml, read off the schema that checks the file. Pure. */
+/** Every key of isolated.toml, taken from the schema that checks the file. Pure. */
 import type { TSchema } from "@sinclair/typebox";
 import { Config } from "../../daemon/config.ts";
 
 export interface ConfigKey {
-  /** The table that it stands in; undefined for the top. */
+  /** The table of the key; `undefined` for a top-level key. */
   readonly table: { readonly name: string; readonly repeated: boolean; readonly about: string } | undefined;
   readonly name: string;
   readonly about: string;
-  /** As TOML writes it: what holds without it, or how it may look. */
+  /** The default, or an example, in TOML. */
   readonly value: { readonly kind: "default" | "example"; readonly text: string };
   readonly schema: TSchema;
 }
@@ -25,7 +25,7 @@ export function configKeys(): ConfigKey[] {
   ];
 }
 
-/** Everything as a comment, at its default: a file to begin with. */
+/** Returns a file to start from: every key as a comment, with its default. */
 export function commentedConfig(): string {
   const lines = [
     "# Configuration of isolated(8); isolated.toml(5) explains it. Lines that are commented out show the defaults, except",
@@ -42,7 +42,7 @@ export function commentedConfig(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** What may stand there, for a reader. */
+/** Returns the allowed values, for a reader. */
 export function describeValues({ schema }: ConfigKey): string {
   const choices = (schema.anyOf ?? []) as readonly TSchema[];
   if (choices.length > 0)
@@ -81,13 +81,13 @@ function described(name: string, { description }: TSchema): string {
   return description;
 }
 
-/** The keys of a table, or of the entries of a list of tables. */
+/** Returns the keys of a table, or of the entries of a list of tables. */
 function tableOf(schema: TSchema): Record<string, TSchema> | undefined {
   const inner = schema.type === "array" ? (schema.items as TSchema) : schema;
   return inner.type === "object" ? (inner.properties as Record<string, TSchema>) : undefined;
 }
 
-/** Lines of at most 100 characters. */
+/** Wraps the text into comment lines of at most 100 characters. */
 function comment(text: string): string[] {
   const lines: string[] = [];
   let line = "#";

@@ -1,8 +1,8 @@
-/** One line of the doctor, and the words that all judgements share. Pure. */
+/** One line of the doctor's report, and how judgements build it. Pure. */
 import type { Facts } from "./facts.ts";
 
 /**
- * `fail`: a run will not work. `note`: it works, and somebody should know. `unchecked`: it cannot be seen from here.
+ * `fail`: a run will not work. `note`: it works, with a restriction. `unchecked`: the client cannot tell.
  */
 export type State = "ok" | "note" | "fail" | "unchecked";
 
@@ -24,7 +24,7 @@ export const check = (name: string) => {
   return { ok: say("ok"), note: say("note"), fail: say("fail"), unchecked: say("unchecked") };
 };
 
-/** Of versions such as `6.12.48-amd64`. */
+/** Compares versions such as `6.12.48-amd64`. */
 export function atLeast(version: string, major: number, minor: number): boolean {
   const [, first, second] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   return Number(first) > major || (Number(first) === major && Number(second) >= minor);

@@ -1,16 +1,16 @@
-/** What the checks of `isolate doctor` judge. `undefined` stands for what this host does not have, or does not tell. */
+/** The facts that `isolate doctor` judges. `undefined` if the host does not have the thing, or does not tell. */
 import type { Health, Pool, Template } from "../../../protocol/schema.ts";
 
-/** A program that was run to see whether it does. */
+/** The outcome of a program that was run to see whether it works. */
 export type Trial = { readonly ok: true } | { readonly ok: false; readonly said: string };
 
 export interface Facts {
   readonly caller: {
     readonly uid: number;
     readonly name: string;
-    /** Of this process. */
+    /** The groups of this process. */
     readonly groups: readonly number[];
-    /** As the host's databases have them now, and the next login will. */
+    /** The groups in the host's databases, which the next login will have. */
     readonly groupsAtLogin: readonly number[];
   };
   /** `ID` and `ID_LIKE` of os-release(5). */
@@ -21,50 +21,50 @@ export interface Facts {
   readonly userNamespaces: {
     /** user.max_user_namespaces. */
     readonly most: number | undefined;
-    /** kernel.unprivileged_userns_clone: Debian's own, gone in newer kernels. */
+    /** kernel.unprivileged_userns_clone: Debian only, removed in newer kernels. */
     readonly unprivileged: boolean | undefined;
-    /** kernel.apparmor_restrict_unprivileged_userns: Ubuntu's, since 23.10. */
+    /** kernel.apparmor_restrict_unprivileged_userns: Ubuntu only, since 23.10. */
     readonly appArmorRestricts: boolean;
   };
-  /** A bare sandbox, as an ordinary user; undefined without bwrap. */
+  /** The trial of a bare sandbox as an ordinary user; `undefined` without bwrap. */
   readonly sandbox: Trial | undefined;
-  /** Actions of seccomp(2) that the kernel has. */
+  /** The seccomp(2) actions that the kernel supports. */
   readonly seccompActions: readonly string[];
   readonly bwrap: { readonly path: string; readonly version: string | undefined; readonly setuid: boolean } | undefined;
   readonly network: {
-    /** Abstract Unix sockets can be closed, landlock(7). */
+    /** Whether the kernel can block abstract Unix sockets, landlock(7). */
     readonly scopesSockets: boolean;
-    /** Of nft, pasta and slirp4netns, those that are there. */
+    /** The installed programs among nft, pasta and slirp4netns. */
     readonly programs: readonly string[];
-    /** This caller may open /dev/net/tun; for root, every user. */
+    /** Whether this caller may open /dev/net/tun; for root, whether every user may. */
     readonly tun: boolean;
     readonly defaultRoute: boolean;
   };
-  /** Our own helpers: where each is, or where it was looked for. */
+  /** isolate's own helpers: the path of each, and the places searched. */
   readonly helpers: readonly {
     readonly name: string;
     readonly path: string | undefined;
     readonly looked: readonly string[];
   }[];
   readonly zfs: {
-    /** Of the loaded module. */
+    /** The version of the loaded module. */
     readonly module: string | undefined;
     readonly commands: boolean;
     readonly pools: readonly ZfsPool[] | undefined;
   };
   readonly overlayKnown: boolean;
-  /** The file system that the state directory is on, or would be, by its usual place. */
+  /** The file system that holds, or would hold, the state directory at its default path. */
   readonly stateFileSystem: { readonly path: string; readonly type: string } | undefined;
-  /** Whose members may lease. */
+  /** The group whose members may lease. */
   readonly group: { readonly name: string; readonly gid: number | undefined };
   readonly subordinate: { readonly uids: readonly number[]; readonly gids: readonly number[] };
   readonly socket: string;
   readonly daemon: Daemon;
   readonly clientVersion: string;
-  /** Undefined where systemd does not run. */
+  /** `undefined` if systemd does not run. */
   readonly units: readonly Unit[] | undefined;
   readonly desktop: readonly DesktopSocket[];
-  /** A whole run; undefined where nothing was left to run it with. */
+  /** The trial of a complete run; `undefined` without a daemon or a template to run it with. */
   readonly run: { readonly template: string; readonly trial: Trial } | undefined;
 }
 
@@ -97,7 +97,7 @@ export interface Unit {
 
 export interface DesktopSocket {
   readonly name: "x11" | "wayland" | "pulse";
-  /** The variable that tells where it is, as it is set. */
+  /** The name of the variable that locates it, if set. */
   readonly variable: string | undefined;
   readonly path: string | undefined;
   readonly answers: boolean;

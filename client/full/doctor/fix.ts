@@ -1,10 +1,10 @@
-/** Commands that fix a host, for its distribution. Pure. */
+/** Commands that fix a host, by distribution. Pure. */
 
 type Wanted = "bubblewrap" | "nftables" | "passt" | "slirp4netns" | "zfs";
 
 const managers: readonly (readonly [ids: readonly string[], command: string, zfs?: string])[] = [
   [["ubuntu"], "apt-get install", "apt-get install zfsutils-linux"],
-  // In contrib; the module is built for the kernel that runs.
+  // In contrib; dkms builds the module for the running kernel.
   [["debian"], "apt-get install", "apt-get install linux-headers-$(uname -r) zfs-dkms zfsutils-linux"],
   [["gentoo"], "emerge", "emerge sys-fs/zfs"],
   [["arch"], "pacman -S"],
@@ -19,7 +19,10 @@ const ofGentoo: Readonly<Record<string, string>> = {
   slirp4netns: "app-containers/slirp4netns",
 };
 
-/** `distribution`: `ID`, then `ID_LIKE`, of os-release(5). Undefined where we do not know the command. */
+/**
+ * Returns the command that installs `what`; `undefined` if it is not known for the distribution.
+ * `distribution`: `ID`, then `ID_LIKE`, of os-release(5).
+ */
 export function install(what: Wanted, distribution: readonly string[]): string | undefined {
   for (const id of distribution) {
     const found = managers.find(([ids]) => ids.some((known) => id === known || id.startsWith(`${known}-`)));
@@ -31,7 +34,7 @@ export function install(what: Wanted, distribution: readonly string[]): string |
   return undefined;
 }
 
-/** sysctl.d(5): now, and after the next start too. */
+/** Returns the command that sets a sysctl now and at each boot, sysctl.d(5). */
 export function setSysctl(assignment: string): string {
   return `sh -c 'echo "${assignment}" > /etc/sysctl.d/60-isolate.conf && sysctl --system'`;
 }

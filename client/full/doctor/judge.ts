@@ -1,11 +1,11 @@
-/** From what a host is to what that means for isolate: one judgement for each thing, and all of them. Pure. */
+/** Judges the facts: what they mean for isolate. Pure. */
 import { type Check, check, type Judge } from "./check.ts";
 import type { Facts } from "./facts.ts";
 import { abstractSockets, bwrap, helpers, kernel, privateNetwork, seccomp, userNamespaces } from "./judge-client.ts";
 import { daemon, givenIds, group, limits, subordinateIds, units } from "./judge-daemon.ts";
 import { overlay, space, templates, zfs } from "./judge-storage.ts";
 
-/** Whether the main job would run: it was tried, and nothing fails. */
+/** Whether isolate works here: a run was tried and works, and nothing else fails. */
 export function isWell(checks: readonly Check[]): boolean {
   return (
     checks.every(({ state }) => state !== "fail") && checks.some(({ name, state }) => name === "run" && state === "ok")
@@ -21,8 +21,8 @@ const titles = { x11: "X", wayland: "Wayland", pulse: "PulseAudio" } as const;
 const desktop: Judge = ({ desktop: found }) => {
   return found.map(({ name, variable, path, answers }) => {
     const { ok, note } = check(titles[name]);
-    if (variable === undefined || path === undefined) return note("there is none in this session");
-    return answers ? ok(`answers at ${path}`) : note(`${variable} names ${path}, and nobody answers there`);
+    if (variable === undefined || path === undefined) return note("not available in this session");
+    return answers ? ok(`answers at ${path}`) : note(`${variable} names ${path}, but nobody answers there`);
   });
 };
 

@@ -1,13 +1,13 @@
-/** What files and programs of a host say, as facts. Pure. */
+/** Parsers for the host's files and the output of its programs. Pure. */
 import type { Facts, Unit } from "./facts.ts";
 
-/** `ID` and `ID_LIKE`, os-release(5). */
+/** Returns `ID` and `ID_LIKE`, os-release(5). */
 export function readDistribution(text: string): string[] {
   const value = (key: string): string => new RegExp(`^${key}=["']?([^"'\n]*)`, "m").exec(text)?.[1] ?? "";
   return `${value("ID")} ${value("ID_LIKE")}`.split(" ").filter((word) => word !== "");
 }
 
-/** Counts of a user's ranges, subuid(5). */
+/** Returns the sizes of a user's ranges, subuid(5). */
 export function rangesOf(text: string, name: string, uid: number): number[] {
   return text.split("\n").flatMap((line) => {
     const [who, , count] = line.split(":");
@@ -15,7 +15,7 @@ export function rangesOf(text: string, name: string, uid: number): number[] {
   });
 }
 
-/** Of `systemctl show`: a paragraph for each unit. */
+/** Parses `systemctl show`: one paragraph for each unit. */
 export function readUnits(text: string): Unit[] {
   return text
     .trim()
@@ -32,7 +32,7 @@ export function readUnits(text: string): Unit[] {
     });
 }
 
-/** Of `zpool list -H -p`. */
+/** Parses `zpool list -H -p`. */
 export function readPools(text: string): NonNullable<Facts["zfs"]["pools"]> {
   return text
     .split("\n")

@@ -1,4 +1,4 @@
-/** Whether the session has X, Wayland and PulseAudio, by connecting to each. */
+/** Finds out whether the session has X, Wayland and PulseAudio, by connecting to each. */
 import { connect } from "node:net";
 import type { Environment } from "../../run/options/options.ts";
 import { findSoundServer } from "../desktop/sound/find-sound.ts";

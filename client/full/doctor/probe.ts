@@ -1,4 +1,4 @@
-/** Looks at this host for `isolate doctor`. Changes nothing; what is tried is a sandbox of its own, and it is gone at once. */
+/** Collects the facts about this host for `isolate doctor`. Changes nothing: its trial sandboxes end immediately. */
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
@@ -24,7 +24,7 @@ export interface ProbeOptions {
   readonly socket: string;
   readonly api: Api;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** argv of this client. */
+  /** This client's argv. */
   readonly self: readonly string[];
   readonly libc: Libc;
 }
@@ -85,7 +85,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    return undefined; // absent, or not for us: the judgement tells them apart where it matters
+    return undefined; // absent or unreadable: the judgement tells them apart where it matters
   }
 }
 
@@ -99,7 +99,7 @@ function switchIn(path: string): boolean | undefined {
   return number === undefined ? undefined : number !== 0;
 }
 
-// --- Who, and where.
+// --- The caller and the host.
 
 async function probeCaller(uid: number): Promise<Facts["caller"]> {
   const { stdout } = await run("id", ["-un"]);
@@ -114,7 +114,7 @@ async function probeCaller(uid: number): Promise<Facts["caller"]> {
   };
 }
 
-/** The socket's own group, or the usual one where there is no socket yet. */
+/** Returns the socket's group, or the default group if there is no socket yet. */
 async function probeGroup(socket: string): Promise<Facts["group"]> {
   let wanted = groupName;
   try {
@@ -131,7 +131,7 @@ function nearest(path: string): string {
   return existsSync(path) || path === "/" ? path : nearest(dirname(path));
 }
 
-/** From /proc/self/mountinfo, which whoever may not enter the directory can read. */
+/** Reads /proc/self/mountinfo, which also works for callers who may not enter the directory. */
 function fileSystemOf(path: string): Facts["stateFileSystem"] {
   const mounts = (read("/proc/self/mountinfo") ?? "").split("\n").flatMap((line) => {
     const [left = "", right = ""] = line.split(" - ");
@@ -140,7 +140,7 @@ function fileSystemOf(path: string): Facts["stateFileSystem"] {
     return at === undefined || type === undefined || type === "" ? [] : [{ at, type }];
   });
   const within = mounts.filter(({ at }) => at === "/" || path === at || path.startsWith(`${at}/`));
-  // The last of the deepest covers the others.
+  // Of the deepest mounts, the last covers the others.
   const deepest = Math.max(...within.map(({ at }) => at.length));
   const found = within.findLast(({ at }) => at.length === deepest);
   return found && { path, type: found.type };
@@ -167,9 +167,12 @@ function findHelper(name: string, libc: Libc): Facts["helpers"][number] {
   return { name, path: looked.find(libc.isExecutable), looked };
 }
 
-/** The namespaces that every run has, over the host's own root. Root's would tell nothing about users'. */
+/**
+ * Tries the namespaces of every run on the host's own root filesystem, as a user: root's trial says nothing about
+ * users.
+ */
 function trySandbox(bwrap: string, uid: number): Promise<Trial> {
-  // As in a run, bubblewrap does not make the user namespace of such a caller.
+  // As in a run, unshare(1) makes the user namespace of such a caller, not bubblewrap.
   const isLarge = isPastSigned({ uid, gid: process.getgid?.() ?? 0 });
   const namespaces = [
     ...(isLarge ? [] : ["--unshare-user"]),
@@ -225,9 +228,9 @@ async function probeZfs(): Promise<Facts["zfs"]> {
   return { module, commands, pools: listed?.code === 0 ? readPools(listed.stdout) : undefined };
 }
 
-// --- The main job itself.
+// --- The trial run.
 
-/** In the first template that has a snapshot, and that this caller may lease from. */
+/** Tries a run in the first template that has a snapshot and that this caller may lease from. */
 async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["run"]> {
   const pools = daemon.answers ? daemon.pools.filter(({ snapshot }) => snapshot !== null) : [];
   let last: Facts["run"];
@@ -235,7 +238,7 @@ async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["r
   for (const { template } of pools.sort((a, b) => works(b) - works(a) || b.ready - a.ready)) {
     const [program = "", ...args] = self;
     const done = await run(program, [...args, "-z", template, "--wait", "20", "true"]);
-    // 126 and 127: that root has no `true`, and was run.
+    // 126 and 127: the root filesystem has no `true`, but the run itself works.
     const ran = done.code === 126 || done.code === 127 ? { ...done, code: 0 } : done;
     last = { template, trial: outcome(ran, program) };
     if (last.trial.ok || !done.stderr.includes("list of allowed users")) return last;

@@ -1,4 +1,4 @@
-/** Runs a program of the host to hear what it message, or to see whether it works. */
+/** Runs a program of the host for its output, or to see whether it works. */
 import { execFile } from "node:child_process";
 import type { Trial } from "./facts.ts";
 
@@ -8,7 +8,7 @@ const patience = 30_000;
 const gracePeriod = 2000;
 
 export interface Outcome {
-  /** null: it could not be started, or took too long. */
+  /** null if the program could not be started, or took too long. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;

@@ -5,7 +5,7 @@ export interface Carrier {
   readonly argv: readonly string[];
   /** The descriptor on which it reports that it is ready, as native/network/network.c requires. */
   readonly readyDescriptor: 1 | 3;
-  /** What stands before its own words where it does not start: that it is so, and what to do. */
+  /** The text before its own error if it does not start: says so, and what to do. */
   readonly failure: string;
 }
 
@@ -29,9 +29,9 @@ export function pasta(path: string, standIn: string | undefined, failure: string
   };
 }
 
-/** For a host on which nothing is known to be wrong. */
+/** Returns the text for a host without a known fault. */
 export function notStarted(program: string): string {
-  return `${program} does not start (see what 'isolate doctor' says of the private network)`;
+  return `${program} does not start (see the private network in 'isolate doctor')`;
 }
 
 /**
@@ -48,15 +48,15 @@ export function slirp4netns(path: string): Carrier {
   };
 }
 
-/** Of IPv4 and IPv6: this host, its loopback, every group, and everybody on the wire. */
+/** IPv4 and IPv6 addresses of this host, its loopback, all groups, and the local broadcast. */
 const nobodys4 = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"];
 const nobodys6 = ["::/128", "::1/128", "ff00::/8"];
 
 /**
- * For nft(8), in the sandbox's network namespace: TCP, UDP and ping go out, and nothing else does. The host itself is out of
- * reach, at all the addresses that it has, and so is whoever listens for groups and broadcasts: for pasta forwards these, and
- * the host's kernel then hands them to every socket that is bound to any address. Routes would not do: a socket that is bound
- * to a device passes them by. Neighbour discovery is the kernel's own; nobody inside can make such packets.
+ * Returns rules for nft(8) in the sandbox's network namespace: only TCP, UDP and ping go out. The host is blocked at all its
+ * addresses. Groups and broadcasts are blocked too, because pasta forwards them, and the host's kernel delivers them to every
+ * socket that is bound to any address. Routes are not enough, because a socket that is bound to a device bypasses them.
+ * Neighbour discovery is done by the kernel; nobody inside can make such packets.
  */
 export function rules(closed: readonly Prefix[]): string {
   const elements = (ipv6: boolean): string =>

@@ -1,9 +1,9 @@
-/** Whether the host has a way out to everywhere, as the kernel's files tell. Pure. */
+/** Finds the host's default route in the kernel's files. Pure. */
 
 const RTF_UP = 0x0001;
 const RTF_REJECT = 0x0200;
 
-/** Of /proc/net/route and /proc/net/ipv6_route: a route to everywhere that leads somewhere, in either. */
+/** Whether /proc/net/route or /proc/net/ipv6_route has a usable default route. */
 export function hasDefaultRoute(ipv4: string, ipv6: string): boolean {
   const leads = (flags: string | undefined): boolean =>
     (Number.parseInt(flags ?? "0", 16) & (RTF_UP | RTF_REJECT)) === RTF_UP;

@@ -6,10 +6,10 @@ export interface Prefix {
   readonly length: number;
 }
 
-/** Of /proc/net/fib_trie. */
+/** Reads /proc/net/fib_trie. */
 export const ownIpv4 = (fibTrie: string): Prefix[] => ofKind(fibTrie, "host LOCAL");
 
-/** Of /proc/net/fib_trie: by which everybody in one of the host's networks is reached. */
+/** Reads /proc/net/fib_trie: returns the broadcast addresses of the host's networks. */
 export const broadcasts = (fibTrie: string): Prefix[] => ofKind(fibTrie, "link BROADCAST");
 
 function ofKind(fibTrie: string, kind: "host LOCAL" | "link BROADCAST"): Prefix[] {

@@ -41,7 +41,7 @@ export function preparePrivateNetwork(libc: Libc): PrivateNetwork {
   };
 }
 
-/** `isRouted`: the host has a default route, without which pasta does not start before its releases of 2025. */
+/** `isRouted`: whether the host has a default route; pasta before the releases of 2025 does not start without one. */
 function chooseCarrier(standIn: StandIn | undefined, isRouted: boolean, libc: Libc): Carrier {
   const pastaPath = lookUp("pasta", libc);
   const slirpPath = lookUp("slirp4netns", libc);
@@ -62,7 +62,7 @@ function chooseCarrier(standIn: StandIn | undefined, isRouted: boolean, libc: Li
 function withoutRoute(standIn: StandIn | undefined): string {
   const route = "ip route add default via GATEWAY";
   const other = standIn === undefined ? `apt-get install slirp4netns, or ${route}` : route;
-  return `pasta does not start, for the host has no default route (as root: ${other})`;
+  return `pasta does not start, because the host has no default route (as root: ${other})`;
 }
 
 function cannot(wrong: string, fix: string): IsolateError {

@@ -1,4 +1,4 @@
-/** Whether this host can serve from an overlay store in that directory: by really doing it once, with two ids. */
+/** Checks that this host can use an overlay store in that directory, by really mounting one, with two ids. */
 import { lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { IsolateError } from "../../../protocol/errors.ts";
@@ -10,12 +10,12 @@ import { isFull, reasonOf, storageFailure } from "../failure.ts";
 import { cloneLayer, makeUpper } from "./layout.ts";
 import { isInUse, mountStack, type Stack, unmountStack } from "./mount.ts";
 
-/** nobody's: the map exists for the probe alone. */
+/** The uid of nobody: the map exists only for the probe. */
 const probeId = 65534;
 
 /**
- * `scratch` is an empty directory in the store, deleted by the caller. Gives the slots when this kernel needs them, and
- * undefined when it does not; `always` leaves it no choice. Throws `unsupported-host` with the fix.
+ * `scratch` is an empty directory in the store; the caller deletes it. Returns the slots if this kernel needs them or
+ * `always` is set, otherwise `undefined`. Throws `unsupported-host` with the fix.
  */
 export async function probeOverlay(
   scratch: string,
@@ -42,8 +42,8 @@ export async function probeOverlay(
     }
     try {
       withFileSystemIds(probeId, probeId, () => writeFileSync(join(at, "file"), ""));
-      if (lstatSync(join(stack.working.upper, "file")).uid !== 0) throw refused("idmap", "ids arrive unmapped");
-      if (!isInUse(stack.working, empty)) throw refused("idmap", "a mount in use is not seen");
+      if (lstatSync(join(stack.working.upper, "file")).uid !== 0) throw refused("idmap", "IDs are not mapped");
+      if (!isInUse(stack.working, empty)) throw refused("idmap", "a mount in use is not detected");
     } finally {
       unmountStack(at);
     }
@@ -70,15 +70,15 @@ const fixes = {
   namespace:
     "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), user.max_user_namespaces above 0",
   idmap:
-    "put the overlay store on ext4, xfs, btrfs or another file system that takes id-mapped mounts, with Linux 5.19 or newer",
+    "put the overlay store on ext4, xfs, btrfs or another file system with ID-mapped mounts, and use Linux 5.19 or newer",
   overlay:
-    "load the module: modprobe overlay; its id-mapped layers need Linux 5.19 or newer, and no container around us",
+    "load the module: modprobe overlay; its ID-mapped layers need Linux 5.19 or newer, and do not work inside a container",
 } as const;
 
 function refused(step: keyof typeof fixes, why: string, cause?: unknown): IsolateError {
   return new IsolateError(
     "unsupported-host",
-    { what: `id-mapped overlay mounts do not work (${why})`, fix: fixes[step] },
+    { what: `ID-mapped overlay mounts do not work (${why})`, fix: fixes[step] },
     cause,
   );
 }

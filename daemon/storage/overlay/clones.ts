@@ -1,4 +1,4 @@
-/** Clones of the overlay store: an upper directory each, mounted only for a view. */
+/** Clones of the overlay store: one upper directory each, mounted only for a view. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { IsolateError } from "../../../protocol/errors.ts";
@@ -17,20 +17,20 @@ import type { OpenOverlay } from "./store.ts";
 type Clones = Pick<StorageDriver, "clone" | "prepare" | "view" | "unview" | "destroy" | "list">;
 
 export function createClones(store: () => OpenOverlay): Clones {
-  /** Mounts that are attached nowhere yet. */
+  /** Mounts that are not attached yet. */
   const prepared = new Map<CloneId, { readonly mount: number; readonly to: IdMap }>();
-  /** What is in here is mounted no more, and tried by one at a time. */
+  /** Destructions that are under way: such a clone is not mounted again, and only one attempt runs at a time. */
   const destroying = new Map<CloneId, Promise<void>>();
-  /** Of what this process has mounted: of the rest only a trial tells whether it is in use. */
+  /** The ends of this process's mounts. For others, only a trial mount tells whether they are in use. */
   const ends = createMountEnds();
   const nextTurn = createTurns();
 
-  /** Undefined when there is none. Throws when there is something that we did not make. */
+  /** Returns `undefined` if there is no such clone. Throws if the directory exists but is not ours. */
   function find(id: CloneId, doing: string): CloneInfo | undefined {
     const home = join(store().clones, id);
     const info = findClone(store(), id);
     if (info || !existsSync(home)) return info;
-    throw new IsolateError("storage-failed", { doing, cause: "it does not carry this daemon's mark" });
+    throw new IsolateError("storage-failed", { doing, cause: "it does not have this daemon's mark" });
   }
 
   function make(from: SnapshotName, id: CloneId): CloneInfo {
@@ -66,7 +66,7 @@ export function createClones(store: () => OpenOverlay): Clones {
       await letGo(id);
       const stack = stackOf(id, doing);
       if (ready) await awaitRelease(stack.working, store().empty);
-      // A second superblock over the same upper directory corrupts it, and hides the first one's use of it.
+      // A second superblock on the same upper directory corrupts it, and hides that the first one uses it.
       if (isInUse(stack.working, store().empty)) throw inUse(id);
       mountStack(stack, to, at, store().slotsNeeded);
       ends.watch(id, at);
@@ -77,7 +77,7 @@ export function createClones(store: () => OpenOverlay): Clones {
     prepared.delete(id);
   }
 
-  /** Resolves when the kernel has forgotten what was prepared: two superblocks of one clone must never be. */
+  /** Resolves when the kernel has dropped the prepared mount: a clone must never have two superblocks. */
   async function letGo(id: CloneId): Promise<void> {
     const ready = prepared.get(id);
     prepared.delete(id);
@@ -129,7 +129,7 @@ export function createClones(store: () => OpenOverlay): Clones {
   };
 }
 
-/** Making a clone takes this thread a millisecond: whoever asks for a lease comes between two of them. */
+/** Making a clone takes this thread a millisecond. Turns let requests for leases run between two of them. */
 function createTurns(): () => Promise<void> {
   let last = Promise.resolve();
   return () => {

@@ -1,7 +1,7 @@
 /**
  * The storage driver `overlay`, for hosts without ZFS: a template is a stack of directories, a clone an upper directory
- * of overlayfs. What decides and acts on the store is synchronous; only tar(1) and rm(1) are waited for, and they work
- * in the trash, where nobody else looks.
+ * of overlayfs. Code that decides and acts on the store is synchronous, except for tar(1) and rm(1), which work in the
+ * trash, where nothing else looks.
  */
 
 import { dirname } from "node:path";
@@ -16,18 +16,18 @@ import { createTemplates } from "./templates.ts";
 import { createUsage } from "./usage.ts";
 
 export interface OverlayOptions {
-  /** The store's own, on a file system that takes id-mapped mounts. Made where it is missing. */
+  /** The store's directory, on a file system that supports id-mapped mounts. Created if missing. */
   readonly directory: string;
-  /** Tells this daemon's clones and templates from every other's; kept for as long as its state directory is. */
+  /** Distinguishes this daemon's clones and templates from others'; lives as long as the state directory. */
   readonly storeId: string;
   readonly log: { warn(details: object, message: string): void };
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** Work as on Linux before 6.15 (see withIdMapped) whatever this kernel can. */
+  /** Work as on Linux before 6.15 (see withIdMapped) even on a newer kernel. */
   readonly attachLayers?: boolean;
 }
 
-/** Nothing but `check` works before `check` did. */
+/** Only `check` works until `check` has succeeded. */
 export function createOverlayDriver(options: OverlayOptions): StorageDriver {
   const { directory, storeId, log, now = Date.now, attachLayers = false } = options;
   let opened: OpenOverlay | undefined;
@@ -38,14 +38,15 @@ export function createOverlayDriver(options: OverlayOptions): StorageDriver {
 
   async function check(): Promise<void> {
     const found = openStore(directory, storeId, log);
-    // Only what is in it now: nobody waits for what an earlier daemon left.
+    // Not awaited: nothing depends on the trees of an earlier daemon.
     found.trash.empty().catch((err: unknown) => log.warn({ err }, "cannot empty the trash"));
     try {
       opened = { ...found, copies: createIdMappedCopies(), slotsNeeded: await probe(found) };
     } catch (error) {
       if (!isFull(error)) throw error;
-      // The clones that fill the disk are destroyed by a daemon that runs. The way of old kernels works on all.
-      log.warn({ err: error }, "the overlay store is full: this host's kernel is not probed");
+      // Start anyway, since only a running daemon destroys the clones that fill the disk. The method for old kernels
+      // works on all.
+      log.warn({ err: error }, "the overlay store is full: the kernel's features are not probed");
       opened = { ...found, copies: createIdMappedCopies(), slotsNeeded: found.slots() };
     }
   }

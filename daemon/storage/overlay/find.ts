@@ -1,4 +1,4 @@
-/** What the overlay store has. Directories that carry no mark of ours are as if they were not there. */
+/** Finds templates and clones in the overlay store. Ignores directories without this store's mark. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { IsolateError } from "../../../protocol/errors.ts";
@@ -23,7 +23,7 @@ export function listClones(store: OverlayStore): CloneInfo[] {
   return readdirSync(store.clones).flatMap((name) => findClone(store, name) ?? []);
 }
 
-/** The same, with pauses: thousands take a while, and leases are given out meanwhile. */
+/** The same, with pauses, so that leases are served while it reads thousands of clones. */
 export async function listClonesSlowly(store: OverlayStore): Promise<CloneInfo[]> {
   const found: CloneInfo[] = [];
   for (const [index, name] of readdirSync(store.clones).entries()) {
@@ -33,7 +33,7 @@ export async function listClonesSlowly(store: OverlayStore): Promise<CloneInfo[]
   return found;
 }
 
-/** Clones, which take this thread a millisecond. */
+/** The number of clones that this thread reads in a millisecond. */
 const atOnce = 50;
 
 export function findClone(store: OverlayStore, name: string): CloneInfo | undefined {

@@ -1,16 +1,16 @@
 /**
- * Where the overlay store keeps what, and how it knows what is its own.
+ * The layout of the overlay store, and the marks by which it recognizes its own directories.
  *
  *     templates/NAME/mark
- *     templates/NAME/layers/STAMP/     a snapshot: what changed since the one before
- *     templates/NAME/layers/STAMP      a file: a snapshot that changed nothing
- *     templates/NAME/working/upper     changed since the last snapshot; working/work is the kernel's
- *     clones/ID/mark upper/ work/      a clone, which sees the layers up to its snapshot
- *     trash/                           half made or half deleted, see trash.ts
- *     empty/ slots/0 slots/1           for the mounts of overlay-mount.ts
+ *     templates/NAME/layers/STAMP/     a snapshot: the changes since the previous one
+ *     templates/NAME/layers/STAMP      a file: a snapshot without changes
+ *     templates/NAME/working/upper     the changes since the last snapshot; working/work belongs to the kernel
+ *     clones/ID/mark upper/ work/      a clone, on the layers up to its snapshot
+ *     trash/                           half made or half deleted trees, see trash.ts
+ *     empty/ slots/0 slots/1           for the mounts of mount.ts
  *
- * A mark tells which daemon made the thing, and of what. It is a symbolic link that nobody follows: unlike a file's,
- * its text is there as soon as its name is, even after a power failure.
+ * A mark tells which daemon made the directory, and from what. It is a symbolic link that is never followed: unlike a
+ * file's content, its text exists as soon as its name does, even after a power failure.
  */
 import {
   chmodSync,
@@ -31,7 +31,7 @@ export interface WorkingLayer {
   readonly home: string;
   readonly upper: string;
   readonly work: string;
-  /** Worth nothing after a power failure, so that nothing of it need ever be written to disk. */
+  /** Worthless after a power failure, so that it need never be written to disk. */
   readonly disposable: boolean;
 }
 
@@ -63,7 +63,7 @@ export function writeMark(home: string, storeId: string, what: string): void {
   symlinkSync(`${storeId} ${what}`, join(home, "mark"));
 }
 
-/** What was marked; undefined where there is no mark, or another store's. */
+/** Returns the text of the mark; `undefined` if there is none, or if it is another store's. */
 export function readMark(home: string, storeId: string): string | undefined {
   try {
     const [id, what] = readlinkSync(join(home, "mark")).split(" ");
@@ -74,7 +74,7 @@ export function readMark(home: string, storeId: string): string | undefined {
   }
 }
 
-/** The snapshot that a clone's mark names. */
+/** Returns the snapshot that a clone's mark names. */
 export function markedSnapshot(mark: string): SnapshotName | undefined {
   const [template, stamp, more] = mark.split("@");
   return template && stamp && more === undefined ? snapshotName(template as TemplateName, stamp) : undefined;
@@ -90,13 +90,13 @@ export function isOwnName(name: string): boolean {
 export interface Layer {
   /** The part of the snapshot's name after the `@`. */
   readonly stamp: string;
-  /** False for a snapshot that is the one before once more. */
+  /** `false` for a snapshot without changes since the previous one. */
   readonly changed: boolean;
 }
 
 const stampForm = /^([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}\.[0-9]{3})Z$/;
 
-/** Names sort as the moments do, and need no quoting in an option of mount(8): ISO 8601's basic form, UTC. */
+/** ISO 8601's basic format in UTC: names sort by time, and need no quoting in an option of mount(8). */
 export function stampAt(milliseconds: number): string {
   return new Date(milliseconds).toISOString().replace(/[-:]/g, "");
 }
@@ -105,7 +105,7 @@ export function stampTime(stamp: string): number {
   return Date.parse(stamp.replace(stampForm, "$1-$2-$3T$4:$5:$6Z"));
 }
 
-/** Later than every snapshot there is, even when the clock was set back. */
+/** Returns a stamp later than every existing snapshot, even if the clock was set back. */
 export function nextStamp(layers: readonly Layer[], now: number): string {
   const last = layers.at(-1);
   return stampAt(last === undefined ? now : Math.max(now, stampTime(last.stamp) + 1));
@@ -119,7 +119,7 @@ export function readLayers(directory: string): Layer[] {
     .sort((a, b) => (a.stamp < b.stamp ? -1 : 1));
 }
 
-/** The directories that a snapshot consists of, topmost first; without a stamp, of the newest. */
+/** Returns the directories of a snapshot, topmost first; without a stamp, of the newest one. */
 export function stackUpTo(layers: readonly Layer[], stamp?: string): string[] {
   return layers
     .filter((layer) => layer.changed && (stamp === undefined || layer.stamp <= stamp))
@@ -127,7 +127,7 @@ export function stackUpTo(layers: readonly Layer[], stamp?: string): string[] {
     .reverse();
 }
 
-/** The newest whose stamp fits and that differs from the fitting one before it. */
+/** Returns the newest matching layer that differs from the previous matching one. */
 export function latestLayer(layers: readonly Layer[], pattern = "*"): Layer | undefined {
   let chosen: Layer | undefined;
   let changed = false;
@@ -142,7 +142,7 @@ export function latestLayer(layers: readonly Layer[], pattern = "*"): Layer | un
 
 // --- Upper directories.
 
-/** The upper directory and the work directory of a layer. The root of an overlay is like its topmost directory's. */
+/** Makes a layer's upper and work directories. The overlay's root directory gets the attributes of `like`. */
 export function makeUpper(layer: WorkingLayer, like: string): WorkingLayer {
   const { mode, uid, gid, atime, mtime } = lstatSync(like);
   mkdirSync(layer.work, { mode: 0o700 });
@@ -153,7 +153,7 @@ export function makeUpper(layer: WorkingLayer, like: string): WorkingLayer {
   return layer;
 }
 
-/** Whether anything was written over `below`, the root directory itself included. */
+/** Whether `upper` changes anything of `below`, including the root directory itself. */
 export function upperChanged(upper: string, below: string): boolean {
   if (readdirSync(upper).length > 0) return true;
   const [now, before] = [lstatSync(upper), lstatSync(below)];

@@ -1,4 +1,4 @@
-/** Mounts of overlayfs with id-mapped layers, and the question whether one is still in use. */
+/** Mounts overlayfs with id-mapped layers, and finds out whether a mount is still in use. */
 import { closeSync, existsSync, mkdirSync, openSync, rmdirSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,13 +19,13 @@ import type { IdMap } from "../driver.ts";
 import { errnoOf } from "../failure.ts";
 import type { WorkingLayer } from "./layout.ts";
 
-/** The kernel takes one page of options; a layer's name in it is 38 characters long. */
+/** The kernel accepts one page of options; the name of a layer takes 38 characters. */
 export const mostLayers = 80;
 
-/** The kernel takes no more in one value of a detached mount, fsconfig(2). */
+/** The kernel accepts no longer value of an option of a detached mount, fsconfig(2). */
 const longestValue = 256;
 
-/** Where layers are attached on old kernels, see withIdMapped. */
+/** The directories where layers are attached on old kernels, see withIdMapped. */
 type Slots = readonly string[] | undefined;
 type Options = MountOptions & { readonly workdir: string };
 
@@ -38,10 +38,10 @@ export interface Stack {
 }
 
 /**
- * Mounts the stack at `at`. overlayfs itself cannot be id-mapped, so its layers are, and what it does on them it does
- * with the file-system ids of the one who mounts: they must be ids of the map, with the capabilities kept. Otherwise the
- * mount is read-only without a word. redirect_dir lets directories of lower layers be renamed. Throws where it would be
- * read-only.
+ * Mounts the stack at `at`. overlayfs itself cannot be id-mapped, so its layers are. overlayfs accesses them with the
+ * file-system ids of the mounter, which must be ids of the map, with the capabilities kept; otherwise the mount
+ * silently becomes read-only. redirect_dir allows directories of lower layers to be renamed. Throws if the mount would
+ * be read-only.
  */
 export function mountStack(stack: Stack, to: IdMap, at: string, slots: Slots): void {
   withIdMapped([stack.layers, stack.working.home], to.userns, slots, ([layers = "", working = ""]) => {
@@ -58,8 +58,8 @@ function mountAt(at: string, options: Options): void {
 }
 
 /**
- * The same at no path: a descriptor of the mount. Undefined where a name, or the stack, is too long for fsconfig(2).
- * The id-mapped copies are kept where this kernel takes them as they are.
+ * The same without a path: returns a descriptor of the mount; `undefined` if a name, or the stack, is too long for
+ * fsconfig(2). Keeps the id-mapped copies if this kernel accepts them detached.
  */
 export function mountStackDetached(stack: Stack, to: IdMap, slots: Slots, copies: IdMappedCopies): number | undefined {
   const { layers, working } = stack;
@@ -80,7 +80,7 @@ function detached(options: Options): number | undefined {
   throw whyReadOnly(options);
 }
 
-/** `layers` and `home` lead into the id-mapped copies. */
+/** `layers` and `home` are paths into the id-mapped copies. */
 function optionsOf({ lower }: Stack, layers: string, home: string): Options {
   const lowerdir = lower.map((name) => `${layers}/${name}`).join(":");
   const upper = { upperdir: `${home}/upper`, workdir: `${home}/work` };
@@ -91,7 +91,7 @@ function mountWith<T>({ working }: Stack, to: IdMap, options: Options, act: (opt
   return unsynced(working, (kind) => withFileSystemIds(to.uid, to.gid, () => act({ ...options, ...kind })));
 }
 
-/** overlayfs mounts read-only where it cannot make a directory in its work directory; we are told the reason. */
+/** overlayfs mounts read-only if it cannot make a directory in its work directory. Trying the same tells the reason. */
 function whyReadOnly({ workdir }: Options): unknown {
   try {
     const trial = `${workdir}/writable`;
@@ -104,11 +104,12 @@ function whyReadOnly({ workdir }: Options): unknown {
 }
 
 /**
- * Mounts without ever waiting for a disk, where the layer is to be thrown away. Otherwise the end of each mount, and each
- * fsync(2) inside, waits until all that the host's file system has to write is written, whoever wrote it. The kernel
- * leaves a directory behind for fear of a power failure, and mounts the layer again only when it is gone (the kernel's
- * overlayfs.rst, "Volatile mount"). A crash may have come amid taking it away. It refuses where its mark has no room,
- * and where somebody's write to that file system has failed unnoticed; then the usual way does.
+ * Mounts a disposable layer so that it never waits for a disk. Otherwise the end of each mount, and each fsync(2)
+ * inside, waits until the host's file system has written all its dirty data, whoever wrote it. As a guard against a
+ * power failure, the kernel leaves a directory behind, and mounts the layer again only after its removal (the kernel's
+ * overlayfs.rst, "Volatile mount"). A crash may have interrupted that removal. The kernel refuses a volatile mount if
+ * there is no space for this directory, and if an earlier write to that file system has failed unnoticed; an ordinary
+ * mount then works.
  */
 function unsynced<T>({ work, disposable }: WorkingLayer, act: (kind: { readonly volatile?: true }) => T): T {
   if (!disposable) return act({});
@@ -138,7 +139,7 @@ function unlessAbsent(remove: () => void): void {
   }
 }
 
-/** False when nothing is mounted there. */
+/** Returns `false` if nothing is mounted there. */
 export function unmountStack(at: string): boolean {
   try {
     unmountLazily(at);
@@ -149,7 +150,7 @@ export function unmountStack(at: string): boolean {
   }
 }
 
-/** A view's. Already absent is success. */
+/** Unmounts a view. Succeeds if it is already absent. */
 export async function unmountView(at: string): Promise<void> {
   await unmountInBackground(at).catch((error: unknown) => {
     if (!isNotMounted(error)) throw error;
@@ -160,18 +161,18 @@ function isNotMounted(error: unknown): boolean {
   return hasErrno(error, "EINVAL", "ENOENT");
 }
 
-/** Whether it ever was: overlayfs makes a directory in the work directory at its first mount. */
+/** Whether the layer was ever mounted: overlayfs makes a directory in the work directory at its first mount. */
 export function wasMounted(layer: WorkingLayer): boolean {
   return existsSync(join(layer.work, "work"));
 }
 
 /**
- * Whether any mount of the layer is left: in another namespace, detached, or held by a file that is open. overlayfs
- * marks an upper directory for as long as its superblock lives, and with `index=on` refuses a second one (EBUSY). So we
- * try; a superblock that came to be is proof that no other is there. `empty` is any empty directory.
+ * Whether any mount of the layer is left: in another namespace, detached, or held by an open file. overlayfs marks an
+ * upper directory for as long as its superblock lives, and with `index=on` refuses a second one (EBUSY). So a trial
+ * mount that succeeds proves that there is no other. `empty` is any empty directory.
  *
- * The trial is taken away at once: a mount of the layer meanwhile would find the directory in use, and go on without a
- * word and without its own mark.
+ * The trial mount ends immediately: another mount of the layer meanwhile would find the directory in use, and silently
+ * continue without its own mark.
  */
 export function isInUse(layer: WorkingLayer, empty: string): boolean {
   if (!wasMounted(layer)) return false;
@@ -187,7 +188,7 @@ export function isInUse(layer: WorkingLayer, empty: string): boolean {
   }
 }
 
-/** What was let go is in use for a moment longer by a program that is just being started, until its execve(2). */
+/** Waits for a released layer: a program that is just being started may still use it until its execve(2). */
 export async function awaitRelease(layer: WorkingLayer, empty: string): Promise<void> {
   for (const pause of [5, 20, 100, 500]) {
     if (!isInUse(layer, empty)) return;

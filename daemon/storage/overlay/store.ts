@@ -7,7 +7,7 @@ import { createTrash, type Trash, type TrashLog } from "../trash.ts";
 import { unmountStack } from "./mount.ts";
 
 export interface OverlayStore {
-  /** In every mark: what carries another is not ours. */
+  /** Part of every mark: directories with another id are not ours. */
   readonly id: string;
   readonly templates: string;
   readonly clones: string;
@@ -24,14 +24,14 @@ export interface OpenOverlay extends OverlayStore {
   readonly copies: IdMappedCopies;
 }
 
-/** Makes what is missing. Throws `unsupported-host` when the directory is not root's own. */
+/** Creates missing directories. Throws `unsupported-host` if root does not own the store's directory. */
 export function openStore(directory: string, storeId: string, log: TrashLog): OverlayStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const found = lstatSync(directory);
   if (!found.isDirectory() || found.uid !== 0) {
     throw new IsolateError("unsupported-host", {
-      what: `${directory} is not a directory of root's`,
-      fix: "give the overlay store another directory",
+      what: `${directory} is not a directory owned by root`,
+      fix: "use another directory for the overlay store",
     });
   }
   chmodSync(directory, 0o700);
@@ -50,9 +50,9 @@ export function openStore(directory: string, storeId: string, log: TrashLog): Ov
   };
 }
 
-/** Private, so that what is attached there for a moment reaches no other namespace. */
+/** Makes the slots private, so that a mount attached there for a moment does not propagate to another namespace. */
 function privateSlots(directory: string, slots: readonly string[]): readonly string[] {
-  while (isMountPoint(directory) && unmountStack(directory)); // an earlier daemon's, with what a crash left in it
+  while (isMountPoint(directory) && unmountStack(directory)); // left by an earlier daemon
   mountAlone(directory);
   return slots;
 }

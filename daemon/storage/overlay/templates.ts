@@ -1,4 +1,4 @@
-/** Templates of the overlay store: stacks of directories, the topmost still being written. */
+/** Templates of the overlay store: stacks of directories. The topmost one is still writable. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -42,7 +42,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
       if (!isOwnName(template)) {
         throw new IsolateError("bad-name", {
           name: template,
-          wrong: "a template of the overlay store has no slash in it",
+          wrong: "the name of a template in the overlay store has no slash",
         });
       }
       const place = join(templates, template);
@@ -92,7 +92,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
       writeFileSync(place, "", { flag: "wx" });
     } else {
       if (stack.length >= mostLayers) {
-        const cause = `it has ${mostLayers} snapshots, which is the most an overlay takes; make a new template of it`;
+        const cause = `it has ${mostLayers} snapshots, the most that overlayfs supports; make a new template from it`;
         throw new IsolateError("storage-failed", { doing: `snapshot the template '${template}'`, cause });
       }
       renameNew(paths.working.upper, place);
@@ -145,7 +145,7 @@ export function createTemplates(store: () => OpenOverlay, now: () => number): Te
         );
       }),
     unedit: (template, at) => storing(`close the template '${template}'`, () => void unmountStack(at)),
-    // Whatever makes a snapshot here is this driver, so there is nothing to look for.
+    // Only this driver makes snapshots here, so there is nothing to poll.
     watch(templates, changed) {
       const watcher = (template: TemplateName): void => {
         if (templates().includes(template)) changed(template);
@@ -161,7 +161,7 @@ async function awaitClosed(store: OpenOverlay, template: TemplateName): Promise<
   if (existsSync(working.upper)) await awaitRelease(working, store.empty);
 }
 
-/** A template that nobody edits now: a layer must not change below those who see it, nor be written by two mounts. */
+/** Throws `template-edited` if someone edits the template: no layer may change below a mount, or have two writers. */
 function settled(store: OpenOverlay, template: TemplateName): { paths: TemplatePaths; layers: Layer[] } {
   const paths = findTemplate(store, template);
   const layers = readLayers(paths.layers);
@@ -170,7 +170,7 @@ function settled(store: OpenOverlay, template: TemplateName): { paths: TemplateP
   return { paths, layers };
 }
 
-/** Makes the working layer anew where a crash, or a snapshot just now, left none. */
+/** Makes the working layer again if a crash, or the snapshot just made, left none. */
 function completeWorking({ trash }: OpenOverlay, paths: TemplatePaths, layers: readonly Layer[]): void {
   if (existsSync(paths.working.upper)) return;
   if (existsSync(paths.working.home)) void trash.discard(trash.take(paths.working.home));

@@ -1,7 +1,7 @@
 /**
- * What the overlay store uses. Only a walk through the trees tells, and they may hold millions of files: du(1) does it, in
- * another process and at the lowest priority, is stopped after a while, and tells of each tree as soon as it has it. It
- * follows no symbolic link.
+ * The space that the overlay store uses. Only a walk through the trees tells, and they may hold millions of files.
+ * du(1) does it, in another process, at the lowest priority and with a time limit. It reports each tree as soon as it
+ * is done, and follows no symbolic link.
  */
 import { readdirSync } from "node:fs";
 import { statfs } from "node:fs/promises";
@@ -16,11 +16,11 @@ import type { OpenOverlay } from "./store.ts";
 
 /** Seconds for all clones together. */
 const clonePatience = 10;
-/** Seconds for the layers of all templates: each is counted once, since a layer never changes. */
+/** Seconds for the layers of all templates. Each layer is counted once, since it never changes. */
 const layerPatience = 120;
 
 export function createUsage(store: () => OpenOverlay): Accounting {
-  /** undefined: it took too long. */
+  /** `undefined` if counting took too long. */
   const layers = new Map<string, number | undefined>();
   let counting = false;
 
@@ -50,7 +50,7 @@ export function createUsage(store: () => OpenOverlay): Accounting {
         const upperOf = (home: string): string => cloneLayer(home).upper;
         const cloneTree = (id: string): string => upperOf(join(store().clones, id));
         const working = (template: string): string => templatePaths(join(store().templates, template)).working.upper;
-        // Not waited for: whole root file systems would hold up what the clones use.
+        // Not awaited: complete root filesystems would delay the counts of the clones.
         countLayers(known.flatMap(layersOf)).catch(() => undefined);
         const counted = await countTrees([...clones.map(cloneTree), ...known.map(working)], clonePatience);
         const sum = (template: TemplateName): number | undefined =>
@@ -84,12 +84,12 @@ function pairs<Key>(keys: readonly Key[], measure: (key: Key) => number | undefi
   );
 }
 
-/** Bytes on the disk of each tree that could be counted within `seconds`. */
+/** Returns the bytes on disk of each tree that could be counted within `seconds`. */
 async function countTrees(trees: readonly string[], seconds: number): Promise<ReadonlyMap<string, number>> {
   if (trees.length === 0) return new Map();
   const du = ["nice", "-n", "19", "du", "-s", "-x", "--block-size=1", "--", ...trees];
   const output = await run("timeout", [String(seconds), ...du]).catch((error: unknown) => {
-    // A clone that is destroyed meanwhile, or the end of the time: what was said before holds.
+    // A clone was destroyed meanwhile, or the time is up: the earlier output is still valid.
     if (error instanceof CommandError) return error.stdout;
     throw error;
   });

@@ -1,19 +1,19 @@
-/** The arguments of every zfs(8) command that the driver runs. */
+/** The arguments of all zfs(8) commands that the driver runs. */
 import type { CloneId, SnapshotName, TemplateName } from "../../../protocol/names.ts";
 
 /**
- * User properties that say what is ours. Children inherit them (zfsprops(7), "User Properties"), so one counts only
- * where its source is `local`: set on that very dataset, neither inherited nor received.
+ * User properties that mark our datasets. Children inherit them (zfsprops(7), "User Properties"), so a mark counts only
+ * if its source is `local`: set on the dataset itself, neither inherited nor received.
  */
 export const mark = {
-  /** On a clone: the store that it belongs to. Two daemons on one pool never touch each other's. */
+  /** On a clone: the store that it belongs to. Two daemons on one pool never touch each other's clones. */
   store: "isolate:store",
   clone: "isolate:clone",
   template: "isolate:template",
   snapshot: "isolate:snapshot",
   /** On a template that `createTemplate` made: the store that made it. */
   madeBy: "isolate:made-by",
-  /** On such a template until its first snapshot is there. */
+  /** On such a template until its first snapshot exists. */
   unfinished: "isolate:unfinished",
 } as const;
 
@@ -29,22 +29,22 @@ export function listSnapshots(datasets: readonly string[]): string[] {
   return [...list, "-d", "1", "-t", "filesystem,snapshot", "-o", snapshotColumns.join(","), ...datasets];
 }
 
-/** When each dataset last won or lost a snapshot, in seconds since 1970 (OpenZFS 2.2). */
+/** The time when each dataset last gained or lost a snapshot, in seconds since 1970 (OpenZFS 2.2). */
 export function listChanges(datasets: readonly string[]): string[] {
   return [...list, "-t", "filesystem", "-o", "name,snapshots_changed", ...datasets];
 }
 
-/** For older ones: the snapshots themselves. */
+/** For older versions: the snapshots themselves. */
 export function listGuids(datasets: readonly string[]): string[] {
   return [...list, "-d", "1", "-t", "snapshot", "-o", "name,guid", ...datasets];
 }
 
-/** What can still be written below each dataset, quotas considered (zfsprops(7), `available`). */
+/** The free space below each dataset, including quotas (zfsprops(7), `available`). */
 export function listSpace(datasets: readonly string[]): string[] {
   return [...list, "-t", "filesystem", "-o", "name,available,used", ...datasets];
 }
 
-/** What would go, or stand in the way, if the dataset were destroyed. */
+/** Everything that would be destroyed with the dataset, or prevent its destruction. */
 export function listDependents(dataset: string): string[] {
   return [...list, "-d", "1", "-t", "filesystem,volume,snapshot", "-o", "name,mounted,clones,userrefs", dataset];
 }
@@ -56,12 +56,12 @@ export function getAllMarks(pool: string): string[] {
   return [...marksAndBytes.slice(0, 1), "-r", ...marksAndBytes.slice(1), pool];
 }
 
-/** The same of these datasets and of those right below them. */
+/** The same for these datasets and their direct children. */
 export function getMarksBelow(datasets: readonly string[]): string[] {
   return [...marksAndBytes.slice(0, 1), "-d", "1", ...marksAndBytes.slice(1), ...datasets];
 }
 
-/** The marks set on that very dataset. */
+/** The marks set on the dataset itself. */
 export function getMarks(dataset: string): string[] {
   return [...get, "-s", "local", Object.values(mark).join(","), dataset];
 }
@@ -85,7 +85,7 @@ const inheritedFromTemplate = [
   ...["primarycache", "secondarycache", "redundant_metadata", "special_small_blocks", "refquota"],
 ];
 
-/** A clone is a sibling of its template and inherits from their parent: what the template sets itself would be lost. */
+/** A clone is its template's sibling and inherits from their parent, so it would lose the template's own properties. */
 export function getTemplateProperties(template: TemplateName): string[] {
   return [...get, "-s", "local,received", inheritedFromTemplate.join(","), template];
 }
@@ -98,7 +98,7 @@ export interface CloneRequest {
   readonly template: TemplateName;
   /** zfsprops(7) `refquota`. */
   readonly refquota: string;
-  /** The template's own, which the clone shall have too. */
+  /** The template's own properties, which the clone also gets. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
@@ -127,7 +127,7 @@ export function cloneSnapshot(request: CloneRequest): string[] {
   return ["clone", ...set(cloneProperties(request)), request.from, request.dataset];
 }
 
-/** An ordinary dataset that root can mount, which nothing mounts by itself. */
+/** Creates an ordinary dataset that root can mount, and that nothing mounts automatically. */
 export function createTemplate(template: TemplateName, store: string): string[] {
   const properties = {
     canmount: "noauto",
@@ -147,12 +147,12 @@ export function takeSnapshot(snapshot: SnapshotName): string[] {
   return ["snapshot", snapshot];
 }
 
-/** Never with `-r` or `-R`: what somebody else made of a dataset of ours is theirs. */
+/** Never with `-r` or `-R`: datasets and snapshots that somebody made from ours belong to them. */
 export function destroy(dataset: string): string[] {
   return ["destroy", dataset];
 }
 
-/** All snapshots of the dataset itself, or none if one of them has clones or is held (zfs-destroy(8)). */
+/** Destroys all snapshots of the dataset itself, or none if one of them has clones or is held (zfs-destroy(8)). */
 export function destroySnapshots(dataset: string): string[] {
   return ["destroy", `${dataset}@%`];
 }

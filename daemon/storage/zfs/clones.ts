@@ -1,4 +1,4 @@
-/** Clones of snapshots as datasets beside their template, and the views of them. */
+/** Clones of snapshots, as siblings of their template, and their views. */
 
 import { IsolateError } from "../../../protocol/errors.ts";
 import { type CloneId, type SnapshotName, splitSnapshotName, type TemplateName } from "../../../protocol/names.ts";
@@ -37,9 +37,9 @@ interface Options {
 
 interface Held {
   readonly dataset: string;
-  /** The detached mount of a clone that nobody has leased yet. */
+  /** The detached mount of a clone that is not leased yet. */
   mount?: number;
-  /** Whose ids it has already; they cannot be changed. */
+  /** The map that its ids already have, which cannot be changed. */
   to?: IdMap;
 }
 
@@ -88,7 +88,7 @@ export function createClones({ zfs, pools, turn, direct, store, mountDirectory, 
     if (!(await direct()?.clone(request))) await zfs(cloneSnapshot(request));
   }
 
-  /** zfs(8) says the same of a template that is gone and of a snapshot. */
+  /** Finds out whether the template or the snapshot is gone: zfs(8) reports both with the same message. */
   async function whatIsMissing(template: TemplateName, cause: unknown): Promise<IsolateError> {
     try {
       await zfs(getMarks(template));
@@ -137,7 +137,7 @@ export function createClones({ zfs, pools, turn, direct, store, mountDirectory, 
     }
   }
 
-  /** A renamed dataset is the same clone, and its mount is as good. */
+  /** A renamed dataset is still the same clone, and keeps its mount. */
   function remember(id: CloneId, dataset: string): void {
     known.set(id, { ...known.get(id), dataset });
   }
@@ -215,7 +215,7 @@ export function createClones({ zfs, pools, turn, direct, store, mountDirectory, 
     known.delete(id);
   }
 
-  /** False where zfs(8) has to be asked: it finds what was renamed, unmounts, and names what is in the way. */
+  /** Returns `false` if zfs(8) is needed: it finds a renamed clone, unmounts, and names the obstacle. */
   async function destroyedDirectly(id: CloneId, dataset: string): Promise<boolean> {
     const outcome = await direct()?.destroy({ dataset, id, store });
     if (outcome === "busy" && !isMountedHere(dataset)) throw inUse(id);
@@ -266,7 +266,7 @@ export function createClones({ zfs, pools, turn, direct, store, mountDirectory, 
     return clonesOf(store, marks).some((clone) => clone.id === id && clone.dataset === dataset);
   }
 
-  /** Resolves when the kernel has let go as well: until then the dataset is busy. */
+  /** Resolves when the kernel has released the mount: until then the dataset is busy. */
   async function letGo(id: CloneId): Promise<void> {
     const held = known.get(id);
     if (held?.mount === undefined) return;

@@ -3,7 +3,7 @@ import { CommandError, run } from "../../linux/child-process.ts";
 import { poolOf } from "./parse.ts";
 import { unusableNames } from "./refusal.ts";
 
-/** What the command wrote to standard output. Throws `CommandError`. */
+/** Returns the command's standard output. Throws `CommandError`. */
 export type Zfs = (args: readonly string[]) => Promise<string>;
 
 export const zfs: Zfs = (args) => run("zfs", args);

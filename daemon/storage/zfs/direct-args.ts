@@ -1,8 +1,8 @@
-/** What the driver asks of libzfs_core, as it wants it: numbers for words, and a program for several clones. */
+/** The driver's requests in the form of libzfs_core: numbers for words, and a program for several clones. */
 import { type CloneRequest, cloneProperties, mark } from "./args.ts";
 import type { PropertyValue } from "./library.ts";
 
-/** Indices of the kernel's own, `zfs_prop.c` of OpenZFS 2.2 to 2.4. */
+/** The kernel's indices, from `zfs_prop.c` of OpenZFS 2.2 to 2.4. */
 const switched: Readonly<Record<string, bigint>> = { off: 0n, on: 1n };
 const indices: Readonly<Record<string, Readonly<Record<string, bigint>>>> = {
   readonly: switched,
@@ -12,7 +12,7 @@ const indices: Readonly<Record<string, Readonly<Record<string, bigint>>>> = {
   atime: switched,
   relatime: switched,
   acltype: { off: 0n, posix: 1n, nfsv4: 2n },
-  // `on` has meant `dir` and means `sa`.
+  // `on` used to mean `dir`, and now means `sa`.
   xattr: { off: 0n, dir: 1n, sa: 2n },
   sync: { standard: 0n, always: 1n, disabled: 2n },
   compression: { on: 1n, off: 2n, lz4: 15n },
@@ -22,7 +22,7 @@ const indices: Readonly<Record<string, Readonly<Record<string, bigint>>>> = {
 };
 const quantities = new Set(["refquota", "recordsize", "special_small_blocks"]);
 
-/** The properties of a clone in the kernel's terms. Undefined where there is a word whose number is not known. */
+/** Returns a clone's properties in the kernel's terms; `undefined` if the number of a word is unknown. */
 export function directProperties(request: CloneRequest): Record<string, PropertyValue> | undefined {
   const values = Object.entries(cloneProperties(request)).map(
     ([name, word]) => [name, inKernelTerms(name, word)] as const,
@@ -36,7 +36,7 @@ function inKernelTerms(name: string, word: string): PropertyValue | undefined {
   return quantities.has(name) ? bytesOf(word) : indices[name]?.[word];
 }
 
-/** `5G` -> 5368709120; undefined for what is no such quantity. */
+/** `5G` -> 5368709120; `undefined` for anything else. */
 function bytesOf(text: string): bigint | undefined {
   const [, digits, unit = ""] = /^([0-9]+)([KMGTP]?)$/.exec(text) ?? [];
   return digits === undefined ? undefined : BigInt(digits) << BigInt(10 * " KMGTP".indexOf(unit || " "));
@@ -48,7 +48,7 @@ export interface MarkedClone {
   readonly store: string;
 }
 
-/** What became of a clone: destroyed; not there, or not ours; in use; or something else stands in the way. */
+/** The outcome for a clone: destroyed; absent or not ours; in use; or another obstacle. */
 export type Destroyed = "destroyed" | "absent" | "busy" | "failed";
 
 /**
@@ -90,7 +90,7 @@ export function destroyArguments(clones: readonly MarkedClone[]): Record<string,
 
 const EBUSY = "16";
 
-/** Of what the program returned, by dataset. */
+/** Parses the program's result, by dataset. */
 export function parseDestroyed(answer: string): Map<string, Destroyed> {
   const meaning: Readonly<Record<string, Destroyed>> = { "0": "destroyed", absent: "absent", [EBUSY]: "busy" };
   const lines = answer.split("\n").map((line) => line.split("\t"));

@@ -1,4 +1,4 @@
-/** Makes and destroys clones by libzfs_core. Clones that are wanted gone at one moment go in one transaction group. */
+/** Makes and destroys clones with libzfs_core. Simultaneous destructions share one transaction group. */
 import type { CloneRequest } from "./args.ts";
 import {
   type Destroyed,
@@ -11,13 +11,13 @@ import {
 import type { ZfsLibrary } from "./library.ts";
 
 export interface Direct {
-  /** False where it was not made: zfs(8) says why. */
+  /** Returns `false` if the clone was not made; zfs(8) can tell why. */
   clone(request: CloneRequest): Promise<boolean>;
   /** Never rejects. */
   destroy(clone: MarkedClone): Promise<Destroyed>;
 }
 
-/** Clones in one program: while it runs the pool takes no other change. */
+/** The most clones in one program: while it runs, the pool accepts no other change. */
 const atMost = 50;
 
 interface Wanted {
@@ -29,7 +29,7 @@ export function createDirect(library: ZfsLibrary): Direct {
   const queues = new Map<string, Wanted[]>();
 
   async function work(pool: string, queue: Wanted[]): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve)); // those of the same moment
+    await new Promise((resolve) => setImmediate(resolve)); // collects simultaneous calls
     while (queue.length > 0) {
       const batch = queue.splice(0, atMost);
       const outcomes = await library

@@ -1,8 +1,8 @@
 /**
- * The storage driver `zfs`: a template is any dataset below a pool's root, a clone a dataset beside it.
+ * The storage driver `zfs`: a template is any dataset below a pool's root, and a clone is its sibling.
  *
- * A ready clone has a mount that is in no directory, held by a descriptor, so the dataset is busy as long as the daemon
- * runs: `zpool export` works once it has stopped.
+ * A ready clone has a detached mount, held by a descriptor. Its dataset is therefore busy as long as the daemon runs,
+ * and `zpool export` works only after it has stopped.
  */
 import type { StorageDriver } from "../driver.ts";
 import { createClones } from "./clones.ts";
@@ -17,17 +17,17 @@ import { createUsage } from "./usage.ts";
 import { createWatch } from "./watch.ts";
 
 export interface ZfsOptions {
-  /** Tells this daemon's clones and templates from every other's; kept for as long as its state directory is. */
+  /** Distinguishes this daemon's clones and templates from others'; lives as long as the state directory. */
   readonly store: string;
-  /** A directory that only root can enter, made when it is missing: the driver mounts there for moments. */
+  /** A directory that only root can enter, for the driver's short-lived mounts. Created if missing. */
   readonly mountDirectory: string;
   /** zfsprops(7) `refquota` of each clone. */
   readonly refquota?: string;
-  /** Told when `watch` begins to fail. */
+  /** Called when `watch` starts to fail. */
   readonly warn?: (error: unknown) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** Milliseconds between two looks for new snapshots. */
+  /** Milliseconds between two checks for new snapshots. */
   readonly watchInterval?: number;
   readonly zfs?: Zfs;
   /** The storage pools that there are. */

@@ -1,4 +1,4 @@
-/** Datasets by the last component of their names, as people call them. */
+/** Finds datasets by the last component of their names, which people often use alone. */
 import { lastPart } from "../../../protocol/names.ts";
 import type { StorageDriver } from "../driver.ts";
 import type { Zfs } from "./command.ts";

@@ -1,4 +1,4 @@
-/** Can this host serve clones by ZFS? */
+/** Checks whether this host supports clones on ZFS. */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { IsolateError } from "../../../protocol/errors.ts";
@@ -7,24 +7,24 @@ import type { Zfs } from "./command.ts";
 import { parseVersion } from "./parse.ts";
 
 export interface HostFacts {
-  /** `zfs version` could be run. */
+  /** Whether `zfs version` could be run. */
   readonly commands: boolean;
-  /** Of the loaded module, such as `2.3.9-1`; undefined when it is not loaded. */
+  /** The version of the loaded module, such as `2.3.9-1`; `undefined` if it is not loaded. */
   readonly module: string | undefined;
-  /** uname(2)'s, such as `6.12.48-amd64`. */
+  /** The release from uname(2), such as `6.12.48-amd64`. */
   readonly kernel: string;
 }
 
-/** What to say where it cannot; undefined where it can. */
+/** Returns what is missing and the fix; `undefined` if nothing is. */
 export function whatIsMissing({ commands, module, kernel }: HostFacts): { what: string; fix: string } | undefined {
   const install = "install OpenZFS 2.2 or newer: apt-get install zfsutils-linux (Debian: from contrib, with zfs-dkms)";
   if (!commands) return { what: "the commands zfs(8) and zpool(8) are missing", fix: install };
   if (module === undefined) return { what: "the kernel module of ZFS is not loaded", fix: "as root: modprobe zfs" };
   if (!isAtLeast(module, 2, 2)) {
-    return { what: `OpenZFS ${module.trim()} cannot map the ids of a mount, which needs 2.2`, fix: install };
+    return { what: `OpenZFS ${module.trim()} lacks ID-mapped mounts, which need 2.2`, fix: install };
   }
   if (!isAtLeast(kernel, 5, 12)) {
-    return { what: `Linux ${kernel} cannot map the ids of a mount, which needs 5.12`, fix: "boot a newer kernel" };
+    return { what: `Linux ${kernel} lacks ID-mapped mounts, which need 5.12`, fix: "boot a newer kernel" };
   }
   return undefined;
 }
@@ -44,7 +44,7 @@ export async function checkHost(zfs: Zfs): Promise<void> {
   if (missing) throw new IsolateError("unsupported-host", missing);
 }
 
-/** `zfs version` fails without the module too, having run all the same. */
+/** `zfs version` also fails without the module, although it has run. */
 async function canRun(zfs: Zfs): Promise<boolean> {
   return zfs(["version"]).then(
     () => true,

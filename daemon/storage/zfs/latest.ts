@@ -1,20 +1,20 @@
-/** Which of a template's snapshots new clones are made of. */
+/** Chooses the snapshot of a template from which new clones are made. */
 import type { Snapshot } from "./parse.ts";
 
-/** A glob of `*` and `?` against the part of a snapshot's name behind the `@`. */
+/** Matches a glob of `*` and `?` against the part of a snapshot's name after the `@`. */
 export function fits(pattern: string, short: string): boolean {
   const expression = pattern.replace(/[^*?]/g, (literal) => `\\u{${literal.codePointAt(0)?.toString(16)}}`);
   return new RegExp(`^${expression.replaceAll("*", ".*").replaceAll("?", ".")}$`, "su").test(short);
 }
 
 /**
- * The newest snapshot that fits and differs from the fitting one before it: pools are not made anew for hourly
- * snapshots of a template that nobody touched.
+ * Returns the newest matching snapshot that differs from the previous matching one, so that hourly snapshots of an
+ * unchanged template do not refill its pool.
  *
- * `written` compares a snapshot with the one right before it, whatever its name. So a snapshot differs from an earlier
- * one when anything was written anywhere between the two, be it in snapshots that do not fit.
+ * `written` compares a snapshot with the one directly before it, whatever its name. So a snapshot differs from an
+ * earlier one if anything was written between the two, even in snapshots that do not match.
  *
- * @param snapshots in the order of their making
+ * @param snapshots in the order of creation
  */
 export function chooseLatest(snapshots: readonly Snapshot[], pattern = "*"): Snapshot | undefined {
   let chosen: Snapshot | undefined;

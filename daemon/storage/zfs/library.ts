@@ -1,30 +1,31 @@
 /**
- * OpenZFS's own library, libzfs_core, where zfs(8) would be a process for each step. Beside libc.ts the daemon's only
- * native calls. Each waits for a transaction group, so it goes on in another thread; those at once share one.
+ * OpenZFS's own library, libzfs_core, which saves a process of zfs(8) for each step. Besides daemon/linux, these are
+ * the daemon's only native calls. Each waits for a transaction group, so it runs in another thread; parallel calls
+ * share one.
  */
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { poolOf } from "./parse.ts";
 import type { Turn } from "./turns.ts";
 
-/** A number is given as an integer: zfsprops(7)' words are the command's. */
+/** A number must be a bigint: only the command understands the words of zfsprops(7). */
 export type PropertyValue = string | bigint;
 
 export interface ZfsLibrary {
-  /** Makes a clone with these properties set on it, or nothing. Gives 0 or the errno. */
+  /** Makes a clone with these properties, or nothing. Returns 0 or the errno. */
   clone(dataset: string, from: string, properties: Readonly<Record<string, PropertyValue>>): Promise<number>;
   /**
-   * Runs a channel program, zfs-program(8), in one transaction group, and gives the text that it returns. `args` come to
-   * it as a table. Throws when it did not run to its end.
+   * Runs a channel program, zfs-program(8), in one transaction group, and returns its text. The program gets `args` as
+   * a table. Throws if it does not complete.
    */
   program(pool: string, script: string, args: Readonly<Record<string, string>>): Promise<string>;
 }
 
-/** OpenZFS 2.0 to 2.4 have these. Another soname would be another interface. */
+/** The sonames of OpenZFS 2.0 to 2.4. Another soname would mean another interface. */
 const names = ["libzfs_core.so.3", "libnvpair.so.3"] as const;
 
 const uniqueNames = 1; // NV_UNIQUE_NAME
 const instructions = 10_000_000n; // zfs-program(8)'s own default
-/** Bytes for a program's values, and for its answer. */
+/** Bytes for a program's values and its answer. */
 const programMemory = 1n << 20n;
 
 /** Undefined where the libraries are missing or are not the known ones, or the module is not loaded. */
@@ -57,7 +58,7 @@ function bind(turn: Turn): ZfsLibrary {
   const started = core.func("int libzfs_core_init()")();
   if (started !== 0) throw new Error(`libzfs_core_init: errno ${started}`);
 
-  /** nvlist(3): a list that is freed when `act` has ended. */
+  /** Calls `act` with an nvlist(3), and frees it afterwards. */
   async function withList<T>(
     values: Readonly<Record<string, PropertyValue>>,
     act: (made: Pointer) => Promise<T>,

@@ -1,4 +1,4 @@
-/** Mounts of datasets that are in no directory until they are attached. */
+/** Detached mounts of datasets, which have no directory until they are attached. */
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { closeDescriptor, hasErrno } from "../../linux/call.ts";
@@ -17,8 +17,8 @@ import {
 import type { IdMap } from "../driver.ts";
 
 /**
- * A descriptor of a new mount of the dataset, `nosuid,nodev`, whatever its `mountpoint` says.
- * While it is open the dataset is busy. `directory` is one that only root can enter.
+ * Returns a descriptor of a new mount of the dataset, `nosuid,nodev`, regardless of its `mountpoint`.
+ * While it is open, the dataset is busy. Only root may be able to enter `directory`.
  */
 export function detachedMount(dataset: string, directory: string): number {
   try {
@@ -28,7 +28,7 @@ export function detachedMount(dataset: string, directory: string): number {
   }
 }
 
-/** The same, the work in another thread. */
+/** The same, in another thread. */
 export async function detachedMountInBackground(dataset: string, directory: string): Promise<number> {
   try {
     return await mountDetachedInBackground("zfs", { source: dataset }, attributes);
@@ -39,13 +39,13 @@ export async function detachedMountInBackground(dataset: string, directory: stri
 
 const attributes = MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev;
 
-/** ENOENT, EBUSY and so on are about the dataset, and mount(2) would say the same. */
+/** Falls back to mount(2), except after errors such as ENOENT or EBUSY: mount(2) would fail with them too. */
 function elseFromDirectory(error: unknown, dataset: string, directory: string): number {
   if (!hasErrno(error, "ENOSYS", "EPERM", "EINVAL", "EOPNOTSUPP")) throw error;
   return takenFromDirectory(dataset, directory);
 }
 
-/** The same by mount(2): the mount is in a directory for a moment. */
+/** The same with mount(2), which attaches the mount to a directory for a moment. */
 export function takenFromDirectory(dataset: string, directory: string): number {
   return inDirectory(directory, (at) => {
     mount(dataset, at, "zfs", MS.nosuid | MS.nodev, null);
@@ -66,13 +66,13 @@ function inDirectory<T>(directory: string, act: (at: string) => T): T {
   }
 }
 
-/** A new directory that only root can enter. */
+/** Makes a new directory that only root can enter. */
 export function privateDirectory(parent: string): string {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   return mkdtempSync(join(parent, "mount-"));
 }
 
-/** Maps the mount's ids if told, attaches it, and closes the descriptor: ids can be mapped once, and the mount stays. */
+/** Maps the mount's ids if requested, attaches it, and closes the descriptor. The mount stays. */
 export function attach(descriptor: number, at: string, to?: IdMap): void {
   try {
     if (to) mapIds(descriptor, to);
@@ -82,12 +82,12 @@ export function attach(descriptor: number, at: string, to?: IdMap): void {
   }
 }
 
-/** Only once, and before it is attached: mount_setattr(2). */
+/** Maps the ids, which works only once and before the mount is attached: mount_setattr(2). */
 export function mapIds(descriptor: number, to: IdMap): void {
   setMountAttributes(descriptor, MOUNT_ATTR.idmap, to.userns);
 }
 
-/** Already absent is success. */
+/** Succeeds if it is already absent. */
 export function detach(at: string): void {
   try {
     unmountLazily(at);
@@ -96,7 +96,7 @@ export function detach(at: string): void {
   }
 }
 
-/** The same in another thread: the end of a dataset's last mount waits until what was written is on the disk. */
+/** The same in another thread: unmounting a dataset's last mount waits until all writes are on the disk. */
 export async function detachInBackground(at: string): Promise<void> {
   await unmountInBackground(at).catch((error: unknown) => {
     if (!isNotMounted(error)) throw error;

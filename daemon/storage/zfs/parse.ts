@@ -1,4 +1,4 @@
-/** What zfs(8) prints with `-H -p`: one line for each thing, its columns separated by a tab, numbers exact. */
+/** Parses the output of zfs(8) with `-H -p`: one line for each item, columns separated by tabs, exact numbers. */
 import { isCloneId, type SnapshotName, type TemplateName } from "../../../protocol/names.ts";
 import type { CloneInfo, Space } from "../driver.ts";
 import { mark } from "./args.ts";
@@ -17,16 +17,16 @@ export function poolOf(dataset: string): string {
 
 export interface Snapshot {
   readonly name: SnapshotName;
-  /** The transaction group it was made in: the only order that a clock cannot disturb. */
+  /** The transaction group of its creation: the only order that does not depend on a clock. */
   readonly createtxg: number;
   /** Seconds since 1970. */
   readonly creation: number;
-  /** Bytes written between the snapshot before it and this one; 0 when nothing changed. */
+  /** Bytes written since the previous snapshot; 0 if nothing changed. */
   readonly written: number;
   readonly referenced: number;
 }
 
-/** Of `listSnapshots`: each file system among `wanted`, with its snapshots in the order of their making. */
+/** Parses `listSnapshots`: each file system among `wanted`, with its snapshots in the order of creation. */
 export function parseSnapshots(output: string, wanted: readonly TemplateName[]): Map<TemplateName, Snapshot[]> {
   const lines = rows(output);
   const names = new Set(lines.map(([name = ""]) => name));
@@ -57,7 +57,7 @@ export function parseChanges(output: string): Map<string, number> {
   return new Map(rows(output).map(([name = "", seconds]) => [name, Number(seconds) || 0]));
 }
 
-/** Of `listGuids`: something that differs whenever the dataset's snapshots do. */
+/** Parses `listGuids`: a value that differs whenever the dataset's snapshots differ. */
 export function parseGuids(output: string, wanted: readonly string[]): Map<string, string> {
   const found = new Map(wanted.map((name) => [name, ""]));
   for (const [name = "", guid] of rows(output)) {
@@ -67,7 +67,7 @@ export function parseGuids(output: string, wanted: readonly string[]): Map<strin
   return found;
 }
 
-/** Of `listSpace`. */
+/** Parses `listSpace`. */
 export function parseSpace(output: string): Space[] {
   return rows(output).map(([place = "", available, used]) => {
     const free = Number(available) || 0;
@@ -84,15 +84,15 @@ export function rootWithoutKey(output: string): string | undefined {
 export interface Dependents {
   readonly mounted: boolean;
   readonly snapshots: number;
-  /** Datasets below this one. */
+  /** Datasets below it. */
   readonly children: readonly string[];
-  /** Clones of its snapshots, whoever made them. */
+  /** Clones of its snapshots, including those that others made. */
   readonly clones: readonly string[];
   /** Snapshots with a hold, zfs-hold(8). */
   readonly held: readonly string[];
 }
 
-/** Of `listDependents`. */
+/** Parses `listDependents`. */
 export function parseDependents(output: string, dataset: string): Dependents {
   const lines = rows(output);
   const snapshots = lines.filter(([name = ""]) => name.includes("@"));
@@ -105,12 +105,12 @@ export function parseDependents(output: string, dataset: string): Dependents {
   };
 }
 
-/** Of `getAllMarks`, `getMarks` and `getTemplateProperties`: dataset -> property -> value, less what is not set there. */
+/** Parses `getAllMarks`, `getMarks` and `getTemplateProperties`: dataset -> property -> value, only if set there. */
 export function parseProperties(output: string): Map<string, Map<string, string>> {
   const found = new Map<string, Map<string, string>>();
   for (const [name = "", property = "", value = "", source = ""] of rows(output)) {
     if (!["local", "received"].includes(source) && property !== "used") continue;
-    // A mark that came with `zfs receive` is a copy's: what it is on was made by somebody else.
+    // A mark from `zfs receive` is on a copy, which somebody else made.
     if (property.startsWith("isolate:") && source !== "local") continue;
     const properties = found.get(name) ?? new Map<string, string>();
     found.set(name, properties.set(property, value));
@@ -120,11 +120,11 @@ export function parseProperties(output: string): Map<string, Map<string, string>
 
 export interface OwnClone extends CloneInfo {
   readonly dataset: string;
-  /** zfsprops(7) `used`, where that was asked for. */
+  /** zfsprops(7) `used`, if requested. */
   readonly bytes: number | null;
 }
 
-/** The clones of a store, by their own marks. */
+/** Returns the clones of a store, identified by their own marks. */
 export function clonesOf(store: string, marks: ReadonlyMap<string, ReadonlyMap<string, string>>): OwnClone[] {
   return [...marks].flatMap(([dataset, properties]) => {
     const id = properties.get(mark.clone) ?? "";
@@ -139,7 +139,7 @@ export function clonesOf(store: string, marks: ReadonlyMap<string, ReadonlyMap<s
   });
 }
 
-/** The finished templates that a store made. */
+/** Returns the finished templates that a store made. */
 export function templatesOf(
   store: string,
   marks: ReadonlyMap<string, ReadonlyMap<string, string>>,
@@ -149,7 +149,7 @@ export function templatesOf(
     .map(([dataset]) => dataset as TemplateName);
 }
 
-/** `2.3.9-1` -> [2, 3]; undefined for anything else. */
+/** `2.3.9-1` -> [2, 3]; `undefined` for anything else. */
 export function parseVersion(text: string): readonly [number, number] | undefined {
   const match = /^(\d+)\.(\d+)/.exec(text.trim());
   return match ? [Number(match[1]), Number(match[2])] : undefined;

@@ -1,4 +1,4 @@
-/** What zfs(8) means when it fails, from its words: its exit code is 1 for nearly everything. */
+/** Classifies failures of zfs(8) by its messages, as its exit code is 1 for nearly everything. */
 import { IsolateError } from "../../../protocol/errors.ts";
 import { CommandError } from "../../linux/child-process.ts";
 import { isFull } from "../failure.ts";
@@ -25,7 +25,7 @@ const words: readonly (readonly [Refusal, RegExp])[] = [
   ["no-property", /invalid property '/],
 ];
 
-/** `stderr` of a command that failed, with LC_ALL=C. */
+/** `stderr`: of a failed command, with LC_ALL=C. */
 export function refusalOf(stderr: string): Refusal {
   return words.find(([, expression]) => expression.test(stderr))?.[0] ?? "other";
 }
@@ -34,11 +34,11 @@ export function refusal(thrown: unknown): Refusal {
   return thrown instanceof CommandError ? refusalOf(thrown.stderr) : "other";
 }
 
-/** zfs's reason without the name it begins with, which our own sentence holds already. */
+/** Returns zfs's reason without the name at its start, which our own sentence already contains. */
 export function reasonOf(stderr: string): string {
   const lines = stderr.split("\n").filter((line) => line.trim() !== "");
   const reason = lines.map((line) => /^cannot [^']*'[^']*': (.*)$/.exec(line)?.[1]).find((text) => text !== undefined);
-  return reason ?? lines.at(-1) ?? "it failed without a word";
+  return reason ?? lines.at(-1) ?? "it failed without a message";
 }
 
 /** The names that a command over several of them could not find, or that are no file systems. */
@@ -47,7 +47,7 @@ export function unusableNames(stderr: string): ReadonlySet<string> {
   return new Set([...stderr.matchAll(expression)].map((match) => match[1] ?? ""));
 }
 
-/** `doing` goes on after "cannot ...". What already is an error for its user stays as it is. */
+/** `doing` follows "cannot" in the sentence. An error for the user stays unchanged. */
 export function storageError(doing: string, thrown: unknown): IsolateError {
   if (thrown instanceof IsolateError) return thrown;
   const full = refusal(thrown) === "full" || isFull(thrown);

@@ -1,4 +1,4 @@
-/** Names for snapshots that sort by time. */
+/** Snapshot names that sort by time. */
 
 /** Nanoseconds since 1970 as `20261121T223344.123456789Z`. */
 export function stamp(nanoseconds: bigint): string {
@@ -6,7 +6,7 @@ export function stamp(nanoseconds: bigint): string {
   return `${seconds}.${(nanoseconds % 1_000_000_000n).toString().padStart(9, "0")}Z`;
 }
 
-/** Never gives one twice, nor an earlier one after a later one, whatever the clock does. */
+/** Never returns a stamp twice, nor an earlier one after a later one, even if the clock is set back. */
 export function createStamps(now: () => number): { next(): string } {
   let last = 0n;
   return {

@@ -1,4 +1,4 @@
-/** Templates: datasets that somebody maintains, some of them made by us. */
+/** Templates: datasets that somebody maintains; isolate made some of them. */
 import { rmdirSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -52,7 +52,7 @@ type Templates = Pick<
   "templates" | "whyUnfit" | "createTemplate" | "removeTemplate" | "latest" | "snapshot" | "edit" | "unedit"
 >;
 
-/** A pool's root is no template: its clones would have nowhere to be. */
+/** A pool's root dataset cannot be a template: its clones would need a parent. */
 export function isDataset(name: string): boolean {
   return name.includes("/");
 }
@@ -210,10 +210,10 @@ export function createTemplates({ zfs, pools, store, mountDirectory, now }: Opti
     }
   }
 
-  /** Only ever called on what `create` has just made. What cannot be removed stays marked as unfinished. */
+  /** Called only for a dataset that `create` has just made. If it cannot be removed, it stays marked as unfinished. */
   async function undo(template: TemplateName): Promise<void> {
     await zfs(destroySnapshots(template)).catch(() => undefined);
-    // Another mount namespace may have copied the mount for a moment.
+    // Another mount namespace may have a copy of the mount for a moment.
     for (const wait of [0, 100, 500, 2000]) {
       await sleep(wait);
       const why = await zfs(destroy(template)).then(() => "missing", refusal);
@@ -225,7 +225,7 @@ export function createTemplates({ zfs, pools, store, mountDirectory, now }: Opti
     const doing = `remove the template '${template}'`;
     try {
       const marks = parseProperties(await zfs(getMarks(template))).get(template);
-      // Without a mark it exists all the same: zfs-get(8) fails for a dataset that does not.
+      // Even without a mark it exists: zfs-get(8) fails for a dataset that does not.
       if (marks?.get(mark.madeBy) !== store) throw new IsolateError("template-foreign", { template });
       const dependents = parseDependents(await zfs(listDependents(template)), template);
       if (dependents.clones.length > 0) {
@@ -265,7 +265,7 @@ function whatStandsInTheWay(dependents: Dependents): string | undefined {
   const [held] = dependents.held;
   if (held !== undefined) return `somebody holds its snapshot ${held}; see 'zfs holds ${held}'`;
   if (dependents.children.length > 0) return `there are datasets below it: ${dependents.children.join(", ")}`;
-  // Its snapshots would be gone before zfs finds that the mount is in use.
+  // Otherwise its snapshots would be gone before zfs notices that the mount is in use.
   if (dependents.mounted) return "it is mounted; unmount it first with 'zfs unmount' or umount(8)";
   return undefined;
 }

@@ -40,7 +40,7 @@ export function createUsage({ zfs, store }: { zfs: Zfs; store: string }): Pick<S
   };
 }
 
-/** A clone is a dataset beside its template. The rest of the host, however much it has, is not looked at. */
+/** A clone is its template's sibling, so the rest of the host is not scanned. */
 function parentsOf(templates: readonly TemplateName[]): string[] {
   return [...new Set(templates.map((template) => template.slice(0, template.lastIndexOf("/"))))];
 }

@@ -1,4 +1,4 @@
-/** Notices that a template has a new snapshot, whoever made it. */
+/** Detects new snapshots of templates, including those that others made. */
 import type { TemplateName } from "../../../protocol/names.ts";
 import { listChanges, listGuids } from "./args.ts";
 import { ofThoseThere, type Zfs } from "./command.ts";
@@ -6,21 +6,23 @@ import { parseChanges, parseGuids, poolOf } from "./parse.ts";
 import { refusal } from "./refusal.ts";
 import { isDataset } from "./templates.ts";
 
-/** What a look at one template found: something that differs when its snapshots do, and whether to trust an equal one. */
+/**
+ * The result of checking one template: a value that differs if its snapshots do, and whether an equal one is reliable.
+ */
 export interface Sight {
   readonly value: string;
   readonly certain: boolean;
 }
 
 /**
- * A dataset's `snapshots_changed` as seen by a look that began at `lookedAt` (milliseconds). It counts whole seconds, so
- * a second that was not over then, or only just, may have brought another snapshot since.
+ * A dataset's `snapshots_changed`, read by a check that began at `lookedAt` (milliseconds). It counts whole seconds, so
+ * a second that was not yet over, or only just, may since have brought another snapshot.
  */
 export function sightOf(seconds: number, lookedAt: number): Sight {
   return { value: String(seconds), certain: (seconds + 2) * 1000 <= lookedAt };
 }
 
-/** The first sight counts as a change: nobody knows what happened before it. */
+/** The first check counts as a change, as it is unknown what happened before it. */
 export function isChange(before: Sight | undefined, now: Sight): boolean {
   return before === undefined || !before.certain || before.value !== now.value;
 }
@@ -34,14 +36,14 @@ interface Seen {
 interface Options {
   readonly zfs: Zfs;
   readonly now: () => number;
-  /** Milliseconds between two looks. */
+  /** Milliseconds between two checks. */
   readonly interval: number;
   /** Told once when looking begins to fail in a storage pool. */
   readonly warn: (error: unknown) => void;
 }
 
 export function createWatch({ zfs, now, interval, warn }: Options) {
-  /** OpenZFS before 2.2 has no such property. */
+  /** `false` on OpenZFS before 2.2, which lacks the property. */
   let hasChanges = true;
 
   async function look(names: readonly TemplateName[]): Promise<Seen> {

@@ -7,10 +7,10 @@ const refusal = (text: string): string => {
   } catch (error) {
     return (error as Error).message;
   }
-  throw new Error("was taken");
+  throw new Error("the file was accepted");
 };
 
-test("an empty file is every default", () => {
+test("an empty file means all defaults", () => {
   expect(parseConfig("", "f")).toEqual({
     group: "isolate",
     socket: "/run/isolate/isolated.sock",
@@ -35,7 +35,7 @@ test("templates are a list of tables", () => {
   expect(template).toEqual([{ name: "rpool/isolate/debisl", size: 2, users: ["ann", 1001] }]);
 });
 
-describe("a mistake names its line and what is allowed", () => {
+describe("an error names the line and the allowed values", () => {
   test.each([
     [
       "an unknown key",
@@ -63,7 +63,7 @@ describe("a mistake names its line and what is allowed", () => {
       "line 3: 'template.1' has no 'name'",
     ],
     ["an inline table", "pool = { size = 3, sise = 4 }\n", "line 1: unknown key 'sise'"],
-    ["no TOML", "group = = 1\n", "line 1: not TOML"],
+    ["not TOML", "group = = 1\n", "line 1: not TOML"],
     ["the same key twice", 'group = "a"\ngroup = "b"\n', "line 2: not TOML"],
   ])("%s", (_what, text, expected) => expect(refusal(text)).toContain(`isolated.toml, ${expected}`));
 });

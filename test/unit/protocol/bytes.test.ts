@@ -11,11 +11,11 @@ test.each([
   ["an overlong slash", [0xc0, 0xaf]],
   ["the replacement character itself", [0xef, 0xbf, 0xbd, 0xff]],
   ["every byte", Array.from({ length: 256 }, (_, byte) => byte)],
-])("%s comes back as it was", (_, bytes) => {
+])("%s survives the round trip", (_, bytes) => {
   expect([...encodeBytes(decodeBytes(Uint8Array.from(bytes)))]).toEqual(bytes);
 });
 
-test("what is UTF-8 is decoded as such", () => {
+test("UTF-8 is decoded as such", () => {
   expect(decodeBytes(Buffer.from("ä漢😀"))).toBe("ä漢😀");
   expect(decodeBytes(Uint8Array.of(0x61, 0xff))).toBe("a\udcff");
 });

@@ -12,13 +12,13 @@ test("an error is one sentence, a hint and its cause", () => {
   expect([error.status, error.cause]).toEqual([409, cause]);
 });
 
-test("an unknown template names those that are near", () => {
+test("an unknown template's hint names similar templates", () => {
   expect(new IsolateError("unknown-template", { template: "debain", near: ["debian"] }).hint).toBe(
     "did you mean debian?",
   );
 });
 
-test("whatever else was thrown becomes an internal error that keeps it", () => {
+test("any other thrown value becomes an internal error that keeps it", () => {
   const thrown = new TypeError("x is not a function");
   expect(toIsolateError(thrown)).toMatchObject({
     code: "internal",

@@ -28,7 +28,7 @@ describe("a template's name", () => {
     "x".repeat(300),
     "$(id)",
   ])("may not be %j", (name) => expect(() => parseTemplateName(name)).toThrow(/^cannot use the name '/));
-  test("that is refused is quoted without control characters and not at full length", () => {
+  test("is quoted without control characters and shortened when refused", () => {
     expect(() => parseTemplateName(`\x1b[31m${"y".repeat(500)}`)).toThrow(/^cannot use the name '\?\[31my{75}'/);
   });
 });
@@ -51,13 +51,13 @@ describe("a clone's name", () => {
 
 describe("near names", () => {
   const known = ["rpool/isolate/debisl", "rpool/isolate/ubuntu", "debian"];
-  test("are found through a slip", () =>
+  test("are found despite a typo", () =>
     expect(nearNames("rpool/isolate/debils", known)[0]).toBe("rpool/isolate/debisl"));
   test("are found without the pool", () => expect(nearNames("debisl", known)[0]).toBe("rpool/isolate/debisl"));
-  test("are those that end so, and no other", () => {
+  test("are only those that end with it", () => {
     const several = ["tank/a/debisl", "rpool/isolate/debisl", "rpool/isolate/debis2"];
     expect(nearNames("debisl", several)).toEqual(["tank/a/debisl", "rpool/isolate/debisl"]);
     expect(nearNames("x/debisl", several)).toContain("rpool/isolate/debis2");
   });
-  test("are none for something else", () => expect(nearNames("windows", known)).toEqual([]));
+  test("are none for an unrelated name", () => expect(nearNames("windows", known)).toEqual([]));
 });

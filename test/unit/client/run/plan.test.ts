@@ -278,7 +278,9 @@ describe("a read-only root", () => {
     const { [`/view${place}` as keyof typeof plainRoot]: _gone, ...rest } = plainRoot;
     const look = (path: string): Entry => ({ kind: path in rest ? "directory" : "absent" });
     const plan_ = (only: boolean) => plan({ ...request, readOnly: only }, facts, root, look);
-    expect(() => plan_(true)).toThrow(`cannot use '/view' as a root: its ${place} is missing, and it is read-only`);
+    expect(() => plan_(true)).toThrow(
+      `cannot use '/view' as a root filesystem: its ${place} is missing, and it is read-only`,
+    );
     expect(() => plan_(false)).not.toThrow();
   });
 });
@@ -334,7 +336,9 @@ describe("the working directory", () => {
     expect(planned(at("/proc/self")).workingDirectory).toBe("/proc/self");
   });
   test("not elsewhere, and not a file", () => {
-    expect(refusal(at("/nonexistent")).message).toBe("cannot start in '/nonexistent' of the root: it does not exist");
+    expect(refusal(at("/nonexistent")).message).toBe(
+      "cannot start in '/nonexistent' of the root filesystem: it does not exist",
+    );
     expect(refusal(at("/etc/passwd", { "/view/etc/passwd": "f" })).message).toContain("it is not a directory");
   });
 });

@@ -18,7 +18,7 @@ function of(given: ReadonlyMap<number, number>, base = rangeBase) {
   return createIsSubordinate({ subuidFile, subgidFile, rangeBase: base, given: () => given, clock: () => 0 });
 }
 
-test("an id that somebody was delegated", () => {
+test("an id that is delegated to a user", () => {
   const isSubordinate = of(new Map());
   expect(isSubordinate({ uid: 200000, gid: 1 })).toBe(true);
   expect(isSubordinate({ uid: 265535, gid: 1 })).toBe(true);
@@ -27,7 +27,7 @@ test("an id that somebody was delegated", () => {
   expect(isSubordinate({ uid: 265536, gid: 1 })).toBe(false);
 });
 
-test("an id that the daemon gave, from the moment on at which it did, and no other above", () => {
+test("an id that the daemon allocated, from then on, and no other id above", () => {
   const given = new Map<number, number>();
   const isSubordinate = of(given);
   const [first, last] = [rangeBase + 65536, rangeBase + 2 * 65536 - 1];
@@ -41,7 +41,7 @@ test("an id that the daemon gave, from the moment on at which it did, and no oth
     expect(isSubordinate({ uid: id, gid: id })).toBe(false);
 });
 
-test("no id of a range that ids.base has moved away from: an account may have it", () => {
+test("no id of a range of an earlier ids.base, as an account may have it", () => {
   const given = new Map([[1000, rangeBase]]);
   expect(of(given)({ uid: rangeBase + 5, gid: 1 })).toBe(true);
   expect(of(given, rangeBase + 65536)({ uid: rangeBase + 5, gid: 1 })).toBe(false);

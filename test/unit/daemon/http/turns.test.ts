@@ -1,4 +1,4 @@
-/** Whose request is next: counts and order, by a clock of the test's. */
+/** Which request is next: counts and order, with the test's own clock. */
 import { setImmediate } from "node:timers/promises";
 import { beforeEach, expect, test } from "@jest/globals";
 import { createTurns, type Turns } from "../../../../daemon/http/turns.ts";
@@ -25,7 +25,7 @@ const rounds = async (count: number): Promise<void> => {
   for (let round = 0; round < count; round++) await setImmediate();
 };
 
-test("the first of an account is begun by the same call, the next in another round", async () => {
+test("an account's first request starts in the same call, the next one in another round", async () => {
   ask(1, "a");
   ask(1, "b");
   expect(begun).toEqual(["a"]);
@@ -35,7 +35,7 @@ test("the first of an account is begun by the same call, the next in another rou
   expect(begun).toEqual(["a", "c", "b"]);
 });
 
-test("only so many of an account are under way, and others and root do not wait for them", async () => {
+test("a limited number of an account's requests run, and others and root do not wait for them", async () => {
   for (const name of ["a", "b", "c", "d"]) ask(1, name);
   await rounds(9);
   expect(begun).toEqual(["a", "b"]);
@@ -47,7 +47,7 @@ test("only so many of an account are under way, and others and root do not wait 
   expect(begun.at(-1)).toBe("c");
 });
 
-test("only so many of an account are begun in a second, those of leases that were refused included", async () => {
+test("a limited number of an account's requests start per second, including refused leases", async () => {
   for (let count = 0; count < 9; count++) {
     turns.answer(1, (done) => {
       begun.push("answer");
@@ -56,7 +56,7 @@ test("only so many of an account are begun in a second, those of leases that wer
   }
   await rounds(20);
   expect(begun).toHaveLength(options.together);
-  now += 100; // and the timer of the first that waits comes by itself
+  now += 100; // and the timer of the first waiting request fires
   await new Promise((resolve) => setTimeout(resolve, 150));
   expect(begun).toHaveLength(options.together + 1);
 

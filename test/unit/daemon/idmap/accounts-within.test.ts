@@ -7,7 +7,10 @@ import { telltaleIds } from "../../../../protocol/accounts.ts";
 
 const first = 0x70000000;
 
-/** getent(1) of a host with these lines: `files` are the host's own, the others a directory's, which lists nobody. */
+/**
+ * getent(1) of a host with these lines: `files` are the host's own, the others are a directory's, which cannot be
+ * listed.
+ */
 function host(files: Record<string, string>, directory: Record<string, string> = {}) {
   const asked: string[] = [];
   const answer = async (args: readonly string[]): Promise<string> => {
@@ -20,12 +23,12 @@ function host(files: Record<string, string>, directory: Record<string, string> =
   return { asked, answer };
 }
 
-test("nobody has them", async () => {
+test("no account has the ids", async () => {
   const { answer } = host({ passwd: "root:x:0:0::/root:/bin/sh\n+::::::\nx:y\n", group: "root:x:0:\n" });
   expect(await createAccountWithin(answer, () => 0)(first)).toBeUndefined();
 });
 
-test.each([0, 12_345, 65_535])("an account in the host's files is found wherever it is: %i", async (offset) => {
+test.each([0, 12_345, 65_535])("an account in the host's files is found at every offset: %i", async (offset) => {
   const line = (id: number) => `ann:x:${id}:100::/:/bin/sh\n`;
   const within = (id: number) => createAccountWithin(host({ passwd: line(id) }).answer, () => 0)(first);
   expect(await within(first + offset)).toBe(`the user 'ann' (${first + offset})`);
@@ -33,7 +36,7 @@ test.each([0, 12_345, 65_535])("an account in the host's files is found wherever
   expect(await within(first + 65_536)).toBeUndefined();
 });
 
-test("a group is as good", async () => {
+test("a group is found as well", async () => {
   const { answer } = host({ group: `staff:x:${first + 77}:ann\n` });
   expect(await createAccountWithin(answer, () => 0)(first)).toBe(`the group 'staff' (${first + 77})`);
 });
@@ -47,7 +50,7 @@ describe("a directory service is asked for", () => {
     expect(await found("group", first + offset)).toBe(`the group 'ann' (${first + offset})`);
   });
 
-  test("what a domain has at the beginning of its ids, though the range is a later part of them", async () => {
+  test("ids at the start of a domain's slice, even if the range is a later part of it", async () => {
     // Domain Users, and the administrator of Active Directory; the first of FreeIPA.
     const slice = 1_885_400_000;
     for (const id of [slice + 513, slice + 500, slice]) {
@@ -56,7 +59,7 @@ describe("a directory service is asked for", () => {
     }
   });
 
-  test("few, each an id", () => {
+  test("few, and each a valid id", () => {
     for (const start of [first, 0x7ffd0000, 4_294_901_759]) {
       const ids = telltaleIds(start);
       expect(ids.length).toBeLessThan(40);
@@ -66,7 +69,7 @@ describe("a directory service is asked for", () => {
   });
 });
 
-test("an answer is remembered for a minute, for all who ask meanwhile; a failure is not", async () => {
+test("an answer is cached for a minute, also while it is pending; a failure is not", async () => {
   let now = 0;
   const { answer, asked } = host({});
   const within = createAccountWithin(answer, () => now);
@@ -87,7 +90,7 @@ test("an answer is remembered for a minute, for all who ask meanwhile; a failure
     () => 0,
   );
   await expect(flaky(first)).rejects.toThrow(
-    "cannot serve on this host: whether accounts have the ids from 1879048192 to 1879113727 (ids.base) cannot be told: getent did not answer within 10 s",
+    "cannot serve on this host: it is unknown whether accounts have the ids from 1879048192 to 1879113727 (ids.base): getent did not answer within 10 s",
   );
   fails = false;
   expect(await flaky(first)).toBeUndefined();
@@ -109,26 +112,26 @@ describe("the doctor is told", () => {
       accountWithin: async () => undefined,
       ...parts,
     });
-  const fix = "set ids.base in isolated.toml to ids that nobody has, and restart the daemon";
+  const fix = "set ids.base in isolated.toml to unused ids, and restart the daemon";
   const taken = async (start: number) => (start === first + 65_536 ? "the user 'ann' (7)" : undefined);
 
-  test("that all is well", async () => {
+  test("without a problem", async () => {
     expect(await health({})(0)).toEqual({ base: first, wrong: null, fix: null });
   });
 
-  test("of an account that has ids of a given range, and of the range that would be given next", async () => {
+  test("of an account with ids of an allocated range, and of the range that would be next", async () => {
     const given = () =>
       new Map([
         [1000, first],
         [1001, first + 65_536],
       ]);
-    const wrong = `the range of user 1001 from ${first + 65_536} (ids.base) on has ids of accounts: there is the user 'ann' (7)`;
+    const wrong = `the range of user 1001 from ${first + 65_536} (ids.base) on contains ids of accounts: there is the user 'ann' (7)`;
     expect(await health({ given, accountWithin: taken })(0)).toEqual({ base: first, wrong, fix });
     expect(await health({ given, accountWithin: taken })(1000)).toEqual({ base: first, wrong: null, fix: null });
     expect(await health({ base: first + 65_536, accountWithin: taken })(5)).toMatchObject({ fix });
   });
 
-  test("of a base that is others', and of a directory that does not answer", async () => {
+  test("of a reserved base, and of a directory that does not answer", async () => {
     const reserved = () => [{ first, last: first, what: "somebody gives them" }];
     expect(await health({ reserved })(0)).toMatchObject({ wrong: expect.stringMatching(/^ids.base is/), fix });
     const silent = createAccountWithin(
@@ -139,7 +142,7 @@ describe("the doctor is told", () => {
   });
 });
 
-test("a directory service that does not answer is not waited for", async () => {
+test("a directory service that does not answer is waited for only a limited time", async () => {
   const asked = run("sh", ["-c", "echo half; exec sleep 1000"], { patience: 50 });
   await expect(asked).rejects.toThrow("sh did not answer within 0.05 s");
 });

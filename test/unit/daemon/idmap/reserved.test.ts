@@ -4,14 +4,14 @@ import { givenIds } from "../../../../protocol/ids.ts";
 
 const wrong = (base: number, loginDefs = "") => whatIsWrongWithBase(base, reservedRanges(loginDefs));
 
-test("the usual ids are nobody's to give but ours", () => {
+test("nobody else allocates the default ids", () => {
   expect(wrong(givenIds.first)).toBeUndefined();
   expect(wrong(givenIds.end - 65536)).toBeUndefined();
 });
 
 describe("of others are", () => {
   test.each([
-    ["what useradd delegates", 100_000, "from 100000 to 600100000 .*useradd gives them .*SUB_UID_MIN"],
+    ["the ids that useradd delegates", 100_000, "from 100000 to 600100000 .*useradd allocates them .*SUB_UID_MIN"],
     ["a range that only ends there", 65_536, "SUB_UID_MIN"],
     ["systemd's containers", 1_800_000_000, "from 524288 to 1879048191 .*systemd-nspawn"],
     ["the last of these", 0x6fffffff, "systemd-nspawn"],
@@ -32,8 +32,8 @@ describe("login.defs", () => {
   test.each([
     ["a comment", "#UID_MAX 2000000000"],
     ["another key", "SYS_UID_MAX 2000000000\nXUID_MAX 2000000000"],
-    ["no number", "UID_MAX many"],
+    ["not a number", "UID_MAX many"],
     ["none are delegated", "SUB_UID_COUNT 0\nSUB_UID_MAX 2000000000\nSUB_GID_COUNT 0\nSUB_GID_MAX 2000000000"],
-    ["from past the end on", "UID_MIN 3000000000\nUID_MAX 2000000000"],
+    ["a start past the end", "UID_MIN 3000000000\nUID_MAX 2000000000"],
   ])("is not misread: %s", (_, text) => expect(wrong(base, text)).toBeUndefined());
 });

@@ -1,4 +1,4 @@
-/** Looking for processes: what is seen, and how often each is read. */
+/** The search for processes: its results, and how often each process is read. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ async function sleeper(directory: string): Promise<number> {
   return child.pid ?? 0;
 }
 
-test("sees the user's processes, with where their directories and descriptors lead, and nobody else's", async () => {
+test("sees only the user's processes, with the targets of their directories and descriptors", async () => {
   const directory = mkdtempSync(join(tmpdir(), "isolate-test-"));
   closing.push(async () => rmSync(directory, { recursive: true }));
   const { execFileSync } = await import("node:child_process");
@@ -37,7 +37,7 @@ test("sees the user's processes, with where their directories and descriptors le
   expect(seen[0]?.links).toEqual(expect.arrayContaining([directory, "/"]));
 });
 
-test("a thousand who ask while one looks share one look more; the loop goes on meanwhile", async () => {
+test("a thousand calls during a walk share one more walk; the event loop goes on meanwhile", async () => {
   const reads = new Map<number, number>();
   let rounds = 0;
   const pid = await sleeper("/");
@@ -59,7 +59,7 @@ test("a thousand who ask while one looks share one look more; the loop goes on m
   expect(rounds).toBeGreaterThan(2);
 });
 
-test("one who throws does not end the look of others", async () => {
+test("a caller that throws does not end the walk of others", async () => {
   await sleeper("/");
   const { search } = createProcessSearch({ slice: 1, rest: 1 });
   const fails = search(uid, () => {

@@ -19,8 +19,8 @@ const pool = (change: Partial<PoolFacts>): PoolFacts => ({
 
 describe("refill", () => {
   test("an empty pool is filled to its size", () => expect(plan(pool({}))).toEqual({ create: 3, reclaim: [] }));
-  test("what is being made counts", () => expect(plan(pool({ creating: 2 })).create).toBe(1));
-  test("each caller that waits gets one on top", () =>
+  test("clones that are being made count", () => expect(plan(pool({ creating: 2 })).create).toBe(1));
+  test("each waiting caller gets an additional one", () =>
     expect(plan(pool({ size: 0, waiting: 4, creating: 1 })).create).toBe(3));
   test("a full pool is left alone", () => {
     expect(plan(pool({ ready: [clone(1), clone(2), clone(3)] }))).toEqual({ create: 0, reclaim: [] });
@@ -36,7 +36,7 @@ describe("refill", () => {
 
 describe("a new snapshot", () => {
   const stale = [clone(3, before), clone(1, before), clone(2, before)];
-  test("empties no pool: stale clones stay until fresh ones have come", () => {
+  test("empties no pool: stale clones stay until there are fresh ones", () => {
     expect(plan(pool({ ready: stale }))).toEqual({ create: 3, reclaim: [] });
   });
   test("each fresh clone replaces one stale clone, the oldest first", () => {
@@ -46,7 +46,7 @@ describe("a new snapshot", () => {
   test("-f makes clones of the same snapshot stale as well", () => {
     expect(plan(pool({ ready: [clone(1), clone(2), clone(3)], freshAfter: 3n })).create).toBe(2);
   });
-  test("whose look-up failed reclaims nothing that is left", () => {
+  test("whose lookup failed reclaims nothing", () => {
     expect(plan(pool({ latest: null, ready: [clone(1), clone(2)] })).reclaim).toEqual([]);
   });
 });
@@ -56,15 +56,15 @@ describe("a smaller size", () => {
   test("takes the stale one first, then the oldest", () => {
     expect(plan(pool({ size: 1, ready })).reclaim).toEqual(["c6", "c4"]);
   });
-  test("takes no fresh one while somebody waits", () => {
+  test("takes no fresh one while a caller waits", () => {
     expect(plan(pool({ size: 0, waiting: 1, ready })).reclaim).toEqual(["c6"]);
   });
 });
 
-test("failures in a row wait twice as long each time, a minute at most", () => {
+test("consecutive failures wait twice as long each time, at most a minute", () => {
   expect([0, 1, 2, 3, 50].map(refillBackoff)).toEqual([0, 500, 1000, 2000, 60_000]);
 });
 
-test("a busy clone is tried again soon, then seldom", () => {
+test("a busy clone is retried soon, then rarely", () => {
   expect([0, 1, 2, 50].map(destroyBackoff)).toEqual([20, 40, 80, 30_000]);
 });

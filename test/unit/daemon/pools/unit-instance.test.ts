@@ -20,32 +20,32 @@ describe("an instance", () => {
     ["deb\\x2disl", "rpool/isolate/deb-isl"],
     ["deb-isl", "rpool/isolate/deb-isl"], // not escaped, as people write it
     ["tank-a-web", "tank/a/web"],
-    ["debian", "debian"], // a whole name goes before an end
+    ["debian", "debian"], // a full name goes before a last component
     ["tank-debian", "tank/debian"],
   ])("'%s' means %s", (instance, template) => expect(meant(instance)).toBe(template));
 
-  test("that is another template's name means that one, though a name ends so", () => {
+  test("that is a template's full name means that one, even if other names end with it", () => {
     expect(meant("deb-isl", [...known, parseTemplateName("deb/isl")])).toBe("deb/isl");
   });
 
-  test("that several names end in is refused with all of them, and says what to do", () => {
+  test("that is the end of several names is refused with all of them and a hint", () => {
     const refused = () => meant("web");
-    expect(refused).toThrow("cannot tell which template 'web' means: tank/a/web and tank/b/web end so");
+    expect(refused).toThrow("cannot tell which template 'web' means: tank/a/web and tank/b/web end with it");
     expect(refused).toThrow(
       expect.objectContaining({
         code: "ambiguous-template",
-        hint: 'name the unit after the whole template: systemctl enable --now "isolate_regenerate@$(systemd-escape tank/a/web).path"',
+        hint: 'name the unit after the full template name: systemctl enable --now "isolate_regenerate@$(systemd-escape tank/a/web).path"',
       }),
     );
   });
 
-  test("that nobody knows stands for the name that it is, for a dataset may have it", () => {
+  test("that matches no template means the name itself, as a dataset may have it", () => {
     expect(meant("windows")).toBe("windows");
     expect(meant("rpool-isolate-new\\x2done")).toBe("rpool/isolate/new-one");
     expect(meant("isolate-debisl")).toBe("isolate/debisl");
   });
 
-  test("that is no name is refused", () => {
+  test("that is not a name is refused", () => {
     expect(() => meant("-debisl")).toThrow("cannot find the template '-debisl'");
     expect(() => meant("deb\\x40isl")).toThrow("cannot use the name 'deb@isl'");
   });

@@ -29,14 +29,14 @@ function setUp(count: () => Promise<number>) {
   };
 }
 
-test("what is counted quickly is in the answer that asked for it", async () => {
+test("an answer includes figures that are counted quickly", async () => {
   const it = setUp(async () => 5);
   const figures = await it.read();
   expect([figures.ofTemplate(template), figures.ofClone(template, id)]).toEqual([5, 5]);
   expect(figures.countedAt(template)).toBe("1970-01-01T00:00:01.000Z");
 });
 
-test("an answer does not wait for what takes long, and the next has it", async () => {
+test("an answer does not wait for slow figures, but the next one has them", async () => {
   let done: (bytes: number) => void = () => undefined;
   const it = setUp(() => new Promise((resolve) => (done = resolve)));
   const first = await it.read();
@@ -47,7 +47,7 @@ test("an answer does not wait for what takes long, and the next has it", async (
   done(7);
   await new Promise(setImmediate);
   expect((await it.read()).ofTemplate(template)).toBe(7);
-  // It took 3 s, and rests for 60.
+  // It took 3 s, so it pauses for 60 s.
   it.pass(59_000);
   await it.read();
   expect(it.asked()).toBe(1);
@@ -56,7 +56,7 @@ test("an answer does not wait for what takes long, and the next has it", async (
   expect(it.asked()).toBe(2);
 });
 
-test("a failure keeps the figures before it, and is not repeated at once", async () => {
+test("a failure keeps the earlier figures, and is not repeated immediately", async () => {
   let fails = false;
   const it = setUp(async () => {
     if (fails) throw new Error("no");

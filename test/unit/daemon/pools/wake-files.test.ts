@@ -35,7 +35,7 @@ test("a file for each template, touched each time, and readable by everybody", (
   expect(statSync(file).mode & 0o777).toBe(0o644);
 });
 
-test("nothing is touched through a link, nothing fails, and a name that no unit can have makes no file", () => {
+test("nothing is touched through a link, nothing fails, and a name that is too long for a unit makes no file", () => {
   const elsewhere = join(directory, "elsewhere");
   writeFileSync(elsewhere, "");
   const before = statSync(elsewhere).mtimeMs;

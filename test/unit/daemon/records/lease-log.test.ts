@@ -46,7 +46,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test("an entry is there at once, is completed at its end, and is still there after a new start", () => {
+test("an entry exists immediately, is completed at its end, and survives a restart", () => {
   const first = open();
   first.began(lease("a"));
   expect(first.read({ limit: 9 }).entries).toEqual([{ ...lease("a"), until: null, end: null, by: null }]);
@@ -58,7 +58,7 @@ test("an entry is there at once, is completed at its end, and is still there aft
   expect(statSync(join(directory, "leases.db")).mode & 0o777).toBe(0o600);
 });
 
-test("what ends twice, or never began, ends once or not at all", () => {
+test("a second end, or the end of an unknown lease, has no effect", () => {
   const leaseLog = open();
   leaseLog.ended("never", "ended", null);
   leaseLog.began(lease("a"));
@@ -67,7 +67,7 @@ test("what ends twice, or never began, ends once or not at all", () => {
   expect(leaseLog.read({ limit: 9 }).entries).toMatchObject([{ lease: "a", end: "ended", by: null }]);
 });
 
-test("filters, the newest first", () => {
+test("filters entries, newest first", () => {
   const leaseLog = open();
   for (const [index, name] of ["a", "b", "c", "d"].entries()) {
     leaseLog.began(lease(name, { since: now + index, uid: index % 2, template: index < 2 ? "t" : "u" }));
@@ -88,7 +88,7 @@ test.each([
   ["full", "sh -c secret"],
   ["program", "sh"],
   ["none", ""],
-] as const)("of a command %s is kept, in the file too", (commands, kept) => {
+] as const)("commands = '%s' limits what is kept of a command, also in the file", (commands, kept) => {
   const leaseLog = open({ commands });
   leaseLog.began(lease("a", { command: "sh -c secret" }));
   leaseLog.ended("a", "ended", null);
@@ -99,7 +99,7 @@ test.each([
   db.close();
 });
 
-test("what was running when a daemon died is lost, unless it runs on", () => {
+test("a lease that ran when the daemon died is lost, unless it still runs", () => {
   const first = open();
   for (const name of ["gone", "goes on"]) first.began(lease(name));
   first.close();
@@ -113,7 +113,7 @@ test("what was running when a daemon died is lost, unless it runs on", () => {
   ]);
 });
 
-test("a place that cannot be written to stops nothing, loses nothing, and is told of once", async () => {
+test("a place that cannot be written to stops nothing, loses nothing, and is reported once", async () => {
   const file = join(directory, "missing", "leases.db");
   const leaseLog = open({ file });
   leaseLog.began(lease("a"));
@@ -127,7 +127,7 @@ test("a place that cannot be written to stops nothing, loses nothing, and is tol
   expect(leaseLog.unsaved()).toBe(0);
 });
 
-test("what waits for the disk is bounded", () => {
+test("the number of waiting entries is limited", () => {
   const leaseLog = open({ file: join(directory, "missing", "leases.db") });
   for (let count = 0; count < 10_050; count++) {
     leaseLog.began(lease(`${count}`));
@@ -136,7 +136,7 @@ test("what waits for the disk is bounded", () => {
   expect(leaseLog.read({ limit: 9 }).unsaved).toBe(10_000);
 });
 
-test("the oldest go when there are too many, what runs stays", async () => {
+test("if there are too many entries, the oldest are removed, but running leases stay", async () => {
   const first = open();
   for (let count = 0; count < 1200; count++) {
     first.began(lease(`${count}`, { since: now + count }));
@@ -149,7 +149,7 @@ test("the oldest go when there are too many, what runs stays", async () => {
   expect(all()).toEqual(["1199", "1198", "1197", "1196", "1195", "1194", "1193", "1192", "1191", "0"]);
 });
 
-test("what is too old goes", async () => {
+test("entries that are too old are removed", async () => {
   const first = open();
   first.began(lease("old", { since: now - 3 * 86_400_000 }));
   first.ended("old", "ended", null);
@@ -161,19 +161,19 @@ test("what is too old goes", async () => {
   expect(names(leaseLog)).toEqual(["new"]);
 });
 
-test("with none to keep nothing is recorded", () => {
+test("with entries = 0 nothing is recorded", () => {
   const leaseLog = open({ entries: 0 });
   leaseLog.began(lease("a"));
   leaseLog.ended("a", "ended", null);
   expect(leaseLog.read({ limit: 9 })).toEqual({ entries: [], unsaved: 0 });
 });
 
-test("a file of a newer version is refused and left as it is", () => {
+test("a file of a newer version is refused and stays unchanged", () => {
   const file = join(directory, "leases.db");
   const newer = new Database(file);
   newer.pragma("user_version = 99");
   newer.close();
-  expect(() => open()).toThrow("is of a newer isolate (version 99, this one knows 1)");
+  expect(() => open()).toThrow("was written by a newer isolate (version 99, this one supports 1)");
   const after = new Database(file);
   expect(after.pragma("user_version", { simple: true })).toBe(99);
   after.close();
@@ -191,7 +191,7 @@ describe("a page", () => {
     return pages;
   };
 
-  test("goes on where the one before ended, also among those of one moment", () => {
+  test("continues where the previous one ended, also among entries of one moment", () => {
     const leaseLog = open();
     for (let count = 0; count < 25; count++) leaseLog.began(lease(`l${count}`, { since: now + (count >> 3) }));
     const pages = readAll(leaseLog, {}, 10);
@@ -199,7 +199,7 @@ describe("a page", () => {
     expect(Math.max(...pages.map(({ length }) => length))).toBe(10);
   });
 
-  test("looks at a bounded part of the log, however little of it fits, and all is found in the end", () => {
+  test("reads a limited part of the log, even if few entries match, and all are found in the end", () => {
     const leaseLog = open({ entries: 100_000 });
     for (let count = 0; count < 4500; count++)
       leaseLog.began(lease(`l${count}`, { since: now + count, template: count === 0 ? "rare" : "usual" }));
@@ -209,7 +209,7 @@ describe("a page", () => {
     expect(readAll(leaseLog, { template: "none" }, 10).flat()).toEqual([]);
   });
 
-  test("holds few of those whose commands are long, one at least", () => {
+  test("has few entries with long commands, but at least one", () => {
     const leaseLog = open();
     for (let count = 0; count < 20; count++)
       leaseLog.began(lease(`l${count}`, { since: now + count, command: "x".repeat(40_000) }));

@@ -4,7 +4,7 @@ import { type CloneEvent, type CloneState, next } from "../../../../daemon/recor
 const states: CloneState[] = ["creating", "ready", "leased", "retired", "gone"];
 const events: CloneEvent[] = ["created", "lease", "release", "reclaim", "destroyed"];
 
-test("a clone lives from its making to its end", () => {
+test("a clone goes through every state from creation to end", () => {
   const life: CloneEvent[] = ["created", "lease", "release", "destroyed"];
   expect(life.reduce<CloneState>((state, event) => next(state, event) ?? "creating", "creating")).toBe("gone");
 });
@@ -16,10 +16,10 @@ test("a clone is never leased twice and never recycled", () => {
   expect(leads("ready")).toEqual(["creating created"]);
 });
 
-test("a leased clone is neither reclaimed nor destroyed: only its lessee's end frees it", () => {
+test("a leased clone is neither reclaimed nor destroyed; only its release frees it", () => {
   expect(events.filter((event) => next("leased", event))).toEqual(["release"]);
 });
 
-test("only what was retired is destroyed", () => {
+test("only a retired clone is destroyed", () => {
   expect(states.filter((state) => next(state, "destroyed"))).toEqual(["retired"]);
 });

@@ -25,7 +25,7 @@ const reopen = (): Store => {
   return store;
 };
 
-/** The state that a daemon finds which is started after this one was killed now. */
+/** Returns the state that a new daemon would find if this one were killed now. */
 function afterCrash(id: CloneId): string | undefined {
   const copy = mkdtempSync(join(tmpdir(), "isolate-store-"));
   cpSync(directory, copy, { recursive: true });
@@ -47,7 +47,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test("what was written is there after a new start, to the nanosecond", () => {
+test("a restart finds everything that was written, to the nanosecond", () => {
   store.creating(clone("c1"));
   store.apply("c1" as CloneId, "created");
   store.apply("c1" as CloneId, "lease", { lease });
@@ -91,19 +91,19 @@ test("a crash loses no intent and no lease", () => {
   expect(afterCrash(id)).toBe("retired");
 });
 
-test("what has been done is written without another change", async () => {
+test("a completed change is written without another change", async () => {
   store.creating(clone("c1"));
   store.apply("c1" as CloneId, "created");
   await eventually("it is", () => afterCrash("c1" as CloneId) === "ready");
 });
 
-test("what the machine refuses changes nothing", () => {
+test("an event that the machine refuses changes nothing", () => {
   store.creating(clone("c1"));
   expect(() => store.apply("c1" as CloneId, "lease", { lease })).toThrow("is creating, and 'lease' is refused");
   expect(reopen().clone("c1" as CloneId)).toMatchObject({ state: "creating", lease: null });
 });
 
-test("a user's clones count until they are gone, after the lease's end too", () => {
+test("a user's clones count until they are gone, even after the lease's end", () => {
   for (const id of ["c1", "c2"] as CloneId[]) {
     store.creating(clone(id));
     store.apply(id, "created");
@@ -118,13 +118,13 @@ test("a user's clones count until they are gone, after the lease's end too", () 
   expect(store.heldBy(0)).toBe(0);
 });
 
-test("a database of a newer version is refused and left as it is", () => {
+test("a database of a newer version is refused and stays unchanged", () => {
   store.close();
   const file = join(directory, "db");
   const newer = new Database(file);
   newer.pragma("user_version = 99");
   newer.close();
-  expect(() => openStore(file, () => "x")).toThrow("is of a newer isolate (version 99, this one knows 1)");
+  expect(() => openStore(file, () => "x")).toThrow("was written by a newer isolate (version 99, this one supports 1)");
   const after = new Database(file);
   expect(after.pragma("user_version", { simple: true })).toBe(99);
   after.pragma("user_version = 1");

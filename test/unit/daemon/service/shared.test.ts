@@ -1,9 +1,9 @@
-/** How often work is done that many ask for. */
+/** How often shared work runs. */
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import { shared } from "../../../../daemon/service/shared.ts";
 
-test("those who ask while it runs share one run more, and none before they asked", async () => {
+test("calls during a run share one more run, and never an earlier one", async () => {
   let runs = 0;
   const ask = shared(async () => {
     const number = ++runs;
@@ -21,7 +21,7 @@ test("those who ask while it runs share one run more, and none before they asked
   expect(await ask()).toBe(runs);
 });
 
-test("a run that fails is the failure of those who share it alone", async () => {
+test("a failed run fails only the calls that share it", async () => {
   let runs = 0;
   const ask = shared(async () => {
     await setImmediate();

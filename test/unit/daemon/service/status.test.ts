@@ -14,13 +14,13 @@ test("one pool", () => {
   expect(describeStatus([pool("rpool/isolate/debisl", { leased: 2 })], undefined)).toBe("5/5 ready debisl, 2 leased");
 });
 
-test("several; what is not the case is not mentioned, and the same last name is told apart", () => {
+test("several: zero counts are omitted, and equal last names are told apart", () => {
   const pools = [pool("a/x", { ready: 4, failed: 1 }), pool("b/x"), pool("c")];
   expect(describeStatus(pools, undefined)).toBe("4/5 ready a/x, 1 failed; 5/5 ready b/x; 5/5 ready c");
 });
 
 test("none", () => expect(describeStatus([], undefined)).toBe("no templates yet"));
 
-test("a configuration that was refused, on one line", () => {
+test("a rejected configuration, on one line", () => {
   expect(describeStatus([pool("c")], "line 3:\n  unknown key")).toBe("5/5 ready c; not reloaded: line 3: unknown key");
 });

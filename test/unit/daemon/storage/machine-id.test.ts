@@ -18,7 +18,7 @@ function filled(content: string): string {
   return readFileSync(file, "utf8");
 }
 
-test.each(["", "\n", "uninitialized\n", "uninitialized"])("%j becomes an id, another each time", (content) => {
+test.each(["", "\n", "uninitialized\n", "uninitialized"])("%j becomes an id, a different one each time", (content) => {
   const ids = [filled(content), filled(content)];
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\n$/);
   expect(ids[0]).not.toBe(ids[1]);
@@ -28,7 +28,7 @@ test.each(["0123456789abcdef0123456789abcdef\n", "something else\n"])("%j stays"
   expect(filled(content)).toBe(content);
 });
 
-test("nothing is followed, and nothing is made", () => {
+test("no link is followed, and no file is created", () => {
   const victim = join(scratch, "victim");
   writeFileSync(victim, "");
   const link = join(scratch, "root/etc/machine-id");

@@ -6,7 +6,7 @@ const template = "rpool/isolate/debian" as TemplateName;
 const from = "rpool/isolate/debian@monday" as SnapshotName;
 const id = "debian_1763760000000000000" as CloneId;
 
-test("a clone can do nothing to the host, mounts nowhere by itself, and says whose it is", () => {
+test("a clone cannot affect the host, is not mounted automatically, and has its store's mark", () => {
   const dataset = `rpool/isolate/${id}`;
   const request = { from, id, dataset, store: "s1", template, refquota: "5G", properties: { acltype: "posix" } };
   expect(args.cloneSnapshot(request)).toEqual([
@@ -28,12 +28,12 @@ test("a clone can do nothing to the host, mounts nowhere by itself, and says who
   ]);
 });
 
-test("space is asked for once for all", () => {
+test("space is requested once for all", () => {
   const names = ["list", "-H", "-p", "-t", "filesystem", "-o", "name,available,used", "p/a", "p/b"];
   expect(args.listSpace(["p/a", "p/b"])).toEqual(names);
 });
 
-test("a template's own properties cannot undo what protects the host", () => {
+test("a template's own properties cannot override those that protect the host", () => {
   const properties = { setuid: "on", devices: "on", mountpoint: "/" };
   const made = args.cloneSnapshot({ from, id, dataset: "p/x", store: "s1", template, refquota: "none", properties });
   expect(made.filter((argument) => /^(setuid|devices|mountpoint)=/.test(argument))).toEqual([
@@ -60,7 +60,7 @@ test("nothing is ever destroyed together with what depends on it", () => {
   ]);
 });
 
-test("a template that we make is an ordinary dataset that nothing mounts by itself", () => {
+test("a template that we make is an ordinary dataset that nothing mounts automatically", () => {
   expect(args.createTemplate(template, "s1")).toEqual([
     "create",
     ...["-o", "canmount=noauto"],

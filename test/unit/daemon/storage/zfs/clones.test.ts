@@ -1,4 +1,4 @@
-/** What the driver does to the storage, told by the commands it gives to a zfs(8) that only answers. */
+/** The driver's actions on the storage, seen in its commands to a zfs(8) that only answers. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
@@ -54,7 +54,7 @@ test("destroys the dataset that carries the clone's own mark", async () => {
   expect(destroys(commands)).toEqual([`destroy ${dataset}`]);
 });
 
-test("destroys it where it was renamed to, and never what now has its name", async () => {
+test("destroys a renamed clone under its new name, and never the dataset that now has its old name", async () => {
   const { clones, commands } = clonesWith({ get: marks("local", "s1", "p/renamed"), marks: "" });
   await clones.destroy(id);
   expect(destroys(commands)).toEqual(["destroy p/renamed"]);
@@ -71,7 +71,7 @@ test.each([
   expect(destroys(commands)).toEqual([]);
 });
 
-test("a mark that went away between listing and destroying counts", async () => {
+test("a mark that was removed between listing and destroying is noticed", async () => {
   const answers: Record<string, string> = { get: marks(), marks: marks() };
   const { clones, commands } = clonesWith(answers);
   await clones.list();
@@ -144,13 +144,13 @@ test("a clone that cannot be mounted does not stay", async () => {
   expect(destroys(commands)).toEqual([`destroy isolate-no-such-pool/${id}`]);
 });
 
-test("a full pool is told, and nothing is destroyed", async () => {
+test("a full pool is reported, and nothing is destroyed", async () => {
   const { clones, commands } = clonesWith({ clone: failure(`cannot create '${dataset}': out of space\n`) });
   await expect(clones.clone(from, id)).rejects.toMatchObject({ code: "storage-full" });
   expect(destroys(commands)).toEqual([]);
 });
 
-test("a snapshot that is gone is told from a template that is", async () => {
+test("a missing snapshot is distinguished from a missing template", async () => {
   const missing = failure("cannot open 'p/debian@one': dataset does not exist\n");
   const { clones } = clonesWith({ clone: missing });
   await expect(clones.clone(from, id)).rejects.toMatchObject({ code: "no-snapshot" });
@@ -158,7 +158,7 @@ test("a snapshot that is gone is told from a template that is", async () => {
   await expect(without.clones.clone(from, id)).rejects.toMatchObject({ code: "unknown-template" });
 });
 
-test("a view of a clone that nobody made", async () => {
+test("a view of a clone that does not exist", async () => {
   const { clones } = clonesWith({});
   await expect(clones.view(id, { userns: 0, uid: 1, gid: 1 }, "/nowhere")).rejects.toMatchObject({
     code: "clone-gone",

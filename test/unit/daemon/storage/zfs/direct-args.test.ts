@@ -7,7 +7,7 @@ const from = "p/debian@monday" as SnapshotName;
 const id = "debian_1763760000000000000" as CloneId;
 const request = { from, id, dataset: `p/${id}`, store: "s1", template, refquota: "none", properties: {} };
 
-test("a clone can do nothing to the host, mounts nowhere by itself, and says whose it is", () => {
+test("a clone cannot affect the host, is not mounted automatically, and has its store's mark", () => {
   const properties = { acltype: "posix", xattr: "sa", atime: "off", setuid: "on", devices: "on", mountpoint: "/" };
   expect(directProperties({ ...request, refquota: "5G", properties })).toEqual({
     acltype: 1n,
@@ -49,7 +49,7 @@ test.each([{ xattr: "on" }, { acltype: "new" }, { compression: "zstd-7" }, { cop
   (properties) => expect(directProperties({ ...request, properties })).toBeUndefined(),
 );
 
-test("what became of each is told apart", () => {
+test("the outcomes are distinguished", () => {
   const [one, other] = [`p/${id}`, "p/x y"];
   expect(destroyArguments([{ dataset: one, store: "s1", id }])).toEqual({ [one]: `s1 ${id}` });
   expect([...parseDestroyed(`${one}\t0\n${other}\tabsent\np/a\t16\np/b\t17`)]).toEqual([

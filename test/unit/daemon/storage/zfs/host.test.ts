@@ -9,8 +9,8 @@ test.each([
   [{ module: "3.0.0\n" }, undefined],
   [{ commands: false }, "the commands zfs(8) and zpool(8) are missing"],
   [{ module: undefined }, "the kernel module of ZFS is not loaded"],
-  [{ module: "2.1.11-1\n" }, "OpenZFS 2.1.11-1 cannot map the ids of a mount, which needs 2.2"],
-  [{ kernel: "5.10.0-30-amd64" }, "Linux 5.10.0-30-amd64 cannot map the ids of a mount, which needs 5.12"],
+  [{ module: "2.1.11-1\n" }, "OpenZFS 2.1.11-1 lacks ID-mapped mounts, which need 2.2"],
+  [{ kernel: "5.10.0-30-amd64" }, "Linux 5.10.0-30-amd64 lacks ID-mapped mounts, which need 5.12"],
 ])("%j: %s", (facts, what) => {
   const missing = whatIsMissing({ ...good, ...facts });
   expect(missing?.what).toBe(what);

@@ -6,7 +6,7 @@ const lines = (...rows: string[]) => `${rows.map((row) => row.replaceAll(" ", "\
 const names = (...list: string[]) => list as unknown as readonly TemplateName[];
 const id = "debian_1763760000000000000";
 
-test("snapshots come in the order of their making, whatever the clock said", () => {
+test("snapshots come in the order of creation, independent of the clock", () => {
   const output = lines(
     "p/debian 40 1763760000 8192 98304",
     "p/debian/below 45 1763760000 98304 98304",
@@ -23,7 +23,7 @@ test("snapshots come in the order of their making, whatever the clock said", () 
   expect(found.get("p/empty" as TemplateName)).toEqual([]);
 });
 
-test("a volume is no template, though it has snapshots", () => {
+test("a volume is not a template, although it has snapshots", () => {
   expect(parse.parseSnapshots(lines("p/volume@one 50 1763760000 0 4096"), names("p/volume")).size).toBe(0);
 });
 
@@ -35,11 +35,11 @@ const marked = [
   `p/${id} isolate:snapshot p/debian@one local`,
 ];
 
-test("space is what is left, and what there is with it", () => {
+test("space is the free bytes, and the total with the used ones", () => {
   expect(parse.parseSpace(lines("p/a 1000 24"))).toEqual([{ place: "p/a", free: 1000, total: 1024 }]);
 });
 
-test("a clone is what its own marks say", () => {
+test("a clone is identified by its own marks", () => {
   const output = lines("p used 90112 -", "p isolate:store - -", ...marked);
   expect(parse.clonesOf("s1", parse.parseProperties(output))).toEqual([
     { dataset: `p/${id}`, id, template: "p/debian", snapshot: "p/debian@one", bytes: 13312 },
@@ -51,7 +51,7 @@ test("a renamed clone is still the same clone", () => {
   expect(parse.clonesOf("s1", parse.parseProperties(output))).toMatchObject([{ dataset: "p/other", id }]);
 });
 
-test.each(["inherited from p", "received", "default", "-"])("a mark whose source is %p is none", (source) => {
+test.each(["inherited from p", "received", "default", "-"])("a mark with source %p does not count", (source) => {
   const output = lines(...marked).replaceAll("\tlocal", `\t${source}`);
   expect(parse.clonesOf("s1", parse.parseProperties(output))).toEqual([]);
 });
@@ -60,12 +60,12 @@ test("another store's clones are not ours", () => {
   expect(parse.clonesOf("s2", parse.parseProperties(lines(...marked)))).toEqual([]);
 });
 
-test("a mark that holds no clone's name is none", () => {
+test("a mark without a clone's name does not count", () => {
   const output = lines("p/x isolate:store s1 local", "p/x isolate:clone ../../etc local");
   expect(parse.clonesOf("s1", parse.parseProperties(output))).toEqual([]);
 });
 
-test("templates are ours when we made them, and finished", () => {
+test("templates are ours if we made and finished them", () => {
   const output = lines(
     "p/a isolate:made-by s1 local",
     "p/b isolate:made-by s1 local",
@@ -76,7 +76,7 @@ test("templates are ours when we made them, and finished", () => {
   expect(parse.templatesOf("s1", parse.parseProperties(output))).toEqual(["p/a"]);
 });
 
-test("what a dataset sets itself or received counts, what it inherits does not", () => {
+test("a dataset's own and received properties count, inherited ones do not", () => {
   const output = lines("p/a acltype posix local", "p/a xattr sa received").concat(
     "p/a\tatime\toff\tinherited from p\n",
   );
@@ -94,14 +94,14 @@ test("dependents: clones of any snapshot, children, and whether it is mounted", 
   });
 });
 
-test("changes are seconds, and 0 without any", () => {
+test("changes are in seconds, and 0 without any", () => {
   expect([...parse.parseChanges(lines("p/a 1763760000", "p/b -"))]).toEqual([
     ["p/a", 1763760000],
     ["p/b", 0],
   ]);
 });
 
-test("guids differ when the snapshots do, and a dataset without any shows", () => {
+test("guids differ if the snapshots do, and a dataset without any appears", () => {
   const before = parse.parseGuids(lines("p/a@1 11", "p/a@2 12"), ["p/a", "p/b"]);
   const after = parse.parseGuids(lines("p/a@1 11", "p/a@2 12", "p/b@1 13"), ["p/a", "p/b"]);
   expect(before.get("p/a")).toBe(after.get("p/a"));

@@ -27,7 +27,7 @@ test.each([
   expect(refusals.refusalOf(stderr)).toBe(expected);
 });
 
-test("the reason is zfs's own, not its last line of advice", () => {
+test("the reason is zfs's own, not its last line with advice", () => {
   expect(refusals.reasonOf(withSnapshot)).toBe("filesystem has children");
   expect(refusals.reasonOf("tar: short\ntar: Exiting with failure status\n")).toBe("tar: Exiting with failure status");
   expect(refusals.reasonOf("")).not.toBe("");
@@ -41,7 +41,7 @@ cannot open 'p/broken': I/O error
   expect([...refusals.unusableNames(stderr)]).toEqual(["p/none", "p/volume"]);
 });
 
-test("a full storage is told from any other failure, and the cause is kept", () => {
+test("a full storage is distinguished from other failures, and the cause is kept", () => {
   const full = new CommandError(["zfs", "clone"], 1, "cannot create 'p/t_1': out of space\n");
   const error = refusals.storageError("make the clone 't_1'", full);
   expect(error.code).toBe("storage-full");
@@ -53,7 +53,7 @@ test("a full storage is told from any other failure, and the cause is kept", () 
   );
 });
 
-test("what already is a sentence for the user is left as it is", () => {
+test("an error for the user stays unchanged", () => {
   const error = new IsolateError("bad-tar", { wrong: "x" });
   expect(refusals.storageError("y", error)).toBe(error);
 });

@@ -1,4 +1,4 @@
-/** What the driver does to templates, told by the commands it gives to a zfs(8) that only answers. */
+/** The driver's actions on templates, seen in its commands to a zfs(8) that only answers. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ function templatesWith(answer: (verb: string, args: readonly string[]) => string
 
 const destroys = (commands: readonly string[]) => commands.filter((command) => command.startsWith("destroy"));
 
-test("of several names those that exist, and a pool's root is none", async () => {
+test("lists the existing ones of several names, but not a pool's root", async () => {
   const { templates, commands } = templatesWith((_, args) =>
     args.includes("p/none") ? missing("p/none") : "p/t\t1\t5\t0\t7\np/t@a\t2\t1763764424\t9\t4096\n",
   );
@@ -80,7 +80,7 @@ test("no names, no command", async () => {
   expect(commands).toEqual([]);
 });
 
-test("a failure that is about none of the names is told", async () => {
+test("a failure that concerns none of the names is reported", async () => {
   const { templates } = templatesWith(() => failure("cannot open 'p/t': I/O error\n"));
   await expect(templates.templates(["p/t"] as unknown as TemplateName[])).rejects.toMatchObject({
     code: "storage-failed",
@@ -100,7 +100,7 @@ test("a snapshot's name sorts by time", async () => {
   expect(await templates.snapshot(template)).toBe(`${template}@20251121T223344.123000001Z`);
 });
 
-test("a template that cannot be filled does not stay", async () => {
+test("a template that cannot be filled is removed", async () => {
   const { templates, commands } = templatesWith((_, args) =>
     args[1]?.endsWith("@%") ? failure("could not find any snapshots to destroy; check snapshot names.\n") : "",
   );
@@ -109,7 +109,7 @@ test("a template that cannot be filled does not stay", async () => {
   expect(destroys(commands)).toEqual([`destroy ${template}@%`, `destroy ${template}`]);
 });
 
-test("a missing parent is named, with the way to make it", async () => {
+test("a missing parent is named, with the command that makes it", async () => {
   const { templates, commands } = templatesWith(() => failure(`cannot create '${template}': parent does not exist\n`));
   await expect(templates.createTemplate(template, Readable.from([]))).rejects.toMatchObject({
     code: "storage-failed",
@@ -122,8 +122,8 @@ const exists = failure(`cannot create '${template}': dataset already exists\n`);
 const unfinished = `${own}${template}\tisolate:unfinished\ton\tlocal\n`;
 
 test.each([
-  ["somebody's dataset", "", ""],
-  ["a finished template of ours", own, ""],
+  ["another user's dataset", "", ""],
+  ["our finished template", own, ""],
   ["another daemon's unfinished one", unfinished.replaceAll("s1", "s2"), ""],
   ["an unfinished one that has a snapshot", unfinished, `${template}@a\t2\t5\t0\t7\n`],
 ])("%s is not replaced", async (_, marks, snapshots) => {
@@ -137,7 +137,7 @@ test.each([
   expect(destroys(commands)).toEqual([]);
 });
 
-test("what a daemon left that died while it made one is replaced", async () => {
+test("an unfinished template of a daemon that died is replaced", async () => {
   let left = true;
   const { templates, commands } = templatesWith((verb, args) => {
     if (verb === "create" && left) return exists;
@@ -177,7 +177,7 @@ test.each([
   expect(destroys(commands)).toEqual([]);
 });
 
-test("a template of ours goes with its snapshots", async () => {
+test("our template is removed with its snapshots", async () => {
   const { templates, commands } = templatesWith((verb) =>
     verb === "get" ? own : `${template}\tno\t-\n${template}@a\t-\t\n`,
   );

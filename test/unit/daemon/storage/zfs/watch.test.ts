@@ -5,7 +5,7 @@ import type { TemplateName } from "../../../../../protocol/names.ts";
 
 const template = "p/t" as TemplateName;
 
-test("the same second seen again is no change once it was over", () => {
+test("the same second seen again is not a change if it was over", () => {
   const over = sightOf(100, 102_000);
   expect(isChange(over, sightOf(100, 104_000))).toBe(false);
   expect(isChange(over, sightOf(103, 104_000))).toBe(true);
@@ -17,11 +17,11 @@ test("a second snapshot within the second of the first one is not lost", () => {
   expect(isChange(sightOf(100, 102_400), sightOf(100, 104_400))).toBe(false);
 });
 
-test("the first look is a change", () => {
+test("the first check is a change", () => {
   expect(isChange(undefined, sightOf(0, 104_000))).toBe(true);
 });
 
-/** Answers each look in turn, and the last one for ever. */
+/** Answers each check in turn, and repeats the last answer. */
 function watched(answers: readonly (string | CommandError)[], rounds: number) {
   const left = [...answers];
   const commands: (readonly string[])[] = [];
@@ -39,7 +39,7 @@ function watched(answers: readonly (string | CommandError)[], rounds: number) {
   const warn = jest.fn();
   const changed = jest.fn();
   const watch = createWatch({ zfs, now: () => 1_000_000, interval: 1, warn });
-  // The timers do not keep the process, so something else has to while the test waits.
+  // The timers do not keep the process alive, so something else must while the test waits.
   const keep = setInterval(() => {}, 1000);
   const stop = watch(() => [template], changed);
   return {
@@ -54,13 +54,13 @@ function watched(answers: readonly (string | CommandError)[], rounds: number) {
   };
 }
 
-test("tells of each change once", async () => {
+test("reports each change once", async () => {
   const { changed, end } = watched(["p/t\t100\n", "p/t\t100\n", "p/t\t900\n", "p/t\t900\n"], 6);
   await end();
   expect(changed.mock.calls).toEqual([[template], [template]]);
 });
 
-test("goes on after a failure, and complains of a row of them once", async () => {
+test("continues after a failure, and reports consecutive failures once", async () => {
   const failure = new CommandError(["zfs", "list"], 1, "cannot open '/dev/zfs': no\n");
   const { changed, warn, end } = watched([failure, failure, "p/t\t100\n"], 5);
   await end();
@@ -89,7 +89,7 @@ test("a callback that throws does not end the watch", async () => {
   expect(warn).toHaveBeenCalledTimes(1);
 });
 
-test("without the property it looks at the snapshots", async () => {
+test("without the property it checks the snapshots", async () => {
   const old = new CommandError(["zfs", "list"], 2, "bad property list: invalid property 'snapshots_changed'\n");
   const { changed, commands, end } = watched([old, "p/t@a\t11\n", "p/t@a\t11\n", "p/t@a\t11\np/t@b\t12\n"], 6);
   await end();
@@ -97,7 +97,7 @@ test("without the property it looks at the snapshots", async () => {
   expect(commands.slice(1).every((args) => args.includes("name,guid"))).toBe(true);
 });
 
-test("asks nothing while there are no templates", async () => {
+test("runs no command while there are no templates", async () => {
   const zfs = jest.fn(async () => "");
   const stop = createWatch({ zfs, now: Date.now, interval: 1, warn: () => {} })(() => [], jest.fn());
   await new Promise((resolve) => setTimeout(resolve, 30));
