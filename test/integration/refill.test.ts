@@ -19,7 +19,8 @@ async function answered(answers: readonly { status: number; body: object }[]) {
   const left = [...answers];
   const server = createServer((_, response) => {
     const { status, body } = left.shift() ?? { status: 500, body: {} };
-    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    const text = JSON.stringify(body);
+    response.writeHead(status, { "content-length": Buffer.byteLength(text), connection: "close" }).end(text);
   });
   try {
     await new Promise<void>((resolve) => server.listen(socket, resolve));
