@@ -1,4 +1,4 @@
-/** What a member of the group must not be able to do to others through the daemon. Each was possible once. */
+/** Harm that a member of the group must not be able to do to others through the daemon. Each was possible once. */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { eventually, finished, run, start } from "../support/process.ts";
@@ -15,7 +15,7 @@ const python = (lines: readonly string[]) => ["python3", "-c", lines.join("\n")]
 const lease = () =>
   `GET /v1/lease?template=${encodeURIComponent(world.template)} HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: isolate-lease\\r\\n\\r\\n`;
 
-test("a process of another user that was sent a lease's descriptor is not killed when the lease ends", async () => {
+test("does not kill another user's process that received a lease's descriptor when the lease ends", async () => {
   const meeting = join(world.directory, "meeting");
   const victim = start(
     python([
@@ -47,7 +47,7 @@ test("a process of another user that was sent a lease's descriptor is not killed
   }
 });
 
-test("an id of one's own user namespace is no other user: the limit cannot be had again and again", async () => {
+test("counts the ids of a user's own namespace as that user: they do not multiply the limit", async () => {
   expect((await world.isolate(["-z", world.template, "true"], { as: bob })).code).toBe(0);
   const userns = join(world.runtime, "users", String(bob.uid), `userns.${bob.gid}`);
   for (const change of ["os.setresuid(7,7,7)", "os.setresgid(7,7,7)"]) {
@@ -65,7 +65,7 @@ test("an id of one's own user namespace is no other user: the limit cannot be ha
   ).toEqual([join(world.runtime, "users", String(bob.uid))]);
 });
 
-test("connections alone keep nobody out", async () => {
+test("open connections alone lock nobody out", async () => {
   const hoard = python([
     "import socket,sys,time",
     "s=[]",

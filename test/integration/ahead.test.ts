@@ -1,4 +1,4 @@
-/** An ordinary run's engine is started before its lease is there: what becomes of it where none comes, or another. */
+/** An ordinary run starts its engine before it has its lease: the engine's fate if no lease comes, or a different one. */
 import type { ChildProcess } from "node:child_process";
 import {
   chmodSync,
@@ -34,7 +34,7 @@ afterEach(async () => {
   await gone();
 });
 
-/** bubblewraps of the user's that wait for their options, or have waited. */
+/** The user's bubblewrap processes that wait for their options, or have waited. */
 const engines = async (): Promise<number[]> =>
   (await run(["pgrep", "-u", String(alice.uid), "-f", "^\\S*/bwrap --args "])).stdout
     .split("\n")
@@ -51,9 +51,9 @@ interface Waiting {
   readonly engine: number;
 }
 
-/** A run in a session of its own, which hears nothing of its daemon. */
+/** A run in its own session, to which the daemon says nothing. */
 async function waitingRun(command: string, socket = world.socket): Promise<Waiting> {
-  // The namespace is pinned by the user's first lease.
+  // The user's first lease pins the namespace.
   await must([program("isolate"), "-z", world.template, "true"], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
   await world.settled();
   if (socket === world.socket) process.kill(world.daemonPid(), "SIGSTOP");
@@ -75,7 +75,7 @@ test.each([
   ["SIGINT", -1, 130, ""],
   ["SIGHUP", -1, 129, ""],
   ["SIGUSR1", 1, 138, ""],
-  // Nobody can catch it: bubblewrap finds that its line has no end.
+  // SIGKILL cannot be caught: bubblewrap finds that its options are incomplete.
   ["SIGKILL", 1, 137, "bwrap: --userns takes an argument\n"],
 ] as const)("%s while the run waits ends its engine with it", async (signal, whom, code, complaint) => {
   const { client, ended } = await waitingRun("echo ran");
@@ -100,11 +100,11 @@ test.each(["SIGKILL", "SIGTERM"] as const)("%s at any moment of a start leaves n
   }
   await world.settled();
   await gone();
-  // What the daemon had to end had not ended by itself.
+  // Any process that the daemon had to end had failed to end on its own.
   expect(world.log()).not.toContain("outlived");
 });
 
-test("an engine that was killed before it had its options is told like one that was killed later", async () => {
+test("reports an engine killed before it had its options like one killed later", async () => {
   const { ended, engine } = await waitingRun("echo ran");
   process.kill(engine, "SIGKILL");
   goOn();
@@ -112,7 +112,7 @@ test("an engine that was killed before it had its options is told like one that 
   await world.settled();
 });
 
-test("a refusal ends it", async () => {
+test("a refused lease ends the waiting engine", async () => {
   const { ended } = await waitingRun("echo ran");
   expect(await world.endDaemon("SIGKILL")).toBe(137);
   expect(await ended).toMatchObject({
@@ -124,7 +124,7 @@ test("a refusal ends it", async () => {
   await world.startDaemon();
 });
 
-test("a run that has to ask another daemon gets that one's namespace and lease", async () => {
+test("a run that must turn to another daemon gets that daemon's namespace and lease", async () => {
   const other = join(world.runtime, "other");
   const connections: Socket[] = [];
   const server = createServer((socket) => connections.push(socket)).unref();
@@ -150,7 +150,7 @@ test("a run that has to ask another daemon gets that one's namespace and lease",
   await world.settled();
 });
 
-test("a namespace that was replaced while the run waited is not the one it was", async () => {
+test("notices that its namespace was replaced while the run waited", async () => {
   const first = world.begin(["-z", world.template, "sleep", "100000"]);
   const [lease] = await eventually("it runs", async () => {
     const leases = await world.leases();
@@ -181,7 +181,7 @@ test("a namespace that was replaced while the run waited is not the one it was",
   await world.settled();
 });
 
-test("what is no namespace at its place does not hold up a run", async () => {
+test("a file that is not a namespace in its place does not block a run", async () => {
   const directory = mkdtempSync(join(tmpdir(), "isolate-ahead-"));
   chmodSync(directory, 0o755);
   symlinkSync(world.socket, join(directory, "socket"));
@@ -195,13 +195,13 @@ test("what is no namespace at its place does not hold up a run", async () => {
   expect(outcome).toEqual({ code: 0, stdout: "0\n", stderr: expect.stringMatching(waits) });
 });
 
-test("a run has one keyring: the kernel gives a user 200", async () => {
-  const user = { ...alice, uid: 61104, gid: 61104 }; // nobody else's keys are counted
+test("a run uses one keyring: the kernel allows 200 per user", async () => {
+  const user = { ...alice, uid: 61104, gid: 61104 }; // no other process's keys are counted
   const keys = (): number =>
     Number(
       new RegExp(`^ *${user.uid}: .* (\\d+)/\\d+ \\d+/\\d+ *$`, "m").exec(readFileSync("/proc/key-users", "utf8"))?.[1],
     );
-  // Her namespace is pinned by her first lease.
+  // Her first lease pins her namespace.
   expect((await world.isolate(["-z", world.template, "true"], { as: user })).code).toBe(0);
   const runs = [1, 2].map(() => world.begin(["-z", world.template, "sleep", "100000"], { as: user }));
   await eventually("they run", async () => (await world.leases()).length === 2);
@@ -210,7 +210,7 @@ test("a run has one keyring: the kernel gives a user 200", async () => {
   await world.settled();
 });
 
-test("it has the lease, and nothing else of the client's, and its line tells nothing of binds", async () => {
+test("the engine has the lease and no other descriptor of the client, and its command line shows no binds", async () => {
   const { ended, engine } = await waitingRun("sleep 0.2");
   const open = (await must(["sh", "-c", `ls -l /proc/${engine}/fd | grep -o '[^ ]* -> .*'`])).trim().split("\n");
   expect(

@@ -1,4 +1,4 @@
-/** tools/audit.mjs, with a registry of our own on the loopback. */
+/** tools/audit.mjs, with our own registry on the loopback. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ afterEach(() => {
   registry?.close();
 });
 
-/** The registry answers each question for advisories with this. */
+/** The registry's answer to each request for advisories. */
 async function audit(status: number, advisories: object, env: Record<string, string> = {}): Promise<Outcome> {
   registry = createServer((request, response) => {
     const asked = request.method === "POST" && request.url?.startsWith("/-/npm/v1/security/");
@@ -36,11 +36,11 @@ const advisory = {
   cvss: { score: 0, vectorString: null },
 };
 
-test("no advisory: it passes and says nothing", async () => {
+test("passes and prints nothing if there is no advisory", async () => {
   expect(await audit(200, {})).toEqual({ code: 0, stdout: "", stderr: "" });
 });
 
-test("an advisory about a package that users get fails, whatever its severity, and is named", async () => {
+test("fails and names the advisory, of any severity, if it concerns a package that users get", async () => {
   const { code, stderr } = await audit(200, { fastify: [advisory] });
   expect(stderr).toMatch(
     /^cannot pass: fastify is vulnerable \(low\): it answers too much, https:\/\/advisories\.invalid\/1$/m,
@@ -48,11 +48,11 @@ test("an advisory about a package that users get fails, whatever its severity, a
   expect(code).toBe(1);
 });
 
-test("one about a package that only we use does not", async () => {
+test("passes if the advisory concerns a development package", async () => {
   expect(await audit(200, { jest: [advisory] })).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("a registry without an answer is a note, and a failure where an audit is required", async () => {
+test("prints a note if the registry does not answer, and fails if an audit is required", async () => {
   const why = /: the packages are not audited: npm's registry did not answer: 405 /;
   const noted = await audit(405, {});
   expect(noted).toMatchObject({ code: 0, stderr: expect.stringMatching(why) });

@@ -1,4 +1,4 @@
-/** An interrupted bench takes everything away that it made. */
+/** An interrupted bench removes everything that it made. */
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,11 +10,11 @@ import { mountsBelow } from "../support/world.ts";
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "isolate-test-"));
-  chmodSync(directory, 0o711); // a member reaches the socket through it
+  chmodSync(directory, 0o711); // members need to traverse it to reach the socket
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-test.each(["SIGINT", "SIGTERM"] as const)("after %s nothing is mounted, running or on a disk", async (signal) => {
+test.each(["SIGINT", "SIGTERM"] as const)("leaves nothing mounted, running or on disk after %s", async (signal) => {
   const script = join(projectRoot, "dist/js/test/bench/main.js");
   const bench = start([process.execPath, script, "--short"], { env: { TMPDIR: directory } });
   const end = finished(bench);
@@ -33,7 +33,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("after %s nothing is mounted, running 
   }
 });
 
-/** Of its daemon; undefined as long as there is none. */
+/** The bench's daemon; `undefined` until it runs. */
 function runtimeDirectory(): string | undefined {
   for (const outer of readdirSync(directory)) {
     const disk = join(directory, outer, "disk");
@@ -52,7 +52,7 @@ function commandLines(): string[] {
     try {
       return /^[0-9]+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : [];
     } catch {
-      return []; // it has ended meanwhile
+      return []; // it has ended in the meantime
     }
   });
 }

@@ -8,7 +8,7 @@ import { eventually, must, root } from "../support/process.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
 let world: World;
-/** A root of root's own. */
+/** A root filesystem that belongs to root. */
 let directory: string;
 
 beforeAll(async () => {
@@ -26,14 +26,14 @@ const chroot = (args: readonly string[], options = {}) =>
   world.isolate(["-e", "chroot", ...args], { as: root, ...options });
 const warning = "the engine 'chroot' does not isolate";
 
-test("-t: what is changed there stays, and is root's", async () => {
+test("-t: keeps the changes, which belong to root", async () => {
   const { code, stderr } = await chroot(["-t", directory, "sh", "-c", "touch /m; chown 33:33 /m; touch /tmp/t"]);
   expect(code).toBe(0);
   expect(stderr).toContain(warning);
   expect(await must(["stat", "-c", "%u:%g", join(directory, "m"), join(directory, "tmp/t")])).toBe("33:33\n0:0\n");
 });
 
-test("-z: a clone, thrown away afterwards", async () => {
+test("-z: runs in a clone that is discarded afterwards", async () => {
   expect((await chroot(["-z", world.template, "touch", "/var/m"])).code).toBe(0);
   expect((await chroot(["-z", world.template, "test", "-e", "/var/m"])).code).toBe(1);
   await world.settled();
@@ -47,7 +47,7 @@ test("has /proc, /dev, /sys and the host's names and network in place", async ()
   expect(stdout).toBe(`there\n${network}${await must(["sh", "-c", "md5sum </etc/resolv.conf"])}`);
 });
 
-test("serves for package work", async () => {
+test("can install and remove packages", async () => {
   const script = `set -e
 mkdir -p /tmp/p/DEBIAN /tmp/p/usr/share/p
 printf 'Package: p\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@x>\\nDescription: x\\n' >/tmp/p/DEBIAN/control
@@ -62,14 +62,14 @@ apt-get purge -y p`;
   expect(code).toBe(0);
 });
 
-test("always warns, also under -q", async () => {
+test("always warns, even with -q", async () => {
   const { stdout, stderr } = await chroot(["-q", "-t", directory, "true"]);
   expect(stdout).toBe("");
   expect(stderr).toContain(warning);
 });
 
-describe("all the same", () => {
-  test("no process of it is the host's root, and it cannot write the kernel's settings", async () => {
+describe("isolation that remains", () => {
+  test("no process runs as the host's root or can write kernel settings", async () => {
     const script = "cat /proc/self/uid_map; echo x >/proc/sys/kernel/core_pattern; echo h >/proc/sysrq-trigger; true";
     const { stdout, stderr } = await chroot(["-t", directory, "sh", "-c", script]);
     const [, host] = stdout.trim().split(/\s+/);
@@ -77,14 +77,14 @@ describe("all the same", () => {
     expect(stderr.match(/cannot create|Permission denied|Read-only/g)?.length).toBeGreaterThanOrEqual(2);
   });
 
-  test("it does not come out by the hole of chroot(2), nor through pid 1", async () => {
-    // A root below the present one leaves the working directory outside of it: chroot(2), NOTES.
+  test("cannot escape by nested chroot(2) or through pid 1", async () => {
+    // A chroot below the present root leaves the working directory outside of it: chroot(2), NOTES.
     const climb = `mkdir "/x"; chroot "/x" or die; chdir ".." for 1..100; chroot "." or die; print -e "${directory}" ? "out" : "in"`;
     expect((await chroot(["-t", directory, "perl", "-e", climb])).stdout).toBe("in");
     expect((await chroot(["-t", directory, "test", "-e", `/proc/1/root${directory}`])).code).toBe(1);
   });
 
-  test("it is filtered", async () => {
+  test("runs under the system call filter", async () => {
     expect((await chroot(["-t", directory, "grep", "^Seccomp:\\|NoNewPrivs", "/proc/self/status"])).stdout).toBe(
       "NoNewPrivs:\t1\nSeccomp:\t2\n",
     );
@@ -111,7 +111,7 @@ describe("leaves nothing", () => {
   });
 });
 
-test("is root's alone, and refuses what it cannot do", async () => {
+test("is for root only, and refuses unsupported options", async () => {
   const asAlice = await chroot(["-z", world.template, "true"], { as: alice });
   expect(asAlice).toMatchObject({ code: 125, stdout: "" });
   expect(asAlice.stderr).toBe(

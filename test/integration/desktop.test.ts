@@ -1,4 +1,4 @@
-/** `-1` and `-2` with a real Xvfb, a real PulseAudio, and real programs of both inside. */
+/** `-1` and `-2` with a real Xvfb, a real PulseAudio, and real clients of both inside. */
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
@@ -29,14 +29,14 @@ import {
 import { program } from "../support/project.ts";
 import { alice, bob, createWorld, type World } from "../support/world.ts";
 
-/** Not in /tmp, which one of the tests replaces. */
+/** Outside /tmp, which one of the tests replaces. */
 const elsewhere = "/var/tmp";
 let world: World;
 let scratch: string;
 let inside: (program: string) => string;
 const servers: ChildProcess[] = [];
 const cookie = randomBytes(16).toString("hex");
-/** Display numbers: one that asks for the cookie, and one that asks for nothing. */
+/** Display numbers: one server requires the cookie, the other accepts everyone. */
 let guarded: string;
 let open: string;
 const sockets = "/tmp/.X11-unix";
@@ -53,7 +53,7 @@ beforeAll(async () => {
   await must(["xauth", "-f", at("Xauthority"), "add", ":0", ".", cookie]);
   writeFileSync(at("tone.wav"), wave());
   await must(["chown", "-R", `${alice.uid}:${alice.gid}`, scratch]);
-  // Only root may make it, and the servers are not root's.
+  // Only root may create it, and the servers do not run as root.
   madeSockets = mkdirSync(sockets, { recursive: true }) !== undefined;
   if (madeSockets) chmodSync(sockets, 0o1777);
   guarded = await startX(["-auth", at("Xauthority")]);
@@ -75,9 +75,9 @@ async function endServer(server: ChildProcess): Promise<void> {
   await end;
 }
 
-/** The number of its display. */
+/** The server's display number. */
 async function startX(args: readonly string[]): Promise<string> {
-  // Without -noreset it begins anew whenever its last client goes.
+  // Without -noreset the server resets whenever its last client disconnects.
   const server = start(["Xvfb", "-displayfd", "1", "-noreset", "-nolisten", "tcp", ...args], { as: alice });
   servers.push(server);
   let said = "";
@@ -138,7 +138,7 @@ const words = (options: readonly string[], command: string): string[] => [
 const isolate = (options: readonly string[], command: string, more: RunOptions = {}): Promise<Outcome> =>
   world.isolate(words(options, command), { env: onDisplay(`:${guarded}`), ...more });
 
-/** A program of the host's that is trusted by the display. */
+/** A host program that the display trusts. */
 const onHost = (command: readonly string[], as: User = alice): Promise<string> =>
   must(command, { as, env: onDisplay(`:${guarded}`) });
 
@@ -153,7 +153,7 @@ async function refused(options: readonly string[], env: Record<string, string>, 
 }
 
 describe("-1", () => {
-  test.each([":N", ":N.0", "unix:N"])("shows the display '%s' and no other", async (form) => {
+  test.each([":N", ":N.0", "unix:N"])("reaches the display '%s' and no other", async (form) => {
     const display = form.replace("N", guarded);
     const command = `ls /tmp/.X11-unix; ${inside("xdpyinfo")} | head -1; ${inside("xdpyinfo")} -display :${open}`;
     const { stdout, stderr } = await isolate(["-1"], command, { env: onDisplay(display) });
@@ -167,17 +167,17 @@ describe("-1", () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   });
 
-  test("with the host's network, and as a user of the root's, too", async () => {
+  test("also works with the host's network, and as a user of the root filesystem", async () => {
     const command = `su -s /bin/sh www-data -c '${inside("xdpyinfo")}' | head -1; ${inside("xdpyinfo")} | head -1`;
     const line = expect.stringMatching(/^(name of display: .*\n){2}$/);
     expect(await isolate(["-1", "-n"], command)).toMatchObject({ stdout: line });
-    // Anybody could listen at the abstract socket of a number that is not the server's, and be told the cookie.
+    // Anyone could listen at the abstract socket of an unused display number, and would receive the cookie.
     expect(await isolate(["-1", "-n", "--abstract-sockets"], `echo $DISPLAY; ${command}`)).toMatchObject({
       stdout: expect.stringMatching(new RegExp(`^:${guarded}\n(name of display: .*\n){2}$`)),
     });
   });
 
-  test("the cookies, of X and of sound, are in no command line, no file of the host's and not in the clone", async () => {
+  test("puts the cookies of X and sound in no command line, no host file and not in the clone", async () => {
     writeFileSync(at("marker"), "");
     const show = "od -An -tx1 -v /dev/isolate-xauthority /dev/isolate-pulse-cookie | tr -d ' \\n'; echo";
     const child = world.begin(words(["-1", "-2"], `${show}; read line`), { env: onDisplay(`:${guarded}`) });
@@ -203,7 +203,7 @@ describe("-1", () => {
     await finished(child);
   });
 
-  test("a display that ssh forwards is reached with -n", async () => {
+  test("reaches a display that ssh forwards, with -n", async () => {
     const forward = createServer((connection) => {
       connection
         .pipe(connect(`/tmp/.X11-unix/X${guarded}`))
@@ -220,7 +220,7 @@ describe("-1", () => {
     expect(outcome.stdout).toMatch(new RegExp(`^name of display: +127.0.0.1:${number}.0$`, "m"));
   });
 
-  test("a server that asks for nothing needs no cookie", async () => {
+  test("needs no cookie for a server that accepts everyone", async () => {
     const command = `echo "$XAUTHORITY"; ${inside("xdpyinfo")} | head -1`;
     const env = session({ DISPLAY: `:${open}` });
     for (const as of [alice, root])
@@ -229,7 +229,7 @@ describe("-1", () => {
       });
   });
 
-  test("root's sandbox, which is not root, needs the cookie, even where the server knows root", async () => {
+  test("root's sandbox, which is not root on the host, needs the cookie even if the server trusts root", async () => {
     expect(await isolate(["-1"], `${inside("xdpyinfo")} | head -1`, { as: root })).toMatchObject({
       stdout: expect.stringMatching(/^name of display/),
     });
@@ -242,7 +242,7 @@ describe("-1", () => {
     }
   });
 
-  test("root's sandbox with a user's ids is let in as that user is", async () => {
+  test("root's sandbox with a user's ids is admitted as that user", async () => {
     const env = session({ DISPLAY: `:${guarded}` });
     const command = `${inside("xdpyinfo")} | head -1`;
     const asAlice = ["-1", "-u", String(alice.uid)];
@@ -252,7 +252,7 @@ describe("-1", () => {
       expect(await isolate(asAlice, command, { env, as: root })).toMatchObject({
         stdout: expect.stringMatching(/^name of display/),
       });
-      // Whoever has such ids is trusted without a cookie.
+      // The server trusts processes with these ids without a cookie.
       for (const as of [alice, root]) {
         const options = as === root ? ["-u", "1000000"] : [];
         const sentence = await refused(["--x11=untrusted", ...options], onDisplay(`:${guarded}`), as);
@@ -279,7 +279,7 @@ describe("-1", () => {
     expect(await refused(options, onDisplay(display.replace("N", guarded), more))).toMatch(sentence);
   });
 
-  test("a bind that would cover the socket is refused", async () => {
+  test("refuses a bind that would cover the socket", async () => {
     const { code, stderr } = await isolate(["-1", "-d", `${at("tmp")}:/tmp`], "true");
     expect({ code, stderr }).toMatchObject({ code: 125, stderr: expect.stringContaining("which -1 or -2 puts there") });
     expect(readdirSync(at("tmp"))).toEqual([]);
@@ -300,7 +300,7 @@ describe("--x11=untrusted", () => {
   });
   afterAll(() => endServer(window));
 
-  /** `xev` inside, and what it has said of that window. */
+  /** `xev` inside, and its output about that window. */
   function listen(option: string): { said: string; end(): Promise<unknown> } {
     const child = world.begin(words([option], `exec timeout 60 ${inside("xev")} -id ${id} 2>&1`), {
       env: onDisplay(`:${guarded}`),
@@ -319,7 +319,7 @@ describe("--x11=untrusted", () => {
     return listener;
   }
 
-  test("reads the keys and the contents of no other's window, as -1 does", async () => {
+  test("cannot read the keys or contents of other windows, which -1 can", async () => {
     const picture = `${inside("xwd")} -silent -id ${id} -out /tmp/w; ${inside("xwd")} -silent -root -out /tmp/r; ls /tmp/w /tmp/r`;
     const sizes = `find /tmp/w /tmp/r -size +0`;
     expect(await isolate(["-1"], `${picture} >&2; ${sizes}`)).toMatchObject({ stdout: "/tmp/w\n/tmp/r\n" });
@@ -335,7 +335,7 @@ describe("--x11=untrusted", () => {
     expect(untrusted.said).not.toContain("KeyPress event");
   });
 
-  test("has a window of its own, for as long as the run, with a cookie that ends with it", async () => {
+  test("has its own window as long as the run lasts, with a cookie that ends with it", async () => {
     const command = `od -An -tx1 -v /dev/isolate-xauthority | tr -d ' \\n' | tail -c 32; echo; read line; ${inside("xdpyinfo")} | grep -c SECURITY`;
     const child = world.begin(words(["--x11=untrusted"], command), { env: onDisplay(`:${guarded}`) });
     let stdout = "";
@@ -347,7 +347,7 @@ describe("--x11=untrusted", () => {
     await must(["xauth", "-f", at("leaked"), "add", `:${guarded}`, ".", own]);
     const leaked = async () =>
       (await run(["xdpyinfo"], { env: { DISPLAY: `:${guarded}`, XAUTHORITY: at("leaked") } })).code === 0;
-    // Longer than the cookie lives when nobody holds it; who comes with it holds it, too.
+    // Longer than an unused cookie lives; a client that connects with the cookie keeps it alive, too.
     const life = () => new Promise((resolve) => setTimeout(resolve, 4000));
     await life();
     expect(await leaked()).toBe(true);
@@ -360,7 +360,7 @@ describe("--x11=untrusted", () => {
     });
   });
 
-  test("is refused where one gets in without a cookie, who would be trusted", async () => {
+  test("is refused if the server admits clients without a cookie: they would be trusted", async () => {
     const sentence = await refused(["--x11=untrusted"], onDisplay(`:${open}`));
     expect(sentence).toMatch(/accepts you without a cookie.*\n {2}see 'xhost'/);
     await refused(["--x11=untrusted"], onDisplay(`:${open}`), root);
@@ -376,7 +376,7 @@ describe("-2", () => {
       ...more,
     });
 
-  test("plays through the session's server, by its socket or by the cookie", async () => {
+  test("plays through the session's server, over its socket or with the cookie", async () => {
     expect(await sound()).toEqual({ code: 0, stdout: "1\nplayed\n", stderr: "" });
     const asOther = `su -s /bin/sh www-data -c '${inside("pactl")} info' | grep -c 'Default Sink'`;
     expect(await isolate(["-2"], asOther, { env: session() })).toMatchObject({ stdout: "1\n" });
@@ -388,7 +388,7 @@ describe("-2", () => {
     expect({ stdout, code: code === 0 }).toEqual({ stdout: "", code: false });
   });
 
-  test("root's sandbox gets in with the cookie that root names", async () => {
+  test("root's sandbox connects with the cookie that root names", async () => {
     const named = session({ HOME: "/root", PULSE_COOKIE: at("home/.config/pulse/cookie") });
     expect(await sound({ as: root, env: named })).toMatchObject({ code: 0, stdout: "1\nplayed\n" });
     expect(await refused(["-2"], session({ HOME: "/nonexistent" }), root)).toMatch(
@@ -418,7 +418,7 @@ describe("-2", () => {
   });
 });
 
-describe("of the original's faults", () => {
+describe("faults of the original that are impossible here", () => {
   test("`-2` needs a file in the template", async () => {
     const command =
       "ls -A /dev | grep isolate; test -S /dev/isolate-pulse && test ! -e /tmp/pulse-socket && find / -xdev -newer /opt/x -type f ! -name machine-id";
@@ -441,11 +441,11 @@ describe("of the original's faults", () => {
     expect(await onHost(["xhost"])).toBe(before);
   });
 
-  test("an anonymous PulseAudio socket lets every local user record: said each time, and none of another user's is used", async () => {
+  test("an anonymous PulseAudio socket lets every local user record: warns each time, and never uses another user's socket", async () => {
     await startPulse(at("tmp/pulse-socket"), "auth-anonymous=1");
-    /** With the original's /tmp/pulse-socket, and no other. */
+    /** Only with the original's /tmp/pulse-socket. */
     const withSocket = (user: User, more: Record<string, string> = {}) => {
-      // The project may be in the /tmp that is hidden.
+      // The project may be below /tmp, which is hidden.
       const client = [at("bin/isolate"), ...words(["-q", "-2"], `${inside("pactl")} info | grep -c Sink`)];
       const ids = ["setpriv", "--reuid", `${user.uid}`, "--regid", `${user.gid}`, "--groups", user.groups.join(",")];
       const script = `mount --bind '${dirname(program("isolate"))}' ${at("bin")} && mount --bind ${at("tmp")} /tmp && exec "$@"`;
@@ -468,6 +468,6 @@ function readQuietly(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch {
-    return Buffer.alloc(0); // it has ended, or is gone
+    return Buffer.alloc(0); // it has ended or is gone
   }
 }
