@@ -150,7 +150,7 @@ test("a run that must turn to another daemon gets that daemon's namespace and le
   await world.settled();
 });
 
-test("notices that its namespace was replaced while the run waited", async () => {
+test("a run uses the new namespace if its own was replaced while it waited", async () => {
   const first = world.begin(["-z", world.template, "sleep", "100000"]);
   const [lease] = await eventually("it runs", async () => {
     const leases = await world.leases();

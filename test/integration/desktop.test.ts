@@ -161,7 +161,7 @@ describe("-1", () => {
     expect(stderr).toContain(`unable to open display ":${open}"`);
   });
 
-  test("without it there is none", async () => {
+  test("offers no display without the option", async () => {
     const command = `ls -d /tmp/.X11-unix /dev/isolate-xauthority; ${inside("xdpyinfo")} -display :${guarded}`;
     const { code, stdout } = await isolate([], `env | grep -E 'DISPLAY|XAUTH'; ${command}`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -382,7 +382,7 @@ describe("-2", () => {
     expect(await isolate(["-2"], asOther, { env: session() })).toMatchObject({ stdout: "1\n" });
   });
 
-  test("without it there is none", async () => {
+  test("offers no sound without the option", async () => {
     const command = `${inside("pactl")} info; ls -d /dev/isolate-pulse*`;
     const { stdout, code } = await isolate([], command, { env: session() });
     expect({ stdout, code: code === 0 }).toEqual({ stdout: "", code: false });

@@ -1,4 +1,4 @@
-/** The executables obey no file of the directory that it is started in, and needs nothing of its caller. */
+/** The executables obey no file of their working directory, and need nothing from their caller. */
 import { spawn } from "node:child_process";
 import {
   chmodSync,
@@ -32,7 +32,7 @@ afterAll(async () => {
   rmSync(trap, { recursive: true, force: true });
 }, 300_000);
 
-/** Everything that a JavaScript runtime may look for where it is started; whatever is run leaves the file `sprung`. */
+/** Every file that a JavaScript runtime may look for in its working directory; any of them that runs leaves the file `sprung`. */
 function layTrap(directory: string): void {
   const put = (name: string, text: string): void => writeFileSync(join(directory, name), text);
   const spring = `require("node:fs").appendFileSync(${JSON.stringify(join(directory, "sprung"))}, __filename + "\\n");\n`;
@@ -57,12 +57,12 @@ function layTrap(directory: string): void {
   }
 }
 
-describe("in a directory of somebody else's making", () => {
+describe("in a directory that another user prepared", () => {
   test.each([
     ["a run", () => ["-z", world.template, "echo", "ran"], "ran\n"],
     ["a listing", () => ["ps", "--json"], "[]\n"],
     ["the help", () => ["--help"], expect.stringContaining("isolate -z")],
-  ])("%s reads and runs nothing of it", async (_what, args, stdout) => {
+  ])("%s reads and runs none of its files", async (_what, args, stdout) => {
     const before = readdirSync(trap).sort();
     const outcome = await world.isolate(args(), { cwd: trap });
     expect(outcome).toEqual({ code: 0, stdout, stderr: "" });
@@ -70,10 +70,10 @@ describe("in a directory of somebody else's making", () => {
     expect(readdirSync(trap).sort()).toEqual(before);
   });
 
-  test("it opens none of it", async () => {
+  test("the client opens none of its files", async () => {
     const trace = join(trap, "trace");
     try {
-      // Of the client alone, until it is the engine.
+      // Only the client is traced, until it executes the engine.
       const command = ["strace", "-f", "-e", "trace=open,openat,openat2,execve", "-o", trace, program("isolate"), "ps"];
       expect((await run(command, { cwd: trap, env: { ISOLATE_SOCKET: world.socket } })).code).toBe(0);
       const files = ["preload.cjs", ".env", "bunfig.toml", "package.json", "tsconfig.json", "node_modules"];
@@ -90,9 +90,9 @@ describe("in a directory of somebody else's making", () => {
   });
 });
 
-describe("what its runtime obeys of an environment", () => {
+describe("environment variables of its runtime", () => {
   test.each(["BUN_BE_BUN=1", "BUN_OPTIONS=--preload ./preload.cjs", "BUN_JSC_dumpOptions=1"])(
-    "%s changes neither the starter nor the whole client",
+    "%s changes neither the starter nor the full client",
     async (variable) => {
       const [name = "", value = ""] = variable.split(/=(.*)/s);
       const options = { cwd: trap, env: { [name]: value } };
@@ -104,7 +104,7 @@ describe("what its runtime obeys of an environment", () => {
   );
 });
 
-test("it runs without HOME, PATH or anything else in the environment", async () => {
+test("runs with an empty environment, without HOME or PATH", async () => {
   const [first = "", ...argv] = asUser(alice, [
     "env",
     "-i",
@@ -141,7 +141,7 @@ describe("with standard descriptors that are", () => {
   });
 
   test.each(["<&-", ">&-", "<&- >&- 2>&-", ">/dev/full", ">/dev/full 2>/dev/full"])(
-    "%s, a listing, the help and a mistake end",
+    "%s, a listing, the help and a usage error end",
     async (redirection) => {
       for (const args of [["pool"], ["ps", "--json"], ["--help"]])
         expect([0, 125]).toContain((await shell(redirection, ...args)).code);
@@ -149,7 +149,7 @@ describe("with standard descriptors that are", () => {
     },
   );
 
-  test("a closed descriptor never becomes the lease: what the command writes reaches nobody", async () => {
+  test("a closed descriptor never becomes the lease: the command's output goes nowhere", async () => {
     const { code, stdout } = await shell(
       ">&- 2>&-",
       "-z",
@@ -170,7 +170,7 @@ describe("with standard descriptors that are", () => {
     expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" });
   });
 
-  test("not left non-blocking for the caller", async () => {
+  test("shared with the caller, are not left non-blocking", async () => {
     const fd = openSync(join(trap, "out"), "w");
     closeSync(fd);
     const flags = await must(
@@ -187,7 +187,7 @@ describe("with standard descriptors that are", () => {
   });
 });
 
-describe("without the whole client beside it", () => {
+describe("without the full client beside it", () => {
   const alone = (...args: string[]) =>
     run([join(trap, "isolate"), ...args], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
 
@@ -196,7 +196,7 @@ describe("without the whole client beside it", () => {
       await must(["cp", "-p", program(name), trap]);
   });
 
-  test("an ordinary run is the starter's own", async () => {
+  test("the starter alone does an ordinary run", async () => {
     expect(await alone("-z", world.template, "-v", "X:\u00e9", "sh", "-c", 'echo "$X"; exit 7')).toEqual({
       code: 7,
       stdout: "\u00e9\n",
@@ -205,7 +205,7 @@ describe("without the whole client beside it", () => {
     expect(await alone("--version")).toMatchObject({ code: 0, stdout: expect.stringMatching(/^isolate \d/) });
   });
 
-  test("whatever else is asked for says what is missing", async () => {
+  test("every other command reports what is missing", async () => {
     for (const args of [
       ["ps"],
       ["-r", world.template],
@@ -222,7 +222,7 @@ describe("without the whole client beside it", () => {
       });
   });
 
-  test("one that cannot be executed is named", async () => {
+  test("names a full client that cannot be executed", async () => {
     const broken = join(trap, "isolate-client");
     writeFileSync(broken, "no program", { mode: 0o755 });
     try {
@@ -236,9 +236,9 @@ describe("without the whole client beside it", () => {
 
 test.each([
   ["a stray byte, and half of a surrogate pair", "a\\0377\\0355\\0240\\0200b", " 61 ff ed a0 80 62\n"],
-  ["what stands for a stray byte in between", "\\0355\\0262\\0200", " ed b2 80\n"],
+  ["the internal form of a stray byte", "\\0355\\0262\\0200", " ed b2 80\n"],
   ["a surrogate pair", "\\0355\\0240\\0200\\0355\\0260\\0200", " ed a0 80 ed b0 80\n"],
-])("arguments that are not UTF-8 reach the command as they are: %s", async (_what, written, bytes) => {
+])("arguments that are not UTF-8 reach the command unchanged: %s", async (_what, written, bytes) => {
   const echo = `printf %s "$1" | od -An -tx1`;
   const { stdout } = await run(
     [
@@ -254,7 +254,7 @@ test.each([
   expect(stdout).toBe(bytes);
 });
 
-test("a run goes on where nobody reads what isolate says", async () => {
+test("a run continues if nobody reads isolate's messages", async () => {
   const fifo = join(trap, "fifo");
   const command = `mkfifo "$0"; exec 3<>"$0" 4>"$0" 3<&-; rm "$0"; exec "$@" 2>&4`;
   const words = ["sh", "-c", command, fifo, program("isolate"), "-x", "-z", world.template, "echo", "ran"];
@@ -265,7 +265,7 @@ test("a run goes on where nobody reads what isolate says", async () => {
   });
 });
 
-test.each([300, 400])("with no more than %i KiB of memory it says so", async (kibibytes) => {
+test.each([300, 400])("reports that memory is short with only %i KiB", async (kibibytes) => {
   const words = ["prlimit", `--data=${kibibytes * 1024}`, program("isolate"), "-z", world.template, "true"];
   expect(await run(words, { as: alice, env: { ISOLATE_SOCKET: world.socket } })).toEqual({
     code: 125,

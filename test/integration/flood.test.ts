@@ -1,4 +1,4 @@
-/** However much one member sends: how much of it the daemon does, and that others and root are served. */
+/** One member floods the daemon: how much of it the daemon executes, and that it still serves others and root. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
@@ -41,8 +41,8 @@ async function served(): Promise<void> {
   expect(await world.isolate(["pool"], { as: root })).toMatchObject({ code: 0, stderr: "" });
 }
 
-describe("of requests that come together on one connection", () => {
-  /** A lease whose clone cannot be freed, since a process of the host is in its view. */
+describe("requests sent together on one connection", () => {
+  /** A lease whose clone cannot be freed because a host process is in its view. */
   async function stuckLease(): Promise<{ lease: string; end(): Promise<void> }> {
     const held = raw(bob, [leaseRequest(world.template)]);
     await held.until("it is granted", ({ text }) => text.includes('"view"'));
@@ -59,7 +59,7 @@ describe("of requests that come together on one connection", () => {
     return { lease, end };
   }
 
-  test("one is executed at a time, and none of those that follow once the peer has left", async () => {
+  test("are executed one at a time, and no more of them once the peer has left", async () => {
     const stuck = await stuckLease();
     const other = raw(bob, [leaseRequest(world.template)]);
     await other.until("it is granted", ({ text }) => text.includes('"view"'));
@@ -75,7 +75,7 @@ describe("of requests that come together on one connection", () => {
     expect(await leaseNames()).toEqual([next]);
   });
 
-  test("all are answered in their order, a hundred of them", async () => {
+  test("are all answered in order, a hundred of them", async () => {
     const asked = ["pools", "leases", "log?limit=1", "none"].map((path) => httpRequest(`GET /v1/${path}`, []));
     const opened = raw(bob, [Array.from({ length: 25 }, () => asked.join("")).join("")]);
     const [state] = await opened.until("all are answered", ({ text }) => answers(text).length >= 100);
@@ -83,7 +83,7 @@ describe("of requests that come together on one connection", () => {
     expect(codes).toEqual(Array.from({ length: 25 }, () => ["200", "200", "200", "400"]).flat());
   });
 
-  test("the same kill on many connections is one", async () => {
+  test("the same kill on many connections is done once", async () => {
     const { lease, end } = await stuckLease();
     const kills = raw(bob, ...Array.from({ length: 10 }, () => [kept([lease])]));
     await kills.until("each is answered", ({ text }) => answers(text).length === 1);
@@ -103,7 +103,7 @@ describe("the log", () => {
     );
     database.transaction(() => {
       for (let count = 0; count < entries; count++) {
-        // Many of one moment, and one of a template that is rare.
+        // Many from one moment, and one from a rare template.
         const template = count === entries - 1 ? "rare" : "usual";
         put.run(`old_${count}`, template, bob.uid, "x".repeat(400), 1_000_000 - (count >> 3), 2_000_000);
       }
@@ -111,7 +111,7 @@ describe("the log", () => {
     database.close();
   });
 
-  test("comes in parts of a bounded size, and all of it", async () => {
+  test("arrives completely, in parts of a bounded size", async () => {
     const read = async (...args: string[]): Promise<LogEntry[]> =>
       JSON.parse((await world.isolate(["log", "--json", "--until", "1970-02-01", ...args], { as: bob })).stdout);
     const names = (await read("--limit", "10000")).map(({ lease }) => lease);
@@ -130,7 +130,7 @@ describe("the log", () => {
     expect(state?.text.length).toBeLessThan(256 * 1024);
   });
 
-  test("asked for 1,400 times a connection, and not read, takes no memory", async () => {
+  test("takes no memory if requested 1,400 times on each connection and never read", async () => {
     const attack = attacks.find(({ name }) => name.includes("nothing read"));
     if (!attack) throw new Error("there is no such attack");
     const memory = (): number =>
@@ -159,7 +159,7 @@ describe("connections", () => {
       "print(len(s)-len(answered),next((t for t in texts if t),''),flush=True)",
       "time.sleep(600)",
     ]);
-  /** How many of so many stay open, until the test ends, and what the others are told. */
+  /** Opens `count` connections until the test ends. Returns how many stay open, and the answer to the others. */
   async function hoarded(count: number, as: User): Promise<string> {
     const child = start(hoard(count), { as });
     const ended = finished(child, { patience: 600_000 });
@@ -170,7 +170,7 @@ describe("connections", () => {
     return new Promise((resolve) => child.stdout?.once("data", (data: Buffer) => resolve(data.toString())));
   }
 
-  test("of one member leave as many for others, and root's are not counted", async () => {
+  test("of one member leave enough for others, and root's are not counted", async () => {
     const said = await hoarded(200, bob);
     expect(Number(said.split(" ")[0])).toBe(descriptors / 4 / 2);
     expect(said).toMatch(/HTTP\/1\.1 429 .*"code":"too-many-connections"/);
@@ -180,7 +180,7 @@ describe("connections", () => {
     expect(await world.isolate(["pool"], { as: root })).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("of subordinate ids are refused when they are made, before a word is said", async () => {
+  test("from subordinate ids are refused when they open, before any request", async () => {
     for (let count = 0; count < 4; count++) {
       const id = 200_000 + count;
       const said = await hoarded(60, { uid: id, gid: id, groups: [group] });
@@ -191,8 +191,8 @@ describe("connections", () => {
   });
 });
 
-describe("a request that is refused before its body has come", () => {
-  /** Sends the head and goes on to send a body; tells how much went, and the answer. */
+describe("a request that is refused before its body has arrived", () => {
+  /** Sends the head and then a body; prints how much was sent, and the answer. */
   const push = (head: string, body: number) =>
     python([
       "import socket,sys",
@@ -232,8 +232,8 @@ describe("a request that is refused before its body has come", () => {
     await served();
   });
 
-  test("an archive that tar gives up while it comes: the answer arrives", async () => {
-    // The header of a file of 8 GB in a name that is too long to be one.
+  test("the answer arrives if tar rejects an archive during the upload", async () => {
+    // A header that declares a file name of 8 GB, which is too long.
     const broken = `${"x".repeat(512)}${"\0".repeat(1024)}`;
     const outcome = await run(
       push(

@@ -1,4 +1,4 @@
-/** The help of the real program: its streams, its exit codes, and the width of a real terminal. */
+/** The real program's help: its streams, its exit codes, and the width of a real terminal. */
 import { describe, expect, test } from "@jest/globals";
 import { run } from "../support/process.ts";
 import { program } from "../support/project.ts";
@@ -6,20 +6,20 @@ import { program } from "../support/project.ts";
 const isolate = (...words: string[]) => run([program("isolate"), ...words]);
 const widest = (text: string): number => Math.max(...text.split(/\r?\n/).map((line) => line.length));
 
-/** On a terminal of that many columns: script(1) makes it. */
+/** Runs on a terminal of that many columns, made by script(1). */
 async function onTerminal(columns: number, words: string): Promise<string> {
   const line = `stty cols ${columns}; exec ${program("isolate")} ${words}`;
   return (await run(["script", "-qec", line, "/dev/null"], { env: { TERM: "xterm" } })).stdout;
 }
 
-test.each([["--help"], ["-h"], ["help"]])("isolate %s: one screen, on standard output", async (word) => {
+test.each([["--help"], ["-h"], ["help"]])("isolate %s prints one screen on standard output", async (word) => {
   const { code, stdout, stderr } = await isolate(word);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(30);
   expect(widest(stdout)).toBeLessThanOrEqual(80);
 });
 
-test("without a word: the same, as a failure of isolate's", async () => {
+test("without arguments, prints the same and exits with isolate's error code", async () => {
   const { code, stdout, stderr } = await isolate();
   expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
   expect(stderr).toBe((await isolate("--help")).stdout);
@@ -33,7 +33,7 @@ test.each([["-V"], ["--version"], ["version"]])("isolate %s", async (word) => {
   });
 });
 
-test("a verb's own help, in each way to ask for it", async () => {
+test("each way to request a command's help prints it", async () => {
   const asked = await isolate("help", "template", "create");
   expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^isolate template create: [\s\S]*--debian/) });
   expect(asked.stdout).not.toContain("--refill");
@@ -45,21 +45,21 @@ test("a verb's own help, in each way to ask for it", async () => {
     expect(await isolate(...words)).toEqual(asked);
 });
 
-describe("the width is the terminal's", () => {
+describe("uses the width of the terminal", () => {
   test.each([50, 72, 132])("%d columns", async (columns) => {
     const [shown = ""] = (await onTerminal(columns, "help log")).split(/\r?\n\r?\nExamples:/);
     expect(widest(shown)).toBeLessThanOrEqual(columns);
     expect(widest(shown)).toBeGreaterThan(columns - 20);
   });
 
-  test("80 where it goes into a pipe", async () => {
+  test("80 columns into a pipe", async () => {
     const { stdout } = await isolate("help", "run");
     expect(widest(stdout)).toBeLessThanOrEqual(80);
     expect(widest(stdout)).toBeGreaterThan(70);
   });
 });
 
-test("a word that is nearly a verb", async () => {
+test("suggests a command for a misspelled one", async () => {
   expect(await isolate("pools")).toMatchObject({
     code: 125,
     stdout: "",

@@ -8,7 +8,7 @@ import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
 let world: World;
-/** alice's, and every caller's working directory here. */
+/** Belongs to alice; every caller's working directory here. */
 let scratch: string;
 beforeAll(async () => {
   world = await createWorld();
@@ -28,7 +28,7 @@ interface Hooks {
   readonly pre?: string;
   readonly post?: string;
 }
-/** What a hook or a command waits in, and nobody else on this machine. */
+/** A sleep time that only a hook or a command here uses, and no other process on this machine. */
 const idle = `sleep 4711.${process.pid}`;
 const environment = ({ pre = "", post = "" }: Hooks) => ({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post });
 const hooked = (hooks: Hooks, args: readonly string[], as: User = alice): Promise<Outcome> =>
@@ -40,7 +40,7 @@ describe.each([
   ["bwrap of root", root, []],
   ["chroot", root, ["-e", "chroot"]],
 ] as const)("%s:", (_engine, as, engine) => {
-  test("before and after the command, as the caller, where it was started, with ROOTFS", async () => {
+  test("run before and after the command, as the caller, in its working directory, with ROOTFS", async () => {
     const pre = 'echo "pre $(id -u) $PWD $(. "$ROOTFS/etc/os-release"; echo $ID)"; echo "$ROOTFS" >root';
     const post = `echo "post $(cat "$ROOTFS/var/m") $PRE_SPAWN_HOOK$POST_SPAWN_HOOK"; echo "$ROOTFS" | cmp - root; ls ${tmpdir()} | grep -c "${basename(scratch)}"`;
     const { code, stdout } = await hooked(
@@ -62,7 +62,7 @@ describe.each([
     child.kill("SIGKILL");
     await end;
     await world.settled();
-    // By itself; otherwise the daemon would have cut it off some seconds later.
+    // It ends on its own; otherwise the daemon would have killed it some seconds later.
     const { stdout } = await world.isolate(["log", "--json", "--limit", "1"], { as: root });
     expect(JSON.parse(stdout)).toMatchObject([{ end: "ended" }]);
   });
@@ -74,7 +74,7 @@ describe("Hooks are word-split and a failing one does not stop the run:", () => 
     expect((await hooked({ pre }, inClone("echo", "ran"))).stdout).toBe("<two  words>\n<*>\nran\n");
   });
 
-  test("a failing pre hook: no run, no post hook, the clone given back, one sentence", async () => {
+  test("a failing pre hook: no command, no post hook, the clone is returned, one error", async () => {
     const before = await world.settled();
     const outcome = await hooked({ pre: "touch begun; exit 3", post: "touch after" }, inClone("echo", "ran"));
     expect(outcome).toEqual({
@@ -119,13 +119,13 @@ describe("the post hook", () => {
     expect(outcome.stderr).toContain("isolate: cannot finish: POST_SPAWN_HOOK failed with exit code 5\n");
   });
 
-  test("runs when the engine could not start", async () => {
+  test("runs if the engine could not start", async () => {
     const { code, stdout, stderr } = await hooked({ post: "echo after" }, ["-p", "/nowhere", ...inClone("true")]);
     expect({ code, stdout }).toEqual({ code: 125, stdout: "after\n" });
     expect(stderr).toContain("cannot start in '/nowhere'");
   });
 
-  test("runs when the client is ended by TERM, after the command's end and before the clone's", async () => {
+  test("runs if TERM ends the client, after the command's end and before the clone's", async () => {
     const child = world.begin(
       inClone("sh", "-c", "trap 'echo ended >/var/m; exit 6' TERM; echo up; while :; do sleep 0.1; done"),
       {
@@ -138,19 +138,19 @@ describe("the post hook", () => {
     expect(await end).toMatchObject({ code: 6, stdout: "after it has ended\n" });
   });
 
-  test("shows its failure where the command succeeded", async () => {
+  test("reports its failure if the command succeeded", async () => {
     expect((await hooked({ post: "exit 5" }, inClone("true"))).code).toBe(125);
   });
 });
 
-test("what a hook leaves behind on purpose lives on, and holds no lease", async () => {
+test("a process that a hook leaves behind on purpose survives, and holds no lease", async () => {
   const pre = `${idle} </dev/null >/dev/null 2>&1 &`;
   expect((await hooked({ pre }, inClone("true"))).code).toBe(0);
   await world.settled();
   expect((await run(["pgrep", "-fx", idle])).code).toBe(0);
 });
 
-test("a warning is said once, also where a second client runs the command", async () => {
+test("prints a warning once, even if a second client runs the command", async () => {
   const directory = join(scratch, "d");
   await must(["mkdir", "-p", `${directory}/bin`]);
   try {
@@ -161,7 +161,7 @@ test("a warning is said once, also where a second client runs the command", asyn
   }
 });
 
-test("in a directory of one's own there are hooks too; a template's edit, a listing and a nested run have none", async () => {
+test("hooks also run with -t; not for a template edit, a listing or a nested run", async () => {
   const directory = join(scratch, "d");
   await must(["mkdir", "-p", `${directory}/bin`], { as: alice });
   try {

@@ -1,4 +1,4 @@
-/** What a hostile member of the group, or a hostile sandbox, tries; and that nothing comes of it. */
+/** Attacks by a hostile member of the group, or a hostile sandbox; all of them fail. */
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import {
@@ -55,7 +55,7 @@ interface Sandbox {
   end(): Promise<unknown>;
 }
 
-/** A sandbox that has run `command` and now waits for the end of its input. */
+/** A sandbox that has run `command` and waits for the end of its input. */
 async function sandbox(as: User, command = "true", args: readonly string[] = []): Promise<Sandbox> {
   const child = world.begin(["-z", world.template, ...args, "sh", "-ec", `${command}\necho up; read line || true`], {
     as,
@@ -87,7 +87,7 @@ async function sandbox(as: User, command = "true", args: readonly string[] = [])
   };
 }
 
-/** Host pids of a process and all below it. */
+/** Host pids of a process and all its descendants. */
 async function tree(pid: number): Promise<number[]> {
   const { stdout } = await run(["ps", "-o", "pid=", "--ppid", String(pid)]);
   const children = stdout.trim().split(/\s+/).filter(Boolean).map(Number);
@@ -111,7 +111,7 @@ describe("another user's clone", () => {
   const secret = "/root/secret";
   const put = async (): Promise<void> => {
     hers = await sandbox(alice, `echo hers > ${secret}; chmod 777 /root; chmod 666 ${secret}`);
-    // The guard is what refuses, not a path that is wrong: its owner reads it there.
+    // Shows that the guard refuses, and not a wrong path: the owner can read it there.
     expect((await run(["cat", `${hers.view}${secret}`], { as: alice })).stdout).toBe("hers\n");
   };
 
@@ -156,7 +156,7 @@ describe("another user's clone", () => {
     expect(readFileSync(`${hers.view}${secret}`, "utf8")).toBe("hers\n");
   });
 
-  test("cannot be entered by its user namespace, found or handed over", async () => {
+  test("cannot be entered through its user namespace, found or received", async () => {
     await put();
     const file = join(world.runtime, "users", String(alice.uid), `userns.${alice.gid}`);
     expect(existsSync(file)).toBe(true);
@@ -165,7 +165,7 @@ describe("another user's clone", () => {
         expect({ path, ...(await attack(as, "setns", path)) }).toMatchObject({ stdout: "EACCES\n" });
         expect((await run(["nsenter", `--user=${path}`, "true"], { as })).code).not.toBe(0);
       }
-      // Handed over by whoever could open it, it still refuses all but its owner.
+      // Even a descriptor passed by someone who could open it is refused to all except its owner.
       const fd = openSync(file, "r");
       try {
         const argv = asUser(as, ["bwrap", "--userns", "3", "--ro-bind", "/", "/", "true"]);
@@ -184,7 +184,7 @@ describe("another user's clone", () => {
     expect((await attack(alice, "setns", file)).stdout).toBe("OK\n");
   });
 
-  test("gives nobody root or its owner's id by a set-user-id file, nor a device", async () => {
+  test("gives nobody root, its owner's id or a device through a set-user-id file or a node", async () => {
     const copy =
       "cp /mnt/try-syscall /suid-root; cp /mnt/try-syscall /suid-33; chown 33:33 /suid-33; chmod 6755 /suid-*";
     hers = await sandbox(alice, `${copy}; mknod /null c 1 3 2>/dev/null && exit 9; mkfifo /fifo; chmod 755 /`, [
@@ -200,7 +200,7 @@ describe("another user's clone", () => {
         stdout: "",
         code: 126,
       });
-      // A directory handed over by descriptor needs no way to it.
+      // A directory received as a descriptor needs no path to it.
       const fd = openSync(hers.view, "r");
       try {
         for (const name of ["suid-root", "suid-33"]) {
@@ -217,7 +217,7 @@ describe("another user's clone", () => {
     );
   });
 
-  test("lies where only root may look, and none of it is mounted for the ready ones", async () => {
+  test("lies where only root may look, and ready clones are not mounted", async () => {
     expect(await must(["stat", "-c", "%a %u", world.state])).toBe("700 0\n");
     for (const as of [alice, bob, mallory]) expect((await run(["ls", world.state], { as })).code).toBe(2);
     await world.settled();
@@ -228,7 +228,7 @@ describe("another user's clone", () => {
   });
 });
 
-test("a device node of the template opens nothing inside", async () => {
+test("a device node in the template opens no device inside", async () => {
   const template = world.template.replace(/[^/]*$/, "devices");
   const directory = join(scratch, "devices");
   for (const name of ["bin", "proc", "dev", "tmp", "home", "root"])
@@ -257,7 +257,7 @@ test("a device node of the template opens nothing inside", async () => {
   }
 });
 
-describe("who reaches the daemon", () => {
+describe("access to the daemon", () => {
   const user = (gid: number, groups: number[]): User => ({ uid: 61109, gid, groups });
 
   test.each([
@@ -297,7 +297,7 @@ describe("who reaches the daemon", () => {
     expect(await world.leases()).toEqual([]);
   });
 
-  test("nor one who puts a name or an id into the request", async () => {
+  test("is not gained by a name or an id in the request", async () => {
     const claims = ["X-Remote-User: root", "X-Uid: 0", "Authorization: Basic cm9vdDo=", "Cookie: uid=0"];
     const change = httpRequest(
       "PUT /v1/pools",
@@ -313,7 +313,7 @@ describe("who reaches the daemon", () => {
 });
 
 describe("a member cannot", () => {
-  test("choose the host ids of a sandbox, by an option or by a request", async () => {
+  test("choose the host ids of a sandbox, with an option or in a request", async () => {
     const outcome = await world.isolate(["-z", world.template, "-u", "1000000", "id"], { as: bob });
     expect(outcome).toMatchObject({ code: 125, stdout: "" });
     expect(outcome.stderr).toContain("cannot choose ids (-u, -g): only root may");
@@ -359,7 +359,7 @@ describe("a member cannot", () => {
     expect(await world.settled()).toEqual(before);
   });
 
-  test("destroy another's clone: there is no request that names one", async () => {
+  test("destroy another user's clone: no request names one", async () => {
     const hers = await sandbox(alice, "echo hers > /mark");
     for (const method of ["DELETE", "PUT", "POST", "PATCH", "GET"]) {
       for (const path of [
@@ -379,7 +379,7 @@ describe("a member cannot", () => {
     expect(readFileSync(join(hers.view, "mark"), "utf8")).toBe("hers\n");
   });
 
-  test("make the daemon touch what they choose by a name", async () => {
+  test("make the daemon touch a path of their choice through a name", async () => {
     const hers = await sandbox(alice);
     const before = readdirSync(world.directory).sort();
     const wrongNames = [
@@ -402,7 +402,7 @@ describe("a member cannot", () => {
       "$(id)",
       ";id",
     ];
-    // Elsewhere than the overlay store's a slash means ZFS, which a host may lack.
+    // Outside the overlay store a slash means ZFS, which a host may lack.
     const unknownNames = [
       hers.lease,
       `clones/${hers.lease}`,
@@ -435,7 +435,7 @@ describe("a member cannot", () => {
     expect((await world.leases()).map(({ lease }) => lease)).toEqual([hers.lease]);
   });
 
-  test("read what is root's on the host through a sandbox", async () => {
+  test("read root's files on the host through a sandbox", async () => {
     const file = join(scratch, "roots");
     writeFileSync(file, "of root\n", { mode: 0o600 });
     const { code, stdout } = await world.isolate(
@@ -457,14 +457,14 @@ describe("a member cannot", () => {
   });
 });
 
-describe("a request that is no request of ours", () => {
+describe("a malformed request", () => {
   const granted = /^HTTP\/1\.1 101 /m;
   const served = async (): Promise<void> => {
     expect((await inside("id -u")).stdout).toBe("0\n");
   };
 
   const refused = [400];
-  /** 0: what cannot be read to its end may be cut off before the answer is seen. */
+  /** 0: a request that cannot be read to its end may be cut off before the client sees the answer. */
   const refusedOrCut = [431, 0];
 
   test.each([
@@ -490,7 +490,7 @@ describe("a request that is no request of ours", () => {
       () => httpRequest(`GET /v1/lease?template=${encodeURIComponent(world.template)}`),
       refused,
     ],
-    ["a path that is none", () => httpRequest("GET //", upgrade), refused],
+    ["an invalid path", () => httpRequest("GET //", upgrade), refused],
     ["headers of a megabyte", () => httpRequest("GET /v1/pools", [`X: ${"x".repeat(1 << 20)}`]), refusedOrCut],
     ["a query of a megabyte", () => leaseRequest("x".repeat(1 << 20)), refusedOrCut],
     ["NUL in a header", () => httpRequest("GET /v1/pools", ["X: a\0b"]), refused],
@@ -518,7 +518,7 @@ describe("a request that is no request of ours", () => {
     await served();
   });
 
-  test("a body with the upgrade gets no lease", async () => {
+  test("an upgrade with a body gets no lease", async () => {
     const lease = httpRequest(
       `GET /v1/lease?template=${encodeURIComponent(world.template)}`,
       [...upgrade, "Content-Length: 5"],
@@ -529,7 +529,7 @@ describe("a request that is no request of ours", () => {
     await served();
   });
 
-  test("a lease that follows another request on its connection is that user's, and one", async () => {
+  test("a lease after another request on its connection is one lease of that user", async () => {
     const opened = raw(bob, [[httpRequest("GET /v1/pools", []) + leaseRequest(world.template)]]);
     await opened.until("both are answered", ({ text }) => text.includes("HTTP/1.1 101 ") && text.includes('"view"'));
     expect(await world.leases()).toHaveLength(1);
@@ -541,7 +541,7 @@ describe("a request that is no request of ours", () => {
 describe("the limit of clones", () => {
   const granted = (opened: Raw): number => opened.states.filter(({ text }) => /^HTTP\/1\.1 101 /m.test(text)).length;
 
-  test("a hundred connections at once get that many, and others are served", async () => {
+  test("a hundred simultaneous connections get only the limit, and others are served", async () => {
     const opened = raw(
       bob,
       Array.from({ length: 100 }, () => [leaseRequest(world.template, "&wait=60")]),
@@ -553,7 +553,7 @@ describe("the limit of clones", () => {
     expect((await world.leases()).filter(({ uid }) => uid === bob.uid)).toHaveLength(limit);
   });
 
-  test("counts those who still wait", async () => {
+  test("counts clients that still wait", async () => {
     await world.isolate(["-r", world.template, "0"], { as: root });
     try {
       const opened = raw(
@@ -569,14 +569,14 @@ describe("the limit of clones", () => {
     }
   });
 
-  test("counts a clone that a process stays in after its lease has ended, and pins no other", async () => {
+  test("counts a clone that a process still uses after its lease has ended, and pins no other", async () => {
     const opened = raw(
       bob,
       Array.from({ length: limit }, () => [leaseRequest(world.template)]),
     );
     await opened.until("granted", ({ text }) => text.includes('"view"'));
     const views = opened.states.map(({ text }) => (JSON.parse(text.slice(text.indexOf("{"))) as { view: string }).view);
-    // Without a terminal or a parent that the daemon knows of: the owner may well go into the view.
+    // It has no terminal or parent that the daemon knows; the owner may enter the view.
     const squatters = views.map((view) =>
       start(["sh", "-c", 'cd "$0" && echo there && exec sleep 1000', view], { as: bob }),
     );
@@ -603,7 +603,7 @@ describe("the limit of clones", () => {
 });
 
 describe("the descriptor of a lease", () => {
-  /** A sandbox, and the host pid of what holds its lease's descriptor, with its number. */
+  /** A sandbox, the host pid of the process that holds its lease's descriptor, and the descriptor's number. */
   async function held(as: User): Promise<Sandbox & { holder: number; fd: number }> {
     const box = await sandbox(as);
     for (const pid of box.pids) {
@@ -615,7 +615,7 @@ describe("the descriptor of a lease", () => {
     throw new Error("nobody holds the lease");
   }
 
-  test("is held by the first program inside alone, where only root can take it", async () => {
+  test("is held only by the first program inside, from which only root can take it", async () => {
     const box = await held(alice);
     expect(box.holder).toBe(box.pids[2]);
     for (const as of [alice, bob, mallory]) {
@@ -625,7 +625,7 @@ describe("the descriptor of a lease", () => {
     expect(await world.leases()).toHaveLength(1);
   });
 
-  test("sends the daemon no request, taken: its first byte ends the sandbox, and no answer comes", async () => {
+  test("sends the daemon no request if stolen: the first byte ends the sandbox, without an answer", async () => {
     const box = await held(alice);
     const end = new Promise((resolve) => box.child.once("exit", resolve));
     const { stdout } = await attack(
@@ -640,7 +640,7 @@ describe("the descriptor of a lease", () => {
     expect(await world.settled()).toMatchObject({ leased: 0, retired: 0 });
   });
 
-  test("shut down, ends the sandbox and frees no lease before the clone is gone", async () => {
+  test("ends the sandbox if shut down, and frees no lease before the clone is gone", async () => {
     const boxes = await Promise.all(Array.from({ length: limit }, () => held(bob)));
     const ends = boxes.map(({ child }) => new Promise((resolve) => child.once("exit", resolve)));
     for (const { holder, fd } of boxes)
@@ -659,15 +659,15 @@ describe("the descriptor of a lease", () => {
 
   const granted = (states: Raw["states"]): number => states.filter(({ text }) => /^HTTP\/1\.1 101 /m.test(text)).length;
 
-  test("kept by another process does not outlive its holder", async () => {
+  test("does not outlive its holder in another process that kept it", async () => {
     const box = await held(alice);
-    // Only root can take it, so root stands for a helper that inherited it.
+    // Only root can take it, so root acts as a helper that inherited it.
     const helper = spawn(trySyscall, ["fd-hold", String(box.holder), String(box.fd)], {
       stdio: ["pipe", "pipe", "pipe"],
     });
     await new Promise((resolve) => helper.stdout?.once("data", resolve));
     await box.end();
-    // The helper still has it, unless the daemon has ended the helper too.
+    // The helper still has it unless the daemon has ended the helper too.
     expect(await world.settled()).toMatchObject({ leased: 0, retired: 0 });
     if (helper.exitCode === null && helper.signalCode === null) await finished(helper);
   });
@@ -713,7 +713,7 @@ describe("from inside, nobody can", () => {
     expect((await withKey([trySyscall, "find-key", name])).stdout).toBe("OK\n");
     const box = [program("isolate"), "-z", world.template, "-d", `${trySyscall}:/usr/bin/try-syscall:ro`];
     expect((await withKey([...box, "try-syscall", "find-key", name])).stdout).not.toMatch(/^OK$/m);
-    // Keyrings belong to a uid of the host's; their numbers can be seen by that uid, or guessed.
+    // Keyrings belong to a host uid; that uid can see their numbers, and anyone can guess them.
     const numbers = (await withKey(["awk", "/keyring/ { print $1 }", "/proc/keys"])).stdout.trim().split("\n");
     expect(numbers.length).toBeGreaterThan(1);
     const { stdout, code } = await withKey([
@@ -725,7 +725,7 @@ describe("from inside, nobody can", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.not.stringMatching(/^OK$/m) });
   });
 
-  test("see a descriptor of whoever started it", async () => {
+  test("see a descriptor of the process that started the sandbox", async () => {
     const argv = asUser(alice, [
       "sh",
       "-c",
