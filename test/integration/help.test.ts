@@ -59,7 +59,7 @@ describe("uses the width of the terminal", () => {
   });
 });
 
-test("suggests a command for a misspelled one", async () => {
+test("suggests the command for a misspelled one", async () => {
   expect(await isolate("pools")).toMatchObject({
     code: 125,
     stdout: "",

@@ -263,7 +263,7 @@ describe("access to the daemon", () => {
   test.each([
     ["by a supplementary group", user(61109, [61108, group])],
     ["by the primary group", user(group, [])],
-  ])("a member %s", async (_how, as) => {
+  ])("serves a member %s", async (_how, as) => {
     expect(await world.isolate(["-z", world.template, "id", "-u"], { as })).toEqual({
       code: 0,
       stdout: "0\n",
@@ -274,7 +274,7 @@ describe("access to the daemon", () => {
   test.each([
     ["of no group", mallory],
     ["of groups whose numbers resemble it", user(6110, [611000, 61101, 1100, group + 1, group - 1])],
-  ])("not a user %s, even where the socket lets them connect", async (_who, as) => {
+  ])("refuses a user %s, even if the socket lets them connect", async (_who, as) => {
     const refused = await world.isolate(["-z", world.template, "true"], { as });
     expect(refused).toEqual({
       code: 125,

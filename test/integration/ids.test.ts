@@ -1,4 +1,4 @@
-/** Every id inside is usable, none of the host's is reached, and root as a caller is no exception. */
+/** Every id inside is usable, and no host id is reached, not even if root is the caller. */
 import {
   chmodSync,
   existsSync,
@@ -74,7 +74,7 @@ describe.each(callers)("%s", (_who, as) => {
     expect(stdout).toBe(`CapEff: ${mask}\nCapBnd: ${mask}\nNoNewPrivs: 1\n`);
   });
 
-  test("cannot write what is the kernel's", async () => {
+  test("cannot write kernel settings", async () => {
     const { stdout } = await inside(
       "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/sys/vm/drop_caches; do (echo x > $f) 2>/dev/null && echo $f; done; true",
     );
@@ -116,7 +116,7 @@ describe.each(callers)("%s", (_who, as) => {
     expect(kind).not.toBe("tmpfs");
   });
 
-  test("is nobody of the host's: no process of the sandbox has host id 0", async () => {
+  test("no process of the sandbox has host id 0", async () => {
     const child = world.begin(["-z", world.template, "sh", "-c", "sleep 60 & echo up; read line"], { as });
     await new Promise((resolve) => child.stdout?.once("data", resolve));
     const ids =
@@ -138,7 +138,7 @@ describe.each(callers)("%s", (_who, as) => {
   });
 });
 
-test("what root's sandbox writes into a -d directory is root's on the host, whoever it is inside", async () => {
+test("files that root's sandbox writes into a -d directory belong to root on the host, whatever their owner inside", async () => {
   const { code, stderr } = await world.isolate(
     ["-z", world.template, "-d", `${scratch}:/mnt`, "sh", "-c", "touch /mnt/a; install -o 33 /dev/null /mnt/b"],
     { as: root },
@@ -147,7 +147,7 @@ test("what root's sandbox writes into a -d directory is root's on the host, whoe
   expect(await must(["stat", "-c", "%u", join(scratch, "a"), join(scratch, "b")])).toBe("0\n33\n");
 });
 
-test("root's sandbox cannot read what only root can read, unless it was bound", async () => {
+test("root's sandbox cannot read files that only root can read, unless they were bound", async () => {
   expect(
     (await world.isolate(["-z", world.template, "-d", `${scratch}:/mnt`, "ls", "/proc/1/root/root"], { as: root }))
       .stdout,
@@ -160,7 +160,7 @@ describe("-u and -g", () => {
   const bases = ["-u", String(uid), "-g", String(gid)];
   const owners = (...paths: string[]) => must(["stat", "-c", "%u:%g", ...paths]);
 
-  test("choose what root inside is on the host, where its files are those ids'", async () => {
+  test("choose the ids that root inside has on the host, which own its files there", async () => {
     const shared = join(scratch, "shared");
     mkdirSync(shared);
     chmodSync(shared, 0o777);
@@ -180,7 +180,7 @@ describe("-u and -g", () => {
     await world.settled();
   });
 
-  test("leave nothing of theirs: no pinned namespace, no directory", async () => {
+  test("leave nothing behind: no pinned namespace, no directory", async () => {
     const pins = () => mountsBelow(world.runtime).filter((path) => path.includes("/userns."));
     await world.isolate(["-z", world.template, "true"], { as: root });
     const before = pins();
@@ -196,7 +196,7 @@ describe("-u and -g", () => {
     expect(descriptors()).toBeLessThan(few + 5);
   });
 
-  test("are what the host sees of its processes, and never 0", async () => {
+  test("are the ids that the host sees for its processes, and never 0", async () => {
     const child = world.begin(["-z", world.template, ...bases, "sh", "-c", "sleep 60 & echo up; read line"], {
       as: root,
     });
@@ -214,7 +214,7 @@ describe("-u and -g", () => {
     await world.settled();
   });
 
-  test("go with -t: a root with ids as in itself stays so, and one that is theirs already stays theirs", async () => {
+  test("work with -t: a root filesystem keeps its owners, container ids or the given ids", async () => {
     const directory = join(scratch, "root");
     for (const place of ["bin", "proc", "dev", "tmp", "home"]) mkdirSync(join(directory, place), { recursive: true });
     const tool = join(projectRoot, "dist/test/try-syscall");
@@ -227,7 +227,7 @@ describe("-u and -g", () => {
     expect(await owners(join(directory, "b"))).toBe(`${uid}:${gid}\n`);
   });
 
-  test("of users of the host get no terminal, which they could take over; nobody's do", async () => {
+  test("that host users have are refused on a terminal, which those users could take over; unused ids are not", async () => {
     const onTerminal = (base: string) => {
       const command = `${program("isolate")} -z ${world.template} -u ${base} id -u`;
       return run(["script", "-qec", command, "/dev/null"], { env: { ISOLATE_SOCKET: world.socket } });
@@ -238,14 +238,14 @@ describe("-u and -g", () => {
     expect(await onTerminal("1000000000")).toMatchObject({ code: 0, stdout: "0\r\n" });
   });
 
-  test("warn of ids that users of the host have, also under -q", async () => {
+  test("warn about ids that host users have, even with -q", async () => {
     const outcome = await world.isolate(["-q", "-z", world.template, "-u", "1000", "id", "-u"], { as: root });
     expect(outcome).toMatchObject({ code: 0, stdout: "0\n" });
     expect(outcome.stderr).toContain("the sandbox can take on the ids of host users");
   });
 });
 
-test("two users' ids never meet on the host", async () => {
+test("two users' ids never overlap on the host", async () => {
   const mapOf = async (as: typeof alice) =>
     (await world.isolate(["-z", world.template, "cat", "/proc/self/uid_map"], { as })).stdout;
   const extents = [];

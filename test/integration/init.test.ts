@@ -1,5 +1,5 @@
-// isolate-init as pid 1 of real bwrap sandboxes, run by an ordinary user: what its command, its starter and the holder of
-// the lease's other end notice.
+// isolate-init as pid 1 of real bwrap sandboxes, run by an ordinary user, as its command, its starter and the holder of
+// the lease's other end see it.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -69,8 +69,8 @@ afterEach(() => {
 });
 
 /**
- * A sandbox that has printed its first line; its lease is descriptor 3. Its input is a fifo, which stays open however it
- * ends, so that nothing in it ends for want of input.
+ * A sandbox that has printed its first line; its lease is descriptor 3. Its input is a fifo that stays open however the
+ * sandbox ends, so that nothing inside ends because its input ended.
  */
 async function start(script: string) {
   const fifo = join(scratch, "input");
@@ -192,12 +192,12 @@ describe("refuses, with 125 and one sentence,", () => {
     expect(err.startsWith(`isolate-init: ${sentence}`) && err.indexOf("\n") === err.length - 1).toBe(true);
   });
 
-  test("to run anywhere but as pid 1, where its signals would reach the host", () => {
+  test("to run except as pid 1, since its signals would reach the host", () => {
     expect(run([...asUser, init, "--", "echo", "ran"])).toMatchObject({ code: 125, out: "" });
   });
 
-  test("to go on without a filter", () => {
-    // A filter of the starter's own (seccomp(2), struct sock_filter) that refuses prctl(PR_SET_SECCOMP).
+  test("to continue without a filter", () => {
+    // The starter's own filter (seccomp(2), struct sock_filter), which refuses prctl(PR_SET_SECCOMP).
     const prctl = process.arch === "arm64" ? 167 : 157;
     const [load, ifEqual, give] = [0x20, 0x15, 0x06];
     const [number, operation] = [0, 16];
@@ -239,8 +239,8 @@ describe("the command", () => {
     for (const descriptor of descriptors) closeSync(descriptor);
   });
 
-  test("is in the process group and session that the sandbox was started in", () => {
-    // Both are those of a process outside the pid namespace: number 0.
+  test("stays in the process group and session that started the sandbox", () => {
+    // Both belong to a process outside the pid namespace: number 0.
     expect(run(underInit("--", "cut", "-d ", "-f5,6", "/proc/self/stat")).out).toBe("0 0\n");
   });
 
@@ -250,11 +250,11 @@ describe("the command", () => {
       return run(["sh", "-c", 'trap "" INT QUIT USR1; exec "$@"', "sh", ...command]).out;
     };
 
-    test("none blocked, and what was ignored stays ignored", () => {
+    test("none blocked, and ignored signals stay ignored", () => {
       expect(ignored([])).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000206\n");
     });
 
-    test("an ignored CHLD too, and its exit code is seen all the same", () => {
+    test("an ignored CHLD too, and isolate-init still sees the exit code", () => {
       const childIgnored = ["env", "--ignore-signal=CHLD", "/dev/isolate-init", "--"];
       expect(run(bwrap(...childIgnored, "grep", "SigIgn", "/proc/self/status")).out).toBe(
         "SigIgn:\t0000000000010000\n",
@@ -263,13 +263,13 @@ describe("the command", () => {
     });
   });
 
-  test("is not over when it is stopped", () => {
+  test("does not count as ended when it is stopped", () => {
     const wake = 'while ! grep -q "^State:.T" /proc/$pid/status; do sleep 0.01; done; kill -CONT $pid';
     expect(run(shell(`pid=$$; (${wake}) & kill -STOP $$; exit 5`)).code).toBe(5);
   });
 
-  test("never sees an orphan stay a zombie", () => {
-    // It ends after its parent has; a zombie still counts as alive to kill -0.
+  test("never sees an orphan that stays a zombie", () => {
+    // The orphan ends after its parent; kill -0 still succeeds for a zombie.
     const orphan = "orphan=$(sh -c '(while kill -0 $$; do sleep 0.01; done) >/dev/null 2>&1 & echo $!')";
     const gone = "for i in $(seq 200); do kill -0 $orphan 2>/dev/null || { echo reaped; exit; }; sleep 0.01; done";
     expect(run(shell(`${orphan}; ${gone}; echo zombie`)).out).toBe("reaped\n");
@@ -286,7 +286,7 @@ describe("the lease's descriptor", () => {
     await sandbox.end();
   });
 
-  test("and everything else end with the command, a daemon included", async () => {
+  test("and every other process end with the command, including a daemon", async () => {
     const sandbox = await start('(trap "" TERM HUP; setsid sleep 60 &); echo ready; read line');
     sandbox.write("end\n");
     await sandbox.end();
@@ -319,11 +319,11 @@ describe("the lease's descriptor", () => {
     await once(child, "exit");
   });
 
-  test.each(["pidfd_getfd 1 3", "ptrace 1"])("cannot be had inside: %s", (call) => {
+  test.each(["pidfd_getfd 1 3", "ptrace 1"])("cannot be taken inside: %s", (call) => {
     const descriptor = openSync("/dev/null", "r");
     const command = ["/dev/try-syscall", ...call.split(" ")];
     expect(run(underInit("--lease-fd", "3", "--", ...command), [descriptor]).out).toBe("EPERM\n");
-    // Of a process that does not defend itself it can.
+    // It can be taken from a process without protection.
     const ofParent = `exec 3</dev/null; ${command.join(" ").replace(" 1", " $PPID")}`;
     expect(run(shell(`exec 3</dev/null; sh -c '${ofParent}'; true`)).out).toBe("OK\n");
     closeSync(descriptor);
@@ -349,20 +349,20 @@ describe("the sandbox ends", () => {
     expect(sandbox.out).toBe("ready\n");
   });
 
-  test("after its command could tidy up, even a stopped one", async () => {
+  test("after its command had time to clean up, even a stopped command", async () => {
     const sandbox = await start(`${bounded} trap "echo tidied; exit" TERM; echo ready; kill -STOP $$; echo never`);
     sandbox.kill("SIGKILL");
     await sandbox.end();
     expect(sandbox.out).toBe("ready\ntidied\n");
   });
 
-  test("at TERM to pid 1 with the command's code, once everything else had its time too", () => {
+  test("at TERM to pid 1 with the command's code, after every other process had time to clean up", () => {
     const slow = "(trap 'sleep 0.2; echo tidied; exit' TERM; kill -TERM 1; while :; do sleep 0.01; done)";
     const result = run(shell(`trap "exit 9" TERM; ${slow} & wait`));
     expect(result).toMatchObject({ code: 9, out: "tidied\n" });
   });
 
-  test("at TERM to pid 1 although its processes ignore it and new ones keep coming and ending", () => {
+  test("at TERM to pid 1 although its processes ignore it and new ones keep starting and ending", () => {
     const script = 'trap "" TERM; kill -TERM 1; for i in $(seq 50000); do (true & true & true &); done';
     expect(run(shell(script)).code).toBe(137);
   });
@@ -370,14 +370,14 @@ describe("the sandbox ends", () => {
 
 describe("the filter", () => {
   const requests = { TIOCSTI: "0x5412", TIOCLINUX: "0x541c", TIOCSETD: "0x5423" };
-  // The kernel throws these bits away: CVE-2019-10063.
+  // The kernel ignores these bits: CVE-2019-10063.
   const above32 = Object.entries(requests).flatMap(([name, value]) =>
     ["1", "123"].map((bits) => [`${name}|0x${bits}<<32`, value.replace("0x", `0x${bits}0000`)]),
   );
   const refused = [...Object.entries(requests), ...above32] as [string, string][];
   const x86 = [
     ["ioctl-int80", "ENOTTY"],
-    ["ioctl-x32", trySyscallOutside("ioctl-x32", "0x5401")], // ENOSYS where the kernel has no x32
+    ["ioctl-x32", trySyscallOutside("ioctl-x32", "0x5401")], // ENOSYS if the kernel has no x32
   ];
   const entries = [["ioctl", "ENOTTY"], ...(process.arch === "x64" ? x86 : [])] as [string, string][];
   const matrix = entries.flatMap(([call, unfiltered]) => refused.map((row) => [call, ...row, unfiltered] as const));
@@ -396,12 +396,12 @@ describe("the filter", () => {
     expect(run(underInit("--", "/dev/try-syscall", call, "0x5401")).out).toBe(`${unfiltered}\n`);
   });
 
-  test("holds for whatever the command starts, in new namespaces too", () => {
+  test("applies to every process that the command starts, also in new namespaces", () => {
     const deep = "unshare -Urm sh -c 'sh -c \"/dev/try-syscall ioctl 0x5412\"; true'; true";
     expect(run(shell(`(${deep}) </dev/null`)).out).toBe("EPERM\n");
   });
 
-  test("keeps a sandbox from typing into the terminal that it was started from", () => {
+  test("prevents a sandbox from typing into the terminal that started it", () => {
     // EIO instead of success: dev.tty.legacy_tiocsti=0.
     const onTerminal = (command: string[]) => run(["script", "-qec", command.join(" "), "/dev/null"]).out.trim();
     expect(["OK", "EIO"]).toContain(onTerminal(bwrap("/dev/try-syscall", "ioctl", "0x5412")));
@@ -409,7 +409,7 @@ describe("the filter", () => {
   });
 });
 
-describe("the root's id, machine-id(5),", () => {
+describe("the root filesystem's machine-id(5)", () => {
   const root = join(scratch, "root");
   const etc = join(root, "etc");
   const make = (content: string | undefined): void => {
@@ -434,7 +434,7 @@ describe("the root's id, machine-id(5),", () => {
     return out;
   };
 
-  test("stays where there is one", () => {
+  test("stays if there is one", () => {
     for (const id of ["0123456789abcdef0123456789abcdef\n", "0123456789abcdef0123456789abcdef"])
       expect(of(id)).toBe(id);
   });
@@ -448,7 +448,7 @@ describe("the root's id, machine-id(5),", () => {
     },
   );
 
-  test("is not made in an /etc that is not the root's own", () => {
+  test("is not written into an /etc that is not part of the root filesystem", () => {
     const other = join(scratch, "other-etc");
     mkdirSync(other);
     chmodSync(other, 0o777);
@@ -461,7 +461,7 @@ describe("the root's id, machine-id(5),", () => {
     expect(readdirSync(other)).toEqual([]);
   });
 
-  test("is not asked for where nothing can be written", () => {
+  test("is not required if /etc cannot be written", () => {
     expect(run(bwrap("/dev/isolate-init", "--machine-id", "--", "true"))).toEqual({ code: 0, out: "", err: "" });
   });
 });

@@ -1,4 +1,4 @@
-/** Bad input: one clear sentence and the next step, exit 125, nothing changed, no stack trace. */
+/** Bad input: one clear error and the next step, exit code 125, nothing changed, no stack trace. */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,14 +28,14 @@ afterEach(async () => {
   expect(await situation()).toEqual(before);
 });
 
-/** Whatever a mistake must not change. */
+/** All state that a mistake must not change. */
 async function situation() {
   const pool = await world.settled();
   const listed = (await world.isolate(["template", "ls", "--json"], { as: root })).stdout;
   const templates = listed.replace(/"bytes".*/g, ""); // counted in the background
   const store = join(world.state, "overlay");
   await eventually("the trash is empty", () => readdirSync(join(store, "trash")).length === 0);
-  // No deeper: the templates hold links that lead out of the store.
+  // Not recursive: the templates contain links that lead out of the store.
   const state = readdirSync(store).flatMap((kind) =>
     kind === "clones" || !statSync(join(store, kind)).isDirectory()
       ? [kind]
@@ -44,7 +44,7 @@ async function situation() {
   return { pool, templates, state: state.sort() };
 }
 
-/** A sentence that begins with what could not be done, the next step on a line of its own, and no more. */
+/** One sentence that says what cannot be done, the next step on its own line, and nothing more. */
 function expectRefusal(outcome: Outcome, sentence: string | RegExp, who = "isolate"): void {
   const { code, stdout, stderr } = outcome;
   expect({ code, stdout, stderr }).toEqual({
@@ -60,7 +60,7 @@ const isolate = (...args: string[]) => world.isolate(args, { as: alice });
 const asRoot = (...args: string[]) => world.isolate(args, { as: root, patience: 300_000 });
 
 describe("a template's name", () => {
-  test("that is near to another", async () => {
+  test("that resembles another", async () => {
     const typo = world.template.replace(/debian$/, "debain");
     expectRefusal(
       await isolate("-z", typo, "true"),
@@ -68,7 +68,7 @@ describe("a template's name", () => {
     );
   });
 
-  test("that is like no other", async () => {
+  test("that resembles no other", async () => {
     const name = world.template.replace(/debian$/, "quite-another-thing");
     expectRefusal(
       await isolate("-z", name, "true"),
@@ -112,13 +112,13 @@ describe("a template's name", () => {
     ]) {
       expectRefusal(outcome, "cannot use the name '");
       expect(outcome.stderr.length).toBeLessThan(400);
-      // Nothing of it steers the terminal.
+      // No part of it reaches the terminal as a control sequence.
       expect(outcome.stderr).toMatch(/^[\x20-\x7e\n]*$/);
     }
     expectRefusal(await asRoot("template", "create", "--tar", "/dev/null", "--", name), "cannot use the name '");
   });
 
-  test("of what exists and has no snapshot", async () => {
+  test("of a dataset that has no snapshot", async () => {
     if (zpool) await must(["zfs", "create", "-o", "mountpoint=none", `${world.template}-bare`]);
     const name = zpool ? `${world.template}-bare` : "none";
     try {
@@ -136,7 +136,7 @@ describe("a template's name", () => {
 });
 
 describe("the daemon", () => {
-  test("does not serve who is not in the group", async () => {
+  test("does not serve users outside its group", async () => {
     for (const args of [["-z", world.template, "true"], ["pool"], ["ps"], ["template", "ls"]]) {
       expectRefusal(
         await world.isolate(args, { as: mallory }),
@@ -147,8 +147,8 @@ describe("the daemon", () => {
 
   test.each([
     ["is not there", "/nowhere/socket", "there is no such socket"],
-    ["has a socket that is none", "/etc/passwd", "nothing listens there"],
-    ["has too long a path", `/${"x".repeat(200)}`, "longer than 107 bytes"],
+    ["has a socket path that is no socket", "/etc/passwd", "nothing listens there"],
+    ["has a path that is too long", `/${"x".repeat(200)}`, "longer than 107 bytes"],
   ])("%s", async (_what, socket, why) => {
     for (const args of [
       ["-z", world.template, "true"],
@@ -197,7 +197,7 @@ describe("-r", () => {
 describe("a run", () => {
   const onTemplate = (...args: string[]) => isolate("-z", world.template, ...args);
 
-  test("without a command, a template or an option that there is", async () => {
+  test("without a command or template, or with an unknown option", async () => {
     expectRefusal(await onTemplate(), "cannot run: missing command");
     expectRefusal(await onTemplate("--"), "cannot run: missing command");
     expectRefusal(await isolate("no-such-command"), "cannot run: missing template or zfs template");
@@ -248,7 +248,7 @@ describe("a run", () => {
     const on = (args: string[], env = {}) =>
       world.isolate(["-e", engine, "-z", world.template, ...args, "touch", "/x"], { as, env });
 
-    test("takes no quota that is more than a number", async () => {
+    test("accepts only a number as a quota", async () => {
       for (const evil of ["20; touch /x", "0", "9e9", "-1", "", "1\n2", "1:2", "$(touch /x)", " 1"])
         for (const option of ["--cpus", "--memory", "--pids"])
           expectRefusal(await on([option, evil]), `cannot limit the sandbox: ${option} '`);
@@ -260,7 +260,7 @@ describe("a run", () => {
       expect(existsSync("/x")).toBe(false);
     });
 
-    test("takes no directory, variable or place that is not one", async () => {
+    test("accepts no invalid directory, variable or path", async () => {
       const wrong = [
         ...["/etc\n:/mnt", "/etc:/mnt:ro\n", "a:b:c:d", ":", "::", "\n", "/etc:/mnt:ro:"].map((bind) => ["-d", bind]),
         ...["\n", "A=\n:x", ":", "A", "=:"].map((variable) => ["-v", variable]),
@@ -286,7 +286,7 @@ describe("a run", () => {
     },
   );
 
-  test("binds nothing that its caller cannot reach", async () => {
+  test("binds no path that its caller cannot reach", async () => {
     const closed = join(scratch, "closed");
     mkdirSync(closed, { mode: 0o700 });
     expectRefusal(
@@ -335,7 +335,7 @@ describe("template create", () => {
     expectRefusal(outcome, "cannot create a template: only root may");
   });
 
-  test("of a name that is there", async () => {
+  test("with a name that exists", async () => {
     expectRefusal(
       await create(world.template, "--tar", await debianTar()),
       `cannot create the template '${world.template}': it exists`,
@@ -343,18 +343,18 @@ describe("template create", () => {
   });
 
   test.each([
-    ["a file that is not there", () => ["--tar", "/no/such.tar"], "/no/such.tar"],
-    ["a directory that is not there", () => ["--dir", "/no/such"], "/no/such"],
-    ["a file for a directory", () => ["--dir", "/etc/passwd"], "/etc/passwd"],
-    ["a directory for a file", () => ["--tar", "/etc"], "/etc"],
+    ["a file that does not exist", () => ["--tar", "/no/such.tar"], "/no/such.tar"],
+    ["a directory that does not exist", () => ["--dir", "/no/such"], "/no/such"],
+    ["a file instead of a directory", () => ["--dir", "/etc/passwd"], "/etc/passwd"],
+    ["a directory instead of a file", () => ["--tar", "/etc"], "/etc"],
     ["a text", () => ["--tar", file("text", "no archive at all\n".repeat(1000))], ""],
     ["nothing", () => ["--tar", file("empty", "")], ""],
-    ["a suite that is none", () => ["--debian", "../x"], "../x"],
+    ["an invalid suite", () => ["--debian", "../x"], "../x"],
   ])("of %s", async (_what, source, names) => {
     expectRefusal(await create(fresh(), ...source()), names);
   });
 
-  test("of an archive that is broken or cut short", async () => {
+  test("from a broken or truncated archive", async () => {
     const whole = join(scratch, "whole.tar");
     await must(["tar", "-C", "/usr/bin", "-cf", whole, "tar", "cp", "ls"]);
     const { readFileSync } = await import("node:fs");
@@ -375,7 +375,7 @@ describe("template create", () => {
   });
 });
 
-test("a template is not removed while it is in use", async () => {
+test("does not remove a template that is in use", async () => {
   const child = world.begin(["-z", world.template, "sh", "-c", "echo up; read line"]);
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   expectRefusal(
@@ -414,7 +414,7 @@ describe("the daemon's configuration", () => {
       /c\.toml, line 5: unknown key 'colour'; the keys here are group, socket,/,
     ],
     [
-      "an unknown key further in",
+      "an unknown nested key",
       ["group = 1", "[limits]", "leases = 1"],
       /line 6: unknown key 'leases'; the keys here are leases_per_user/,
     ],
@@ -423,20 +423,20 @@ describe("the daemon's configuration", () => {
       ["group = 1", "[limits]", 'leases_per_user = "many"'],
       /line 6: 'limits\.leases_per_user' must be integer/,
     ],
-    ["a number out of bounds", ["group = 1", "[pool]", "size = 101"], /line 6: 'pool\.size' must be <= 100/],
+    ["a number out of range", ["group = 1", "[pool]", "size = 101"], /line 6: 'pool\.size' must be <= 100/],
     [
-      "a value that is none of those allowed",
+      "a value that is not allowed",
       ["group = 1", 'log_level = "loud"'],
       /line 5: 'log_level' must be "trace" or "debug"/,
     ],
     ["what is not TOML", ["group = "], /line [45]: not TOML: /],
     [
-      "a group that is not there",
+      "a group that does not exist",
       ['group = "no-such-group-here"'],
       /cannot start: there is no group 'no-such-group-here'\n {2}groupadd --system no-such-group-here/,
     ],
     [
-      "a template's name that is none",
+      "an invalid template name",
       [`group = ${group}`, "[[template]]", 'name = "../x"'],
       /cannot use the name '\.\.\/x'/,
     ],
@@ -444,7 +444,7 @@ describe("the daemon's configuration", () => {
     expectRefusal(await daemon(own(...lines)), wrong, "isolated");
   });
 
-  test("that is not there", async () => {
+  test("that does not exist", async () => {
     expectRefusal(
       await daemon(["--config", "/no/such.toml"]),
       "cannot start: cannot read /no/such.toml: ENOENT\n  check --config",
@@ -453,7 +453,7 @@ describe("the daemon's configuration", () => {
     expectRefusal(await daemon(["--config", "/etc"]), "cannot start: cannot read /etc: EISDIR", "isolated");
   });
 
-  test("of somebody who is not root", async () => {
+  test("that root does not own", async () => {
     chmodSync(scratch, 0o755);
     expectRefusal(
       await daemon(own(`group = ${group}`), alice),
@@ -462,7 +462,7 @@ describe("the daemon's configuration", () => {
     );
   });
 
-  test("with a state or runtime directory of somebody else", async () => {
+  test("with a state or runtime directory that another user owns", async () => {
     const theirs = join(scratch, "theirs");
     mkdirSync(theirs, { mode: 0o700 });
     await must(["chown", String(alice.uid), theirs]);
@@ -486,7 +486,7 @@ describe("the daemon's configuration", () => {
     );
   });
 
-  test("with flags that there are not", async () => {
+  test("with unknown flags", async () => {
     const { code, stdout, stderr } = await daemon(["--no-such"]);
     expect({ code, stdout, stderr }).toEqual({
       code: 125,
@@ -496,7 +496,7 @@ describe("the daemon's configuration", () => {
     expect((await daemon(["word"])).code).toBe(125);
   });
 
-  test("with a socket where none can be", async () => {
+  test("with an impossible socket path", async () => {
     expectRefusal(
       await daemon([...own(`group = ${group}`), "--socket", `/${"x".repeat(120)}`]),
       /cannot start: /,

@@ -1,4 +1,4 @@
-/** Users and groups whose ids are past what a signed number of 32 bits holds, and those of directories. */
+/** Users and groups with ids beyond a signed 32-bit number, and ids that directory services assign. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { must, root, type User } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { createWorld, group, type World } from "../support/world.ts";
 
-/** The first that is negative as a signed number, one past it, the last that is an id, and one of Active Directory's. */
+/** The first id that is negative as a signed number, the next one, the last valid id, and an Active Directory id. */
 const large = [2_147_483_648, 3_000_000_000, 4_294_967_294, 1_885_580_785];
 const users: readonly User[] = large.flatMap((id) => [
   { uid: id, gid: id, groups: [group] },
@@ -30,7 +30,7 @@ afterAll(async () => {
 }, 300_000);
 
 describe.each(users.map((as) => [`user ${as.uid} of group ${as.gid}`, as] as const))("%s", (_who, as) => {
-  test("runs as root inside, with all ids, and owns outside what root inside has made", async () => {
+  test("runs as root inside, with all ids, and owns root's files on the host", async () => {
     const shared = mkdtempSync(join(scratch, "shared-"));
     chmodSync(shared, 0o777);
     const script = "id -u; id -g; touch /f /mnt/f; chown 33:65535 /f; stat -c %u:%g /f /etc/shadow";
@@ -39,12 +39,12 @@ describe.each(users.map((as) => [`user ${as.uid} of group ${as.gid}`, as] as con
     expect(await must(["stat", "-c", "%u:%g", join(shared, "f")])).toBe(`${as.uid}:${as.gid}\n`);
   });
 
-  test("runs with other capabilities, which takes a user namespace below", async () => {
+  test("runs with other capabilities, which requires a nested user namespace", async () => {
     const outcome = await world.isolate(["-z", world.template, "--cap-add", "SYS_PTRACE", "id", "-u"], { as });
     expect(outcome).toEqual({ code: 0, stdout: "0\n", stderr: "" });
   });
 
-  test("runs in a directory of its own, without the daemon", async () => {
+  test("runs in its own directory, without the daemon", async () => {
     const directory = mkdtempSync(join(scratch, "root-"));
     for (const place of ["bin", "proc", "dev", "tmp", "home"]) mkdirSync(join(directory, place), { recursive: true });
     await must(["cp", join(projectRoot, "dist/test/try-syscall"), join(directory, "bin/try")]);
@@ -54,7 +54,7 @@ describe.each(users.map((as) => [`user ${as.uid} of group ${as.gid}`, as] as con
     expect(await must(["stat", "-c", "%u:%g", join(directory, "f")])).toBe(`${as.uid}:${as.gid}\n`);
   });
 
-  test("is listed, is killed by its own, and stands in the log by its number", async () => {
+  test("sees and kills its own sandbox, and is in the log with its number", async () => {
     const child = world.begin(["-z", world.template, "sh", "-c", "echo up; read line"], { as });
     await new Promise((resolve) => child.stdout?.once("close", resolve).once("data", resolve));
     const [lease] = (await world.leases()).filter(({ pid }) => pid === child.pid);

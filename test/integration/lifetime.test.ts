@@ -1,4 +1,4 @@
-/** However a run ends, its clone is destroyed and the pool is full again; and it ends only when it should. */
+/** However a run ends, its clone is destroyed and the pool is filled again; and a run ends only when it should. */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -12,14 +12,14 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
 
-/** A sandbox whose command has said that it is up. */
+/** A sandbox whose command has reported that it is up. */
 async function up(command: string): Promise<ChildProcess> {
   const child = world.begin(["-z", world.template, "sh", "-c", `echo up; ${command}`]);
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   return child;
 }
 
-/** Host pids of all processes below one, itself included. */
+/** Host pids of a process and all its descendants. */
 async function tree(pid: number): Promise<number[]> {
   const { stdout } = await run(["ps", "-o", "pid=", "--ppid", String(pid)]);
   const children = stdout.trim().split(/\s+/).filter(Boolean).map(Number);
@@ -58,7 +58,7 @@ describe("the sandbox and its clone are gone after", () => {
     expect(await world.settled()).toEqual(before);
   });
 
-  test("timeout(1), which reports it", async () => {
+  test("timeout(1), which returns its own code", async () => {
     const client = program("isolate");
     const { code } = await run(["timeout", "1", client, "-z", world.template, "sleep", "1000"], {
       as: alice,
@@ -99,7 +99,7 @@ test("a run in the background outlives the shell that started it", async () => {
   await world.settled();
 });
 
-test("a monitor that gets no processor for seconds still says how its command ended", async () => {
+test("a monitor that gets no processor for seconds still reports how its command ended", async () => {
   const before = await world.settled();
   const child = world.begin(["-z", world.template, "sh", "-c", "echo up; sleep 1; exit 7"]);
   await new Promise((resolve) => child.stdout?.once("data", resolve));
@@ -124,7 +124,7 @@ test("a run whose client dies while it waits takes no clone", async () => {
   await world.isolate(["-r", world.template, "3"], { as: root });
 });
 
-test("yes | head ends quietly, and the limit of descriptors inside is the caller's", async () => {
+test("yes | head ends quietly, and the descriptor limit inside is the caller's", async () => {
   expect(await world.isolate(["-z", world.template, "sh", "-c", "yes | head -1"])).toEqual({
     code: 0,
     stdout: "y\n",

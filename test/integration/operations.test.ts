@@ -1,4 +1,4 @@
-/** Operations: what members and root see and end, what is recorded and counted, and what the doctor says. */
+/** Operations: listing and killing for members and root, the log, the metrics and the doctor. */
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { request } from "node:http";
@@ -42,7 +42,7 @@ const kill = (lease: string, as: User) => world.isolate(["kill", lease], { as, p
 const ended = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 
 describe("isolate ps", () => {
-  test("shows members their own, and root everybody's, with age and bytes", async () => {
+  test("shows members their own sandboxes, and root all of them, with age and bytes", async () => {
     const first = await up(alice, "head -c 3000000 /dev/urandom > /x; sync; exec sleep 1000");
     await up(bob);
     expect(await only(alice)).toMatchObject({ kind: "run", uid: alice.uid, pid: first.pid, template: world.template });
@@ -59,7 +59,7 @@ describe("isolate ps", () => {
     expect(stdout.split("\n")).toHaveLength(3);
   });
 
-  test("shows an edit to root alone", async () => {
+  test("shows an edit only to root", async () => {
     const child = world.begin(["template", "edit", world.template, "sleep", "1000"], { as: root });
     begun.push(child);
     await eventually("it is listed", async () => (await ps(root)).length === 1);
@@ -76,20 +76,20 @@ describe("isolate ps", () => {
   });
 });
 
-test("isolate pool tells the bytes of the template and of its clones", async () => {
+test("isolate pool shows the bytes of the template and its clones", async () => {
   const child = await up(alice, "head -c 3000000 /dev/urandom > /x; sync; exec sleep 1000");
   const pool = await eventually("both are counted", async () => {
     const pools = JSON.parse((await world.isolate(["pool", "--json"], { as: bob })).stdout) as Pool[];
     const [found] = pools.filter(({ template }) => template === world.template);
     return found?.bytes && (found.written ?? 0) >= 3_000_000 ? found : null;
   });
-  // On a zpool the template is itself a clone, and has little of its own.
+  // On a zpool the template is a clone itself, with little data of its own.
   expect(pool.bytes).toBeGreaterThan(process.env.ISOLATE_TEST_ZPOOL ? 0 : 20_000_000);
   child.kill("SIGKILL");
 });
 
 describe("isolate kill", () => {
-  test("ends the own one, by the beginning of its name, and returns when it and its clone are gone", async () => {
+  test("ends the caller's sandbox by a prefix of its name, and returns when it and its clone are gone", async () => {
     const child = await up(alice);
     const { lease } = await only(alice);
     const killed = await kill(lease.slice(0, -3), alice);
@@ -99,14 +99,14 @@ describe("isolate kill", () => {
     expect((await log(alice, "--limit", "1"))[0]).toMatchObject({ lease, end: "killed", by: String(alice.uid) });
   });
 
-  test("does not tell a member of others' leases, and leaves them alone", async () => {
+  test("neither reveals nor ends others' leases for a member", async () => {
     const child = await up(alice);
     const { lease } = await only(alice);
     const none = lease.replace(/.$/, (digit) => String((Number(digit) + 1) % 10));
     const said = async (name: string) => (await kill(name, bob)).stderr.replace(name, "NAME");
     expect(await said(lease)).toBe(await said(none));
     expect(await said(lease)).toMatch(/^isolate: cannot find the lease 'NAME': no such lease\n/);
-    // Nor by what would be ambiguous if both were counted.
+    // Nor through a prefix that would be ambiguous if both leases counted.
     await up(bob);
     const own = (await only(bob)).lease;
     let shared = 0;
@@ -117,7 +117,7 @@ describe("isolate kill", () => {
     expect((await kill(lease, root)).code).toBe(0);
   });
 
-  test("refuses what could mean several, and nothing at all", async () => {
+  test("refuses an ambiguous name and an empty one", async () => {
     await up(alice);
     await up(alice);
     const names = (await ps(alice)).map(({ lease }) => lease);
@@ -131,7 +131,7 @@ describe("isolate kill", () => {
     for (const name of names) expect((await kill(name, alice)).code).toBe(0);
   });
 
-  test("names the process of the host that still uses the clone, and the clone goes when that does", async () => {
+  test("names the host process that still uses the clone, which goes when the process ends", async () => {
     await up(alice);
     const { lease } = await only(alice);
     const view = readdirSync(join(world.runtime, "users", String(alice.uid))).find((name) => name === lease);
@@ -152,7 +152,7 @@ describe("isolate kill", () => {
     await world.settled();
   });
 
-  test("ends one that an earlier daemon granted", async () => {
+  test("ends a lease that an earlier daemon granted", async () => {
     const child = await up(alice);
     const { lease } = await only(alice);
     await world.endDaemon("SIGKILL");
@@ -165,7 +165,7 @@ describe("isolate kill", () => {
 });
 
 describe("isolate log", () => {
-  test("has who, what, when and how it ended, and of the command the program alone", async () => {
+  test("records the user, template, time and end of a run, and only the program of its command", async () => {
     const before = new Date().toISOString();
     await world.isolate(["-z", world.template, "sh", "-c", "exit 3 # password=hunter2"]);
     const [entry] = await log(alice, "--limit", "1");
@@ -176,7 +176,7 @@ describe("isolate log", () => {
     for (const name of files) expect(readFileSync(join(world.state, name)).includes("hunter2")).toBe(false);
   });
 
-  test("shows members their own alone, whatever they ask for", async () => {
+  test("shows members only their own entries, whatever they request", async () => {
     await world.isolate(["-z", world.template, "true"], { as: bob });
     await world.isolate(["-z", world.template, "true"], { as: alice });
     expect(new Set((await log(alice)).map(({ uid }) => uid))).toEqual(new Set([alice.uid]));
@@ -195,7 +195,7 @@ describe("isolate log", () => {
     expect(await world.isolate(["log"], { as: mallory })).toMatchObject({ code: 125, stdout: "" });
   });
 
-  test("cannot steer the reader's terminal", async () => {
+  test("cannot control the reader's terminal", async () => {
     await world.isolate(["-z", world.template, "\x1b]0;mine\x07\x9b31m\u202e"]);
     for (const args of [
       ["log", "--limit", "1"],
@@ -207,7 +207,7 @@ describe("isolate log", () => {
     }
   });
 
-  test("knows what ended while there was no daemon as lost, and what ran on as running", async () => {
+  test("shows a run that ended without a daemon as lost, and one that continued as running", async () => {
     const [gone, on] = [await up(alice), await up(bob)];
     const lease = await only(alice);
     await log(root); // written
@@ -228,7 +228,7 @@ describe("isolate log", () => {
   });
 });
 
-test("a log that cannot be written stops no lease", async () => {
+test("a log that cannot be written prevents no lease", async () => {
   const broken = await createWorld({ size: 1, template: false });
   try {
     await broken.endDaemon("SIGTERM");
@@ -270,7 +270,7 @@ describe("GET /v1/metrics", () => {
     return line === undefined ? undefined : Number(line.slice(series.length + 1));
   };
 
-  test("counts leases and shows the pools, in Prometheus' form", async () => {
+  test("counts leases and shows the pools, in the Prometheus format", async () => {
     const before = (await get("/v1/metrics")).text;
     await world.isolate(["-z", world.template, "true"]);
     await world.isolate(["-z", "no-such-template", "true"]);
@@ -293,7 +293,7 @@ describe("GET /v1/metrics", () => {
     }
   });
 
-  test("names no user, is a member's to read, and nobody else's", async () => {
+  test("names no user, and only members can read it", async () => {
     await up(alice);
     const { text } = await get("/v1/metrics");
     for (const secret of [String(alice.uid), "uid", "user", "sleep"]) {
@@ -314,7 +314,7 @@ describe("isolate doctor", () => {
   const failing = (outcome: Outcome) => report(outcome).checks.filter(({ state }) => state === "fail");
   const doctor = (as: User) => world.isolate(["doctor", "--json"], { as, patience: 120_000 });
 
-  test("ends with 0 where the main job runs, for a member and for root, and leaves no clone behind", async () => {
+  test("exits with 0 if a run works, for a member and for root, and leaves no clone behind", async () => {
     for (const as of [alice, root]) {
       const outcome = await doctor(as);
       expect({ code: outcome.code, stderr: outcome.stderr, failing: failing(outcome) }).toEqual({
@@ -330,7 +330,7 @@ describe("isolate doctor", () => {
     await world.settled();
   });
 
-  test("tells who is in no group how to get in", async () => {
+  test("tells a user outside the group how to join", async () => {
     const outcome = await doctor(mallory);
     expect(outcome.code).toBe(1);
     expect(report(outcome).ok).toBe(false);
@@ -338,7 +338,7 @@ describe("isolate doctor", () => {
     expect(failing(outcome)[0]?.fix).toMatch(/^sudo usermod -aG \S+ 61103$/);
   });
 
-  test("works without a daemon, and then says how to start one", async () => {
+  test("works without a daemon, and reports how to start one", async () => {
     await world.endDaemon("SIGTERM");
     try {
       const outcome = await doctor(root);
@@ -353,7 +353,7 @@ describe("isolate doctor", () => {
     }
   });
 
-  test("fails where a template has no snapshot to run in", async () => {
+  test("fails if a template has no snapshot", async () => {
     const bare = await createWorld({ template: false });
     try {
       const outcome = await run([program("isolate"), "--socket", bare.socket, "doctor", "--json"], { as: alice });

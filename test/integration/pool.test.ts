@@ -1,4 +1,4 @@
-/** Pools: full, fresh, and as root wants them; parallel runs and callers who wait. */
+/** Pools: full, fresh, and of the size that root sets; parallel runs and callers that wait. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { instancesOf } from "../../daemon/pools/unit-instance.ts";
 import { parseTemplateName } from "../../protocol/names.ts";
@@ -13,7 +13,7 @@ afterAll(() => world.close(), 300_000);
 
 const asRoot = (...args: string[]) => world.isolate(args, { as: root, patience: 300_000 });
 
-test("50 runs at once on a pool of 5 all succeed, each in a clone of its own, and the pool ends full", async () => {
+test("50 parallel runs on a pool of 5 all succeed, each in its own clone, and the pool ends full", async () => {
   const before = await world.settled();
   const runs = Array.from({ length: 50 }, () =>
     world.isolate(["-z", world.template, "sh", "-c", "test ! -e /mark && touch /mark && hostname"], {
@@ -27,7 +27,7 @@ test("50 runs at once on a pool of 5 all succeed, each in a clone of its own, an
 });
 
 describe("-r TEMPLATE N", () => {
-  test("returns when the pool is right, larger and smaller", async () => {
+  test("returns when the pool has its size, larger or smaller", async () => {
     for (const size of [7, 2, 0, 5]) {
       const { code, stderr } = await asRoot("-r", world.template, String(size));
       expect({ code, stderr }).toMatchObject({ code: 0 });
@@ -35,7 +35,7 @@ describe("-r TEMPLATE N", () => {
     }
   });
 
-  test("without N the pool keeps its size, and whatever it lacks is made", async () => {
+  test("keeps the pool's size without N, and creates the missing clones", async () => {
     for (const size of [2, 5]) {
       await asRoot("-r", world.template, String(size));
       const { code, stdout } = await asRoot("-r", world.template);
@@ -45,7 +45,7 @@ describe("-r TEMPLATE N", () => {
     }
   });
 
-  test("-f replaces every ready clone, -s makes none", async () => {
+  test("-f replaces every ready clone, -s creates none", async () => {
     const name = async () => (await world.isolate(["-z", world.template, "hostname"])).stdout;
     const first = await name();
     await world.settled();
@@ -56,7 +56,7 @@ describe("-r TEMPLATE N", () => {
     expect(await world.settled()).toMatchObject({ size: 5, ready: 5 });
   });
 
-  test("with --instance, as the unit has it, finds the template by the unit's name, or says why not", async () => {
+  test("with --instance, as in the unit, finds the template by the unit's name or reports why not", async () => {
     for (const instance of instancesOf(parseTemplateName(world.template)))
       expect(await asRoot("-q", "--instance", "-r", instance)).toEqual({ code: 0, stdout: "", stderr: "" });
     for (const instance of ["nothing", "rpool-isolate-nothing"]) {
@@ -67,7 +67,7 @@ describe("-r TEMPLATE N", () => {
     expect(misplaced.stderr).toContain("--instance goes only with -r");
   });
 
-  test("leaves a clone in use alone", async () => {
+  test("does not touch a clone in use", async () => {
     const child = world.begin(["-z", world.template, "sh", "-c", "echo up; read line; touch /alive && echo alive"]);
     await new Promise((resolve) => child.stdout?.once("data", resolve));
     expect((await asRoot("-r", world.template, "5", "-f")).code).toBe(0);
@@ -77,7 +77,7 @@ describe("-r TEMPLATE N", () => {
     await world.settled();
   });
 
-  test("a pool of none still serves: a clone is made when one is asked for", async () => {
+  test("a pool of size 0 still serves: it creates a clone on request", async () => {
     await asRoot("-r", world.template, "0");
     expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
     expect(await world.settled()).toMatchObject({ size: 0, ready: 0 });
@@ -85,7 +85,7 @@ describe("-r TEMPLATE N", () => {
   });
 });
 
-test("a new snapshot is what the next run sees, and no ready clone of the old one stays", async () => {
+test("the next run sees a new snapshot, and no ready clone of the old one stays", async () => {
   const edited = await asRoot("template", "edit", world.template, "sh", "-c", "echo new > /etc/mark");
   expect(edited).toMatchObject({ code: 0 });
   expect((await world.isolate(["-z", world.template, "test", "-e", "/etc/mark"])).code).toBe(1);
@@ -99,7 +99,7 @@ test("a new snapshot is what the next run sees, and no ready clone of the old on
   });
 });
 
-test("a user's limit counts every clone, and is no one else's", async () => {
+test("a user's limit counts every clone, and limits no one else", async () => {
   const limited = await createWorld({ size: 1, config: "[limits]\nleases_per_user = 2" });
   try {
     const children = [1, 2].map(() => limited.begin(["-z", limited.template, "sh", "-c", "echo up; read line"]));

@@ -1,4 +1,4 @@
-/** The daemon may die at any moment: what runs goes on, what was half done is finished or undone. */
+/** The daemon may die at any moment: sandboxes continue, and half-done work is finished or undone. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { eventually, finished, must, root } from "../support/process.ts";
 import { alice, bob, createWorld, type World } from "../support/world.ts";
@@ -30,7 +30,7 @@ test.each([
   expect(await world.settled()).toEqual(before);
 });
 
-test("a run that ends while there is no daemon is cleaned up by the next", async () => {
+test("the next daemon cleans up after a run that ended without one", async () => {
   const before = await world.settled();
   const child = await up("read line");
   await world.endDaemon("SIGKILL");
@@ -39,7 +39,7 @@ test("a run that ends while there is no daemon is cleaned up by the next", async
   expect(await world.settled()).toEqual(before);
 });
 
-test("a daemon that is killed again and again while it works leaves a whole pool and nothing more", async () => {
+test("a daemon killed repeatedly while it works leaves a complete pool and nothing else", async () => {
   const before = await world.settled();
   for (let round = 0; round < 6; round++) {
     const runs = [1, 2, 3, 4].map(() => world.isolate(["-z", world.template, "sleep", "0.05"]));
@@ -53,7 +53,7 @@ test("a daemon that is killed again and again while it works leaves a whole pool
   expect(names).toBe("");
 });
 
-/** As somebody would who tidies up by hand. */
+/** As an administrator would who cleans up by hand. */
 async function removeClonesFromStorage(): Promise<void> {
   const parent = world.template.slice(0, world.template.lastIndexOf("/") + 1);
   const remove =
@@ -61,14 +61,14 @@ async function removeClonesFromStorage(): Promise<void> {
   await must(["sh", "-c", remove, world.state, parent]);
 }
 
-test("clones that are gone from the storage are not leased; their lessees get others", async () => {
+test("clones missing from the storage are not leased; callers get others", async () => {
   const before = await world.settled();
   await world.endDaemon("SIGKILL");
   await removeClonesFromStorage();
   await world.startDaemon();
   expect(await world.isolate(["-z", world.template, "true"])).toMatchObject({ code: 0, stderr: "" });
   expect(await world.settled()).toEqual(before);
-  // While the daemon runs it holds every dataset, and what is mounted ahead for alice.
+  // A running daemon holds every dataset, and the mounts prepared for alice.
   if (!world.template.includes("/")) {
     await removeClonesFromStorage();
     expect(await world.isolate(["-z", world.template, "true"], { as: bob })).toMatchObject({ code: 0, stderr: "" });
@@ -76,7 +76,7 @@ test("clones that are gone from the storage are not leased; their lessees get ot
   }
 });
 
-test("without a daemon a run says what to start", async () => {
+test("reports what to start if there is no daemon", async () => {
   await world.endDaemon("SIGTERM");
   const { code, stderr } = await world.isolate(["-z", world.template, "true"]);
   expect({ code, stderr }).toMatchObject({
