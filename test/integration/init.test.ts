@@ -440,7 +440,7 @@ describe("the root filesystem's machine-id(5)", () => {
   });
 
   test.each([undefined, "", "uninitialized\n", "short\n", `${"0".repeat(32)}\n`, "x".repeat(32)])(
-    "is a new one each time where there is %j",
+    "is new each time if there is %j",
     (content) => {
       const [one, other] = [of(content), of(content)];
       for (const id of [one, other]) expect(id).toMatch(/^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\n$/);

@@ -350,7 +350,7 @@ describe("template create", () => {
     ["a text", () => ["--tar", file("text", "no archive at all\n".repeat(1000))], ""],
     ["nothing", () => ["--tar", file("empty", "")], ""],
     ["an invalid suite", () => ["--debian", "../x"], "../x"],
-  ])("of %s", async (_what, source, names) => {
+  ])("from %s", async (_what, source, names) => {
     expectRefusal(await create(fresh(), ...source()), names);
   });
 

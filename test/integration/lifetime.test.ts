@@ -38,9 +38,9 @@ describe("the sandbox and its clone are gone after", () => {
     ["kill -9 of the command", "exec sleep 1000", (pids: number[]) => ["kill", "-9", `${pids.at(-1)}`]],
     ["kill -9 of the engine", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[1]}`]],
     ["kill -9 of the first program inside", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[2]}`]],
-    ["kill -HUP, as at the end of a terminal", "sleep 1000", (pids: number[]) => ["kill", "-HUP", `${pids[0]}`]],
+    ["kill -HUP, as when a terminal closes", "sleep 1000", (pids: number[]) => ["kill", "-HUP", `${pids[0]}`]],
     [
-      "a command that ignores TERM, and a daemon beside it",
+      "a command that ignores TERM, with a background daemon",
       "trap '' TERM; setsid sh -c \"trap '' TERM HUP; sleep 1000\" & sleep 1000",
       (pids: number[]) => ["kill", "-9", `${pids[0]}`],
     ],

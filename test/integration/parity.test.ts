@@ -1,7 +1,7 @@
 /**
- * What the bash script of the same name did must work here on each engine that claims it, and its faults must be
- * impossible: the rows and sentences of that comparison which no other file is about. (lxc: test/system/lxc.test.ts.)
- * And the scenarios of bubblewrap's tests/test-run.sh and firejail's chroot tests.
+ * Everything that the bash script of the same name did must work here on each engine that claims it, and its faults must
+ * be impossible: the rows and sentences of that comparison that no other file covers. (lxc: test/system/lxc.test.ts.)
+ * Also the scenarios of bubblewrap's tests/test-run.sh and firejail's chroot tests.
  */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { alice, createWorld, type World } from "../support/world.ts";
 let world: World;
 let scratch: string;
 
-/** A root of each caller's own, for -t. */
+/** Each caller's own root filesystem, for -t. */
 const ownRoot = (as: User): string => join(scratch, as === root ? "roots" : "hers");
 
 beforeAll(async () => {
@@ -37,7 +37,7 @@ afterAll(async () => {
 const inside = (script: string, args: readonly string[] = [], options = {}): Promise<Outcome> =>
   world.isolate(["-z", world.template, ...args, "sh", "-c", script], options);
 
-/** chroot says that it does not isolate. */
+/** The chroot engine warns that it does not isolate. */
 const withoutWarning = ({ code, stdout, stderr }: Outcome) => ({
   code,
   stdout,
@@ -61,7 +61,7 @@ describe.each([
     });
   });
 
-  test("-t: no pool and no daemon, and what changes in the directory stays, the caller's", async () => {
+  test("-t: needs no pool or daemon, and changes in the directory stay and belong to the caller", async () => {
     const directory = ownRoot(as);
     const args = ["-e", engine, "--socket=/nowhere", "-t", directory, "sh", "-c", "id -u; echo mine > /m"];
     const outcome = withoutWarning(await world.isolate(args, { as }));
@@ -80,14 +80,14 @@ describe.each([
     expect((await on("-z", world.template, ...command)).code).toBe(code);
   });
 
-  test("-x traces what is run, on stderr alone", async () => {
+  test("-x traces the commands that run, on stderr only", async () => {
     const { code, stdout, stderr } = await on("-x", "-z", world.template, "echo", "a b");
     expect({ code, stdout }).toEqual({ code: 0, stdout: "a b\n" });
     expect(stderr).toMatch(/^isolate: exec: \/\S+ .* echo 'a b'$/m);
     expect(stderr).toMatch(/^isolate: lease \S+ of \S+ at \S+$/m);
   });
 
-  test("-q prints no info line and every warning, -h the help", async () => {
+  test("-q prints no info line but every warning, -h prints the help", async () => {
     const quiet = await world.isolate(["-q", "-e", engine, "--seccomp=none", "-z", world.template, "true"], { as });
     expect(quiet.stderr.match(/^isolate: /gm)).toHaveLength(engine === "chroot" ? 2 : 1);
     expect(quiet.stderr).toContain("isolate: no system call is blocked");
@@ -106,7 +106,7 @@ describe.each([
 });
 
 describe("kept:", () => {
-  test("bwrap's profile: namespaces of its own, a tmpfs on /tmp, the clone's name as hostname, PATH set", async () => {
+  test("bwrap's profile: its own namespaces, a tmpfs on /tmp, the clone's name as host name, PATH set", async () => {
     const namespaces = "for n in ipc pid uts cgroup net mnt user; do readlink /proc/self/ns/$n; done";
     const shown = await inside(`${namespaces}; stat -f -c %T /tmp; ls -A /tmp | wc -l; echo $PATH; hostname`);
     const lines = shown.stdout.trim().split("\n");
@@ -116,7 +116,7 @@ describe("kept:", () => {
     expect(lines[10]).toMatch(/^debian_\d+$/);
   });
 
-  test("-r with a bad count changes nothing, whatever it was to do", async () => {
+  test("-r with a bad count changes nothing, with any other option", async () => {
     const names = () => readdirSync(join(world.state, "overlay/clones")).sort();
     await world.settled();
     const before = names();
@@ -128,7 +128,7 @@ describe("kept:", () => {
 });
 
 describe("impossible:", () => {
-  test("a refresh destroys a clone between its taking and the note that it is in use", async () => {
+  test("a refresh destroys a clone after it is taken and before it is marked as in use", async () => {
     const refresh = async () => {
       for (let round = 0; round < 4; round++)
         expect((await world.isolate(["-r", world.template, "3", "-f"], { as: root })).code).toBe(0);
@@ -143,7 +143,7 @@ describe("impossible:", () => {
     await world.settled();
   });
 
-  test("a pid file, a list or a lock that somebody else could prepare: the client makes no file at all", async () => {
+  test("another user prepares a pid file, a list or a lock: the client creates no file at all", async () => {
     const trace = join(ownRoot(alice), "trace");
     const command = [program("isolate"), "-z", world.template, "true"];
     await must(["strace", "-f", "-z", "-e", "trace=%file", "-o", trace, ...command], {
@@ -157,7 +157,7 @@ describe("impossible:", () => {
     expect(lines.slice(0, engine).filter((line) => makes.test(line))).toEqual([]);
   });
 
-  test("the caller's environment decides what is run, and where", async () => {
+  test("the caller's environment decides which program runs, and where", async () => {
     const variables = "ISOLATE_ZFSMOUNTPOINT ROOTFS rootfs TEMPLATE template ZFS_TEMPLATE zfs_template DIR BASE";
     const paths = Object.fromEntries(variables.split(" ").map((name) => [name, "/"]));
     const switches = { ENGINE: "chroot", engine: "chroot", X11: "1", NET: "1", net: "1", PULSE: "1", DIRS: "/:/mnt" };
@@ -191,7 +191,7 @@ describe("impossible:", () => {
     }
   });
 
-  test("a star in an option or in the command is globbed", async () => {
+  test("a star in an option or the command is expanded", async () => {
     const directory = join(scratch, "stars");
     mkdirSync(join(directory, "*"), { recursive: true });
     for (const name of ["a", "b"]) writeFileSync(join(directory, name), name);
@@ -239,9 +239,9 @@ describe("impossible:", () => {
     }
   });
 
-  test("an engine that is not installed: one sentence with the package's name, and no clone is spent", async () => {
+  test("an engine is missing: one error names its package, and no clone is used", async () => {
     const before = await world.settled();
-    // In a mount namespace of the test's own.
+    // In the test's own mount namespace.
     const hidden = 'mount --bind /dev/null "$(command -v bwrap)"; exec "$0" -z "$1" echo ran';
     const command = ["unshare", "-m", "sh", "-c", hidden, program("isolate"), world.template];
     expect(await run(command, { env: { ISOLATE_SOCKET: world.socket } })).toEqual({
@@ -261,7 +261,7 @@ describe("from inside,", () => {
     );
   });
 
-  test("su, sudo and every set-user-id program are useless: there are no new privileges", async () => {
+  test("su, sudo and other set-user-id programs grant no new privileges", async () => {
     const script = `cp /usr/bin/id /usr/bin/env /opt; chmod u+s /opt/id /opt/env
 setpriv --reuid 33 --regid 33 --clear-groups /opt/id -u
 setpriv --reuid 33 --regid 33 --clear-groups /opt/env setpriv --reuid 0 id -u
@@ -275,7 +275,7 @@ grep NoNewPrivs /proc/self/status`;
     ["bwrap", root, "error", "2</"],
     ["chroot", root, "output", "1</"],
   ] as const)(
-    "a kept descriptor does not lead out: %s does not start where standard %s is a directory",
+    "a kept descriptor offers no way out: %s does not start if standard %s is a directory",
     async (...row) => {
       const [engine, as, which, redirection] = row;
       const line = `"$0" -q -e ${engine} -z "$1" sh -c 'ls -d /proc/self/fd/[012]/etc >/out && cat /out' ${redirection}`;
@@ -286,7 +286,7 @@ grep NoNewPrivs /proc/self/status`;
     },
   );
 
-  test("chroot(2) and a kept descriptor do not lead out: fchdir and .. end at the sandbox's own root", async () => {
+  test("chroot(2) and a kept descriptor offer no way out: fchdir and .. end at the sandbox's own root", async () => {
     const climb = `opendir my $d, "/" or die; mkdir "/x"; chroot "/x" or die; chdir $d or die; chdir ".." for 1..100;
 chroot "." or die; print -e "${scratch}" ? "out" : "in"; print " ", join ",", grep { /oldroot|newroot/ } glob "/*"`;
     for (const as of [alice, root])

@@ -18,8 +18,8 @@ async function up(command: string, args: readonly string[] = [], as = alice) {
 test.each([
   ["SIGKILL", "a run", [], alice],
   ["SIGTERM", "a run", [], alice],
-  ["SIGKILL", "a run with ids of root's choice", ["-u", "1000000"], root],
-] as const)("across %s of the daemon %s goes on, and its clone goes at its end", async (signal, _what, args, as) => {
+  ["SIGKILL", "a run with ids that root chose", ["-u", "1000000"], root],
+] as const)("after %s of the daemon %s continues, and its clone is removed at its end", async (signal, _what, args, as) => {
   const before = await world.settled();
   const child = await up("read line; touch /alive && chown 33 /alive && hostname", args, as);
   expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);

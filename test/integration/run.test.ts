@@ -22,12 +22,12 @@ afterAll(async () => {
 const inside = (command: string, options = {}) => world.isolate(["-z", world.template, "sh", "-c", command], options);
 
 describe("a run", () => {
-  test("is root in a whole Debian of its own", async () => {
+  test("is root in its own complete Debian", async () => {
     const { stdout, stderr, code } = await inside("id -u; id -g; . /etc/os-release; echo $ID; pwd; echo $HOME");
     expect({ stdout, stderr, code }).toEqual({ stdout: "0\n0\ndebian\n/\n/root\n", stderr: "", code: 0 });
   });
 
-  test("takes a clone from the pool, which is then filled again", async () => {
+  test("takes a clone from the pool, which is then refilled", async () => {
     const before = await world.settled();
     const child = world.begin(["-z", world.template, "sh", "-c", "echo up; read line"]);
     await new Promise((resolve) => child.stdout?.once("data", resolve));
@@ -42,14 +42,14 @@ describe("a run", () => {
     expect((await inside("test -e /usr/bin/ls")).code).toBe(0);
   });
 
-  test("sees only its own processes, a loopback that is alone, and none of the host's directories", async () => {
+  test("sees only its own processes, a separate loopback, and none of the host's directories", async () => {
     const { stdout } = await inside(
       "ls /proc | grep -c '^[0-9]'; ls /sys/class/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '; ls -d /oldroot 2>&1",
     );
     expect(stdout).toMatch(/^[2-6]\nlo\nls: cannot access '\/oldroot'/);
   });
 
-  test("has none of the caller's environment but a named few", async () => {
+  test("gets only a few named variables of the caller's environment", async () => {
     const { stdout } = await inside("env", { env: { SECRET: "x", TERM: "vt100", LANG: "C.UTF-8", LD_PRELOAD: "" } });
     const names = stdout.split("\n").map((line) => line.split("=")[0]);
     expect(names).toEqual(expect.arrayContaining(["PATH", "HOME", "TERM", "LANG"]));
@@ -57,7 +57,7 @@ describe("a run", () => {
     expect(names).not.toContain("ISOLATE_SOCKET");
   });
 
-  test("leaves the host as it was: nothing mounted, no directory, no process", async () => {
+  test("leaves nothing on the host: no mount, no directory, no process", async () => {
     await inside("true");
     await world.settled();
     const listed = await must(["find", join(world.runtime, "users"), "-mindepth", "2", "-not", "-name", "userns*"]);
@@ -65,12 +65,12 @@ describe("a run", () => {
   });
 });
 
-test("every clone has a machine-id: the template's, or one of its own where that has none, and nobody else's /etc is written", async () => {
+test("every clone has a machine-id, the template's or a new one, and no other /etc is written", async () => {
   const id = async (...args: string[]) =>
     (await world.isolate(["-z", world.template, ...args, "cat", "/etc/machine-id"])).stdout;
   const ids = [await id(), await id(), await id("-p", "/tmp")];
   for (const one of ids) expect(one).toMatch(/^[0-9a-f]{32}\n$/);
-  // A template of our making was given one.
+  // Creating this template gave it one.
   expect(new Set(ids).size).toBe(process.env.ISOLATE_TEST_ZPOOL ? 3 : 1);
   const etc = join(scratch, "etc");
   mkdirSync(etc);
@@ -92,7 +92,7 @@ describe("its exit code", () => {
 });
 
 describe("its options", () => {
-  test("-d binds a directory: what is written there is the caller's on the host", async () => {
+  test("-d binds a directory: files written there belong to the caller on the host", async () => {
     const { code } = await world.isolate([
       "-z",
       world.template,
@@ -105,7 +105,7 @@ describe("its options", () => {
     expect(await must(["stat", "-c", "%u:%g", join(scratch, "x")])).toBe(`${alice.uid}:${alice.gid}\n`);
   });
 
-  test("-d with :ro cannot be written, nor made writable from inside", async () => {
+  test("-d with :ro cannot be written or made writable from inside", async () => {
     const args = ["-z", world.template, "-d", `${scratch}:/mnt:ro`];
     expect(
       (
@@ -132,7 +132,7 @@ describe("its options", () => {
     expect(existsSync(join(scratch, "y"))).toBe(false);
   });
 
-  test("-d takes a file, and a relative path", async () => {
+  test("-d accepts a file and a relative path", async () => {
     writeFileSync(join(scratch, "data"), "hello\n");
     const { stdout } = await world.isolate(["-z", world.template, "-d", "data:/srv/data", "cat", "/srv/data"], {
       cwd: scratch,
@@ -140,7 +140,7 @@ describe("its options", () => {
     expect(stdout).toBe("hello\n");
   });
 
-  test("-v sets the environment, and the value may hold colons and spaces", async () => {
+  test("-v sets the environment, and the value may contain colons and spaces", async () => {
     const { stdout } = await world.isolate([
       "-z",
       world.template,
@@ -159,7 +159,7 @@ describe("its options", () => {
     expect((await world.isolate(["-z", world.template, "-p", "/etc", "pwd"])).stdout).toBe("/etc\n");
   });
 
-  test("-p starts in what -d makes, however deep", async () => {
+  test("-p starts in a directory that -d creates, at any depth", async () => {
     const args = ["-z", world.template, "-d", `${scratch}:/work/of/mine`, "-p", "/work/of/mine", "pwd"];
     expect(await world.isolate(args)).toEqual({ code: 0, stdout: "/work/of/mine\n", stderr: "" });
   });
@@ -174,13 +174,13 @@ describe("its options", () => {
     expect((await world.isolate(["-z", world.template, "echo", "-z", "-n", "--help"])).stdout).toBe("-z -n --help\n");
   });
 
-  test("-q prints nothing of its own", async () => {
+  test("-q prints no messages", async () => {
     expect(await world.isolate(["-q", "-z", world.template, "true"])).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 });
 
 describe("listings", () => {
-  test("ps shows a user's own leases, and root all of them", async () => {
+  test("ps shows users their own leases, and root all of them", async () => {
     const children = [alice, bob].map((as) =>
       world.begin(["-z", world.template, "sh", "-c", "echo up; read line"], { as }),
     );
@@ -202,7 +202,7 @@ describe("listings", () => {
     await world.settled();
   });
 
-  test("pool prints what it is asked for", async () => {
+  test("pool prints the requested fields", async () => {
     const [pool] = await world.pools();
     expect(pool).toMatchObject({ template: world.template, size: 3, failed: 0, lastError: null });
     expect(Object.keys(pool ?? {})).toEqual(

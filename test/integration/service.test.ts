@@ -1,4 +1,4 @@
-/** The daemon as a service: what it tells its manager, its configuration loaded again, and a start on demand. */
+/** The daemon as a service: its messages to the service manager, a reload of its configuration, a start on demand. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, chownSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
@@ -10,7 +10,7 @@ import type { TemplateName } from "../../protocol/names.ts";
 import { eventually, finished, root, type User } from "../support/process.ts";
 import { alice, createWorld, group, type World } from "../support/world.ts";
 
-/** Binds a datagram socket, which Node cannot, and prints what comes, each message on a line. */
+/** Binds a datagram socket, which Node cannot, and prints each message on a line. */
 const listener = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -60,12 +60,12 @@ async function up(as: User = alice): Promise<ChildProcess> {
   return child;
 }
 
-describe("what the service manager is told", () => {
-  test("that the daemon is ready, once it is", async () => {
+describe("messages to the service manager", () => {
+  test("report that the daemon is ready, once it is", async () => {
     expect(await said("READY=1")).toMatch(/^READY=1 \| STATUS=/);
   });
 
-  test("how its pools are, whenever that changes", async () => {
+  test("report the state of its pools, whenever it changes", async () => {
     await said(`STATUS=2/2 ready ${short()}`);
     const child = await up();
     await said(`ready ${short()}, 1 leased`);
@@ -74,12 +74,12 @@ describe("what the service manager is told", () => {
     expect(await said("STATUS=2/2 ready")).toBe(`STATUS=2/2 ready ${short()}`);
   });
 
-  test("that it is alive, again and again", async () => {
+  test("report regularly that it is alive", async () => {
     messages.length = 0;
     await eventually("three signs of life", () => messages.filter((line) => line === "WATCHDOG=1").length >= 3);
   });
 
-  test("nothing of that while it does not run", async () => {
+  test("do not report that while it is stopped", async () => {
     process.kill(world.daemonPid(), "SIGSTOP");
     try {
       await new Promise((resolve) => setTimeout(resolve, 300));
@@ -93,7 +93,7 @@ describe("what the service manager is told", () => {
   });
 });
 
-test("the end of a lease touches the template's signal file", async () => {
+test("a lease's end touches the template's signal file", async () => {
   const file = join(world.runtime, "signal", escapeUnitName(world.template as TemplateName));
   const before = await up();
   await finished(before, { input: "\n" });
@@ -106,7 +106,7 @@ test("the end of a lease touches the template's signal file", async () => {
 describe("SIGHUP", () => {
   const entry = (more: string): string => `[[template]]\nname = "${world.template}"\n${more}\n`;
 
-  test("the sizes of pools, and who may lease", async () => {
+  test("reloads the pool sizes and the allowed users", async () => {
     world.configure(entry("size = 4"));
     await reload();
     expect(await world.settled()).toMatchObject({ size: 4, ready: 4 });
@@ -121,7 +121,7 @@ describe("SIGHUP", () => {
     expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
   });
 
-  test("what only a start can change is named, and not changed", async () => {
+  test("names settings that require a restart, and keeps them", async () => {
     world.configure(`${entry("size = 2")}\n[zfs]\nrefquota = "1G"\n`);
     await reload();
     expect(world.log()).toMatch(/"keys":\["zfs"\],"msg":"changes of these keys wait for a restart of the daemon"/);
@@ -131,7 +131,7 @@ describe("SIGHUP", () => {
     ["an unknown key", "sokcet = 1", "unknown key 'sokcet'"],
     ["no TOML", "= =", "not TOML"],
     ["a template's name that cannot be", '[[template]]\nname = "../x"', "cannot use the name '../x'"],
-  ])("%s: the configuration from before stays, and that is said", async (_what, line, why) => {
+  ])("%s: keeps the previous configuration and reports it", async (_what, line, why) => {
     const before = await world.settled();
     world.configure(`[pool]\nsize = 7\n${line}`);
     await reload();
@@ -144,7 +144,7 @@ describe("SIGHUP", () => {
     expect(messages.filter((message) => message.includes("not reloaded"))).toEqual([]);
   });
 
-  test("a template that the file names no more is not leased, and its clones go", async () => {
+  test("a template that the file no longer names is not leased, and its clones are removed", async () => {
     world.configure(`${entry("size = 2")}[[template]]\nname = "nowhere/other"\n`);
     await reload();
     const names = async () => {
@@ -160,7 +160,7 @@ describe("SIGHUP", () => {
 });
 
 describe("on demand", () => {
-  /** Stands for the socket that systemd holds: counts who comes, until the daemon is started again. */
+  /** Acts as the socket that systemd holds: counts connections until the daemon is started again. */
   async function holdSocket() {
     let connections = 0;
     const server = createServer((socket) => {
@@ -179,7 +179,7 @@ describe("on demand", () => {
   test.each([
     ["a member", alice],
     ["root", root],
-  ] as const)("a client of %s connects once, after its sandbox, and the next daemon reclaims", async (_who, as) => {
+  ] as const)("a client of %s connects once after its sandbox ends, and the next daemon reclaims the clone", async (_who, as) => {
     world.configure("on_demand = true");
     await reload();
     const before = await world.settled();
@@ -197,7 +197,7 @@ describe("on demand", () => {
     expect(await world.settled()).toEqual(before);
   });
 
-  test("otherwise nobody stays behind, and nobody connects", async () => {
+  test("without it no client stays behind or connects", async () => {
     world.configure("");
     await reload();
     const child = await up();
@@ -211,7 +211,7 @@ describe("on demand", () => {
   });
 });
 
-test("a daemon that does not answer is said to the one who waits", async () => {
+test("a waiting client reports that the daemon does not answer", async () => {
   process.kill(world.daemonPid(), "SIGSTOP");
   const waiting = world.begin(["-z", world.template, "true"]);
   const end = finished(waiting);
@@ -224,7 +224,7 @@ test("a daemon that does not answer is said to the one who waits", async () => {
   expect((await end).code).toBe(0);
 });
 
-test("a client that waits when the daemon is stopped asks for the next one, and says what it finds", async () => {
+test("a client that waits while the daemon stops asks the next daemon and reports its answer", async () => {
   world.configure('[[template]]\nname = "nowhere"');
   await reload();
   const waiting = world.begin(["-z", "nowhere", "true"]);
@@ -240,7 +240,7 @@ test("a client that waits when the daemon is stopped asks for the next one, and 
   await world.startDaemon();
 });
 
-test("a stop while root waits for a pool ends, and says what it is", async () => {
+test("a stop while root waits for a pool ends the wait and reports the stop", async () => {
   world.configure("[pool]\nrefill_concurrency = 1");
   await reload();
   const patience = 300_000;

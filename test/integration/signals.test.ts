@@ -1,6 +1,6 @@
 /**
- * Signals that are sent to `isolate` by kill(2): they reach the command, once, and the exit code is the command's. What a
- * terminal sends is in terminal.test.ts.
+ * Signals sent to `isolate` by kill(2): they reach the command once, and the exit code is the command's. For a terminal's
+ * signals see terminal.test.ts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -29,11 +29,11 @@ const engines: readonly (readonly [engine: string, caller: User])[] = [
 
 interface Begin {
   readonly options?: readonly string[];
-  /** In front of the client. */
+  /** Words in front of the client. */
   readonly before?: readonly string[];
 }
 
-/** A shell inside whose script has said `up`; leader of its process group outside. */
+/** A shell inside whose script has printed `up`; outside, the client leads its own process group. */
 async function up(
   [engine, caller]: readonly [string, User],
   script: string,
@@ -50,14 +50,14 @@ async function up(
   return child;
 }
 
-// No $(...) in it: bash loses a signal whose trap comes while it reads one.
+// Contains no $(...): bash loses a trapped signal that arrives while it reads one.
 const awaitIt = "echo up; for i in {1..600}; do sleep 0.1; done; echo never";
 const handed = ["INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "TSTP", "CONT"] as const;
 const number = (name: string): number => constants.signals[`SIG${name}` as NodeJS.Signals];
 
 describe.each(engines)("%s:", (...engine) => {
-  test("each signal is the command's, and so is the exit code", async () => {
-    // Of TSTP the client's own stop is the other half; a process group without a shell is not suspended (setpgid(2)).
+  test("each signal reaches the command, and the exit code is the command's", async () => {
+    // TSTP must also stop the client; a process group without a shell is not suspended (setpgid(2)).
     const traps = handed.map((name) => `trap 'echo ${name}' ${name};`).join(" ");
     const child = await up(engine, `${traps} trap 'echo TERM; exit 7' TERM; ${awaitIt}`);
     let heard = "";
@@ -73,7 +73,7 @@ describe.each(engines)("%s:", (...engine) => {
     expect(await end).toMatchObject({ code: 7, stdout: `${handed.join("\n")}\nTERM\n` });
   });
 
-  test("what the command does nothing about ends it, with the code of the signal", async () => {
+  test("a signal that the command does not handle ends it, with the signal's exit code", async () => {
     for (const name of ["INT", "USR1", "TERM"] as const) {
       const child = await up(engine, "echo up; exec sleep 1000");
       const end = finished(child);
@@ -85,8 +85,8 @@ describe.each(engines)("%s:", (...engine) => {
 
 const bwrap = ["bwrap", alice] as const;
 
-test("a signal to the whole process group reaches the command once, and the engine lives on", async () => {
-  // Longer than two of them may lie apart.
+test("a signal to the whole process group reaches the command once, and does not end the engine", async () => {
+  // Longer than the copies of one signal may lie apart.
   const count =
     "n=0; trap 'n=$((n+1))' INT USR1; echo up; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.5; echo $n; exit 8";
   for (const name of ["INT", "USR1"] as const) {
@@ -97,7 +97,7 @@ test("a signal to the whole process group reaches the command once, and the engi
   }
 });
 
-/** Starts a job as a shell does, tells its process id, and waits: a job without a shell is not suspended (setpgid(2)). */
+/** Starts a job as a shell does, prints its pid, and waits: a job without a shell is not suspended (setpgid(2)). */
 const shell = `
   use POSIX; $| = 1;
   my $job = fork;
@@ -106,7 +106,7 @@ const shell = `
   waitpid($job, 0); exit(($? & 127) ? 128 + ($? & 127) : $? >> 8);
 `;
 
-test("a job that is resumed before isolate-init has heard of its suspension goes on", async () => {
+test("a job that is resumed before isolate-init notices its suspension continues", async () => {
   const client = [program("isolate"), "-z", world.template, "sh", "-c", "echo up; read line; exit 8"];
   const child = start(["setsid", "perl", "-e", shell, ...client], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
   started.push(child);
@@ -118,7 +118,7 @@ test("a job that is resumed before isolate-init has heard of its suspension goes
   const job = Number(/^job (\d+)$/m.exec(heard)?.[1]);
   const init = Number(await must(["pgrep", "-n", "-g", String(job), "-x", "isolate-init"]));
   const state = (pid: number): string => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
-  process.kill(init, "SIGSTOP"); // CONT to the whole job makes it go on too
+  process.kill(init, "SIGSTOP"); // CONT to the whole job also resumes it
   await eventually("isolate-init is stopped", () => state(init) === "T");
   process.kill(-job, "SIGTSTP");
   await eventually("the job is suspended", () => state(job) === "T");
@@ -127,7 +127,7 @@ test("a job that is resumed before isolate-init has heard of its suspension goes
   expect((await end).code).toBe(8);
 });
 
-test("one that the command alone has got before is not taken for that", async () => {
+test("a signal to the client alone, after one to the whole group, is not dropped as its copy", async () => {
   const child = await up(
     bwrap,
     "n=0; trap 'n=$((n+1)); echo $n' USR1; echo up; while [ $n -lt 3 ]; do sleep 0.05; done",
@@ -148,7 +148,7 @@ test("one that the command alone has got before is not taken for that", async ()
   expect((await end).code).toBe(0);
 });
 
-test("No handling of TERM and HUP: both reach the command, and TERM ends even what ignores it", async () => {
+test("No handling of TERM and HUP: both reach the command, and TERM ends even a command that ignores it", async () => {
   const hup = await up(bwrap, `trap 'echo reloaded' HUP; trap 'echo tidied; exit 3' TERM; ${awaitIt}`);
   let heard = "";
   hup.stdout?.on("data", (text: Buffer) => {
@@ -198,7 +198,7 @@ describe("the command starts with the caller's", () => {
     });
   });
 
-  test("an ignored TERM or HUP ends nothing, as for any program (nohup(1))", async () => {
+  test("an ignored TERM or HUP ends nothing, as with any program (nohup(1))", async () => {
     const before = ["env", "--ignore-signal=TERM,HUP"];
     const child = await up(bwrap, "echo up; read line; echo still here; exit 4", { before });
     const end = finished(child);
@@ -210,7 +210,7 @@ describe("the command starts with the caller's", () => {
   });
 });
 
-test("-i: a run goes on after INT", async () => {
+test("-i: a run continues after INT", async () => {
   const child = await up(bwrap, "echo up; read line; exit 5", { options: ["-i"] });
   child.kill("SIGINT");
   process.kill(-(child.pid ?? 0), "SIGINT");
@@ -218,7 +218,7 @@ test("-i: a run goes on after INT", async () => {
   expect((await end).code).toBe(5);
 });
 
-test("--new-session: the command leads a group in a session of its own, and signals reach it all the same", async () => {
+test("--new-session: the command leads a group in its own session, and signals still reach it", async () => {
   const { stdout } = await world.isolate([
     ...["--new-session", "-z", world.template],
     ...["cut", "-d ", "-f4-7", "/proc/self/stat"],

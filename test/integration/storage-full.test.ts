@@ -1,4 +1,4 @@
-/** No space left: one sentence, nothing half done, and everything goes on by itself once there is space again. */
+/** No space left: one error, nothing half done, and everything continues without help once there is space again. */
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -27,7 +27,7 @@ function expectFull({ code, stdout, stderr }: Outcome, doing: RegExp): void {
   expect(stderr).toMatch(doing);
 }
 
-/** To the last block, again at each call: what goes away in the meantime leaves room. Gives what frees all of it. */
+/** Fills the storage to the last block, also blocks freed between two calls. Returns a function that frees all of it. */
 async function fill(round = 0): Promise<() => Promise<void>> {
   if (pool) {
     const dataset = world.template.replace(/\/[^/]*$/, "");
@@ -49,7 +49,7 @@ test("a template that does not fit leaves nothing behind", async () => {
   const other = world.template.replace(/debian$/, "other");
   const free = pool ? await fill() : undefined;
   try {
-    // The store has room for three at the most.
+    // The store has room for at most three.
     const outcomes: Outcome[] = [];
     const names = [other, `${other}-2`, `${other}-3`, `${other}-4`];
     for (const name of names) outcomes.push(await asRoot("template", "create", "-q", name, "--tar", await debianTar()));
@@ -82,7 +82,7 @@ function expectRefused(refusal: Outcome): void {
   expect(refusal.stderr.split("\n")).toHaveLength(3);
 }
 
-test("a run says that the storage is full, and the pool fills again by itself once it is not", async () => {
+test("a run reports that the storage is full, and the pool refills once there is space", async () => {
   const was = await before();
   const free = await fill();
   try {
@@ -109,14 +109,14 @@ test("a run says that the storage is full, and the pool fills again by itself on
   if (!pool) expect(readdirSync(join(world.state, "overlay/clones"))).toHaveLength(2);
 }, 1_200_000);
 
-test("a sandbox that fills the storage is told so, and takes nobody else with it", async () => {
+test("a sandbox that fills the storage gets an error, and affects no one else", async () => {
   const was = await before();
   const free = pool ? await fill() : undefined;
   try {
     const { code, stderr } = await world.isolate(["-z", world.template, "sh", "-c", "cat /dev/urandom > /fill"], {
       patience: 300_000,
     });
-    // cat(1) ends with 1; with 2 the shell, where there was no room for the file itself.
+    // cat(1) exits with 1; the shell exits with 2 if there was no room for the file itself.
     expect([1, 2]).toContain(code);
     expect(stderr).toMatch(/No space left on device|Disk quota exceeded/);
   } finally {

@@ -1,4 +1,4 @@
-/** A run in a real terminal: job control, signals, size, and what is left of it afterwards. */
+/** A run in a real terminal: job control, signals, the size, and the terminal's state afterwards. */
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ beforeAll(async () => {
   chmodSync(scratch, 0o755);
   copyFileSync(join(projectRoot, "dist/test/try-syscall"), join(scratch, "try-syscall"));
   chmodSync(join(scratch, "try-syscall"), 0o755);
-  // A line is as long wherever the checkout is: one that just fills the screen's width is not told apart from the next.
+  // Keeps lines equally long for any checkout: a line that just fills the screen runs into the next.
   symlinkSync(program("isolate"), join(scratch, "isolate"));
   isolate = `isolate -z ${world.template} -d ${scratch}/try-syscall:/usr/bin/try-syscall:ro`;
 }, 1_200_000);
@@ -30,11 +30,11 @@ afterEach(async () => {
   await world.settled();
 });
 
-/** Servers of this file's own, another for each shell: one that ends may still take a connection. */
+/** This file's own servers, a new one for each shell: a server that is ending may still accept a connection. */
 let servers = 0;
 const tmux = (...args: string[]) => must(["tmux", "-f", "/dev/null", "-S", join(scratch, `tmux${servers}`), ...args]);
 
-/** alice's interactive shell in a terminal of 80 by 24. */
+/** alice's interactive shell in an 80 by 24 terminal. */
 async function openShell() {
   servers++;
   const shell = asUser(alice, [
@@ -52,7 +52,7 @@ async function openShell() {
   await shows(/host>$/);
 }
 
-/** Without the blanks at the ends of lines; a prompt is the last of them. */
+/** The screen's lines without trailing blanks; the prompt is the last one. */
 const screen = async (): Promise<string> =>
   (await tmux("capture-pane", "-p", "-J", "-S", "-", "-t", "t")).replace(/[ \t]+$/gm, "").trimEnd();
 const shows = (pattern: RegExp): Promise<RegExpMatchArray> =>
@@ -72,7 +72,7 @@ async function openInside(): Promise<void> {
 }
 
 describe("an interactive shell", () => {
-  test("has job control, and Ctrl-C ends its foreground job alone", async () => {
+  test("has job control, and Ctrl-C ends only its foreground job", async () => {
     await openInside();
     expect(await screen()).not.toMatch(/no job control|cannot set terminal process group/);
     await type("sleep 1000; echo status=$?");
@@ -107,7 +107,7 @@ describe("an interactive shell", () => {
     await shows(/box>$/);
   });
 
-  test("sees the terminal's size, and every change of it", async () => {
+  test("sees the terminal's size and every change of it", async () => {
     await openInside();
     await type("stty size; tty");
     await shows(/^24 80$/m);
@@ -116,7 +116,7 @@ describe("an interactive shell", () => {
     await shows(/^30 100$/m);
   });
 
-  test("is told of a resize while its command runs", async () => {
+  test("is notified of a resize while its command runs", async () => {
     await openInside();
     await type(
       "trap 'echo now $(stty size)' WINCH; echo loop; while read -t 1000 x || [ $? -gt 128 ]; do echo got $x; done",
@@ -131,7 +131,7 @@ describe("an interactive shell", () => {
 });
 
 describe("a command in the foreground", () => {
-  test("gets Ctrl-C, and may go on: the run does not end by it", async () => {
+  test("receives Ctrl-C and may continue: the run does not end", async () => {
     await openShell();
     await type(
       `${isolate} bash -c 'trap "echo caught; n=1\\$n" INT; echo up; until [ "$n" = 11 ]; do sleep 0.1; done; echo goes on; exit 5'`,
@@ -146,7 +146,7 @@ describe("a command in the foreground", () => {
     await shows(/^code=5$/m);
   });
 
-  test("that does nothing about Ctrl-C or Ctrl-\\ ends by it, with the code of the signal", async () => {
+  test("that does not handle Ctrl-C or Ctrl-\\ ends with the signal's exit code", async () => {
     await openShell();
     for (const [key, code] of [
       ["C-c", 130],
@@ -161,7 +161,7 @@ describe("a command in the foreground", () => {
     }
   });
 
-  test("is suspended by Ctrl-Z, and resumed by fg", async () => {
+  test("is suspended by Ctrl-Z and resumed by fg", async () => {
     await openShell();
     await type(`${isolate} sh -c 'echo up; read line; echo line=$line; exit 6'`);
     await shows(/^up$/m);
@@ -183,14 +183,14 @@ describe("a command in the foreground", () => {
     await shows(/^code=6$/m);
   });
 
-  test("is suspended and resumed by TSTP and CONT from elsewhere, with everything that the shell notices", async () => {
+  test("is suspended and resumed by TSTP and CONT from another process, and the shell notices", async () => {
     await openShell();
     await type(`${isolate} sh -c 'echo up; for i in $(seq 1000); do sleep 0.1; echo $i >/n; done'`);
     await shows(/^up$/m);
     const [lease] = await world.leases();
     const pid = String(lease?.pid);
     const [group] = (await must(["ps", "-o", "pgid=", "-p", pid])).trim().split("\n");
-    /** Some of them, and not the engine's own. */
+    /** Some of the processes, and not the engine's own. */
     const stopped = async (): Promise<boolean> =>
       (await must(["ps", "-eo", "pgid=,stat="])).split("\n").some((line) => line.trim().startsWith(`${group} T`));
     await must(["kill", "-TSTP", pid]);
@@ -202,9 +202,9 @@ describe("a command in the foreground", () => {
     await eventually("the run has ended", async () => (await world.leases()).length === 0);
   });
 
-  test("in a session of its own has no terminal, and is reached by Ctrl-C and Ctrl-Z", async () => {
+  test("in its own session has no terminal, and Ctrl-C and Ctrl-Z reach it", async () => {
     await openShell();
-    // The shell waits for its child: what the terminal sends goes to the whole group.
+    // The shell waits for its child: the terminal's signals go to the whole group.
     await type(`${isolate} --new-session sh -c 'tty </dev/tty; echo up; sleep 1000; echo sleep ended with $?; exit 3'`);
     await shows(/cannot open \/dev\/tty.*\n(.*\n)*up$/m);
     const sleeping = async () => (await run(["sh", "-c", `ps -o stat= -p "$(pgrep -u ${alice.uid} -x sleep)"`])).stdout;
@@ -220,7 +220,7 @@ describe("a command in the foreground", () => {
     await shows(/^code=130$/m);
   });
 
-  test("with -i goes on at Ctrl-C", async () => {
+  test("with -i continues after Ctrl-C", async () => {
     await openShell();
     await type(`${isolate} -i sh -c 'echo up; read line; exit 4'`);
     await shows(/^up$/m);
@@ -238,7 +238,7 @@ describe("a command in the foreground", () => {
     );
     await shows(/^EPERM\nEPERM\nEPERM\ndone$/m);
     await type("echo next");
-    // The attack's character is a line feed: nothing stands between the two prompts.
+    // The attack injects a line feed: nothing may appear between the two prompts.
     await shows(/^done\nhost> echo next\nnext$/m);
   });
 
@@ -265,7 +265,7 @@ describe("a command in the foreground", () => {
 
 const trapping = "sh -c 'trap : HUP TERM; echo up; sleep 1000; sleep 1000'";
 
-/** Starts a run in a shell's terminal, which is closed once `ready` is over; nothing is left of it. */
+/** Starts a run in a shell's terminal, which is closed once `ready` resolves; checks that nothing is left of the run. */
 async function closeDuring(command: string, ready: () => Promise<unknown>): Promise<void> {
   const before = await world.settled();
   await openShell();
@@ -284,8 +284,8 @@ test.each(["sleep 1000", trapping, "bash --norc -i"])("closing the terminal ends
   closeDuring(command, async () => {}),
 );
 
-test("closing the terminal of a suspended run ends its sandbox, whatever its command does about it", () =>
-  // The kernel tells only the foreground job; this one hears of it from its shell.
+test("closing the terminal of a suspended run ends its sandbox, however its command handles that", () =>
+  // The kernel signals only the foreground job; the shell signals this one.
   closeDuring(trapping, async () => {
     await shows(/^up$/m);
     await keys("C-z");

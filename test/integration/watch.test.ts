@@ -1,4 +1,4 @@
-/** tools/watch.mjs: a program that only this machine happens to have fails the run that starts it. */
+/** tools/watch.mjs: a run fails if it starts a program that only happens to be installed on this machine. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,11 +13,11 @@ const tool = join(projectRoot, "tools/watch.mjs");
 const watch = (...words: string[]): Promise<Outcome> => run([process.execPath, tool, ...words]);
 const advice = "A machine without it fails here. Name the package in tools/packages.mjs, or do not use the program.\n";
 
-test("what the groups name may be started, and the command's own code is returned", async () => {
+test("programs that the groups name may be started, and the command's exit code is returned", async () => {
   expect(await watch("test", "--", "sh", "-c", "tmux -V; exit 7")).toMatchObject({ code: 7, stderr: "" });
 });
 
-test("a program of another group fails the run, and is named with its package", async () => {
+test("a program of another group fails the run and is named with its package", async () => {
   const { code, stderr } = await watch("run", "--", "env", "tmux", "-V");
   expect(stderr).toBe(
     "cannot pass: /usr/bin/tmux was started, of the Debian package tmux, which tools/packages.mjs does not name " +
@@ -26,7 +26,7 @@ test("a program of another group fails the run, and is named with its package", 
   expect(code).toBe(1);
 });
 
-test("every such program is named once, however it was reached and wherever it ended", async () => {
+test("each such program is named once, however it was started and however it ended", async () => {
   const script = join(scratch, "script");
   writeFileSync(script, "#!/usr/bin/zsh\ncd /usr/bin\n./strace -V; env -i ./strace -V; exit 0\n", { mode: 0o755 });
   const { code, stderr } = await watch("run", "--", "unshare", "--mount", "--pid", "--fork", script);
@@ -35,19 +35,19 @@ test("every such program is named once, however it was reached and wherever it e
   expect(code).toBe(1);
 });
 
-test("where both fail, the command's code is kept", async () => {
+test("keeps the command's exit code if both fail", async () => {
   const { code, stderr } = await watch("run", "--", "sh", "-c", "tmux -V; exit 7");
   expect(stderr).toContain("/usr/bin/tmux was started");
   expect(code).toBe(7);
 });
 
-test("a copy in a tree that sandboxes run from is no program of this machine", async () => {
+test("a copy in a sandbox's root does not count as a program of this machine", async () => {
   const copy = join(scratch, "tmux");
   const { code, stderr } = await watch("run", "--", "sh", "-c", `cp /usr/bin/tmux ${copy} && ${copy} -V`);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
 });
 
-test("what others start meanwhile is not counted, even in the same session", async () => {
+test("programs that others start in the meantime do not count, even in the same session", async () => {
   const [began, end] = [join(scratch, "began"), join(scratch, "end")];
   const running = watch("run", "--", "sh", "-c", `: > ${began}; until test -e ${end}; do sleep 0.1; done`);
   await eventually("the command runs", () => existsSync(began));
@@ -56,7 +56,7 @@ test("what others start meanwhile is not counted, even in the same session", asy
   expect(await running).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("an unknown group, a missing command and a user other than root are refused with a sentence", async () => {
+test("an unknown group, a missing command and a user other than root are refused with an error", async () => {
   expect(await watch("strange", "--", "true")).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/^cannot prepare 'strange': the groups are build, /),
