@@ -1,6 +1,6 @@
-/** Medians and ratios: on a noisy machine nothing else of a time means much. */
+/** Medians and ratios: on a noisy machine no other figure of a time means much. */
 
-/** The value below which that share of the others lies; between two of them, in proportion. */
+/** The value below which that share of the values lies, interpolated between two values. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const place = (sorted.length - 1) * share;
@@ -15,12 +15,12 @@ export interface Figure {
   readonly what: string;
   readonly value: number;
   readonly unit: "ms" | "s" | "MB" | "KB" | "times" | "per second" | "per hour" | "%" | "";
-  /** As the project asks of itself; none where the figure only explains another. */
+  /** The project's goal; `undefined` if the figure only explains another. */
   readonly goal?: { readonly atMost: number } | { readonly atLeast: number };
   readonly command: string;
 }
 
-/** What could not be measured here, and why. */
+/** A figure that could not be measured here, and the reason. */
 export interface Absence {
   readonly what: string;
   readonly why: string;

@@ -1,4 +1,4 @@
-/** What becomes of a run, of a lease and of the daemon when there are many clones, and after many leases. */
+/** The times of runs and leases and the daemon's memory with many clones, and after many leases. */
 
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -14,7 +14,7 @@ import { leaseTimes, memoryOf } from "./watch.ts";
 
 export interface GrowthOptions {
   readonly place: Place;
-  /** An unpacked root, for the bare line. */
+  /** An unpacked root filesystem, for the bare line. */
   readonly directory: string;
   /** Ascending. */
   readonly sizes: readonly number[];
@@ -30,9 +30,9 @@ interface Stage {
   readonly leases: readonly number[];
 }
 
-/** A daemon with so many clones in its store is started anew. */
+/** The daemon is restarted with this many clones in its store. */
 const restartAt = 1000;
-/** From the stages up to this one the others are predicted. */
+/** Stages up to this size predict the larger ones. */
 const fitUpTo = 1000;
 const patience = 1_800_000;
 
@@ -75,7 +75,7 @@ function figuresOf({ size, run, bare, leases }: Stage): Figure[] {
   ];
 }
 
-/** By a straight line through the smaller stages. */
+/** Predicts with a straight line through the smaller stages. */
 function predictions(stages: readonly Stage[]): Figure[] {
   const small = stages.filter(({ size }) => size <= fitUpTo);
   if (small.length < 2) return [];
@@ -109,7 +109,7 @@ export function memory(world: World, size: number): Figure[] {
   ];
 }
 
-/** From the start of the process; a clone whose row was taken away tells when the storage has been compared with them. */
+/** Times from the process's start. The storage is reconciled when a clone whose row was deleted is found. */
 async function restart(world: World, size: number, say: (line: string) => void): Promise<Figure[]> {
   say(`a new daemon, with ${size} clones in the store`);
   await world.endDaemon("SIGTERM");
@@ -145,7 +145,7 @@ async function restart(world: World, size: number, say: (line: string) => void):
   ];
 }
 
-/** Gives the clone that no row knows any more. */
+/** Deletes a clone's row and returns the clone's id. */
 function loseRow(file: string): string {
   const database = new Database(file);
   try {
@@ -157,10 +157,10 @@ function loseRow(file: string): string {
   }
 }
 
-/** A program that has just begun compiles its own code and finds the size of its heap. */
+/** Leases in which a new daemon compiles its own code and grows its heap to its working size. */
 const warmUp = 5000;
 
-/** The daemon's memory after so many leases, against that after the warm-up; and what the warm-up itself takes. */
+/** The daemon's memory after that many leases, relative to the memory after the warm-up, and the warm-up's own growth. */
 async function leak(world: World, { leases, say }: GrowthOptions): Promise<Figure[]> {
   const memoryAfter = async (runs: number): Promise<number> => {
     say(`${runs} runs by 4 clients, for the daemon's memory`);
@@ -186,7 +186,7 @@ async function leak(world: World, { leases, say }: GrowthOptions): Promise<Figur
   ];
 }
 
-/** Resident megabytes once it has nothing to do; the least of a few seconds, since garbage comes and goes. */
+/** Resident megabytes while it is idle: the minimum over a few seconds, since garbage comes and goes. */
 async function calm(world: World): Promise<number> {
   await world.settled();
   let least = Number.POSITIVE_INFINITY;

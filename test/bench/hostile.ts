@@ -1,6 +1,6 @@
 /**
- * One member does the worst that `support/attacks.ts` knows, and others work: what a run of theirs takes, whether root is
- * served, and what becomes of the daemon's memory.
+ * One member runs every attack of `support/attacks.ts` while others work: the time of their runs, whether root is served,
+ * and the daemon's memory.
  */
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -19,14 +19,14 @@ export interface HostileOptions {
   readonly say: (line: string) => void;
 }
 
-/** Of the attacker, in the log. */
+/** The attacker's uid, as in the log. */
 const entries = 10_000;
 const rootAsks = 10;
 const goals = { ratio: 3, megabytes: 50, lease: 100 };
 
 interface Measured {
   readonly runs: readonly number[];
-  /** Server side. */
+  /** Milliseconds, server side. */
   readonly leases: readonly number[];
 }
 
@@ -115,7 +115,7 @@ async function measure(world: World, rounds: number): Promise<Measured> {
   return { runs, leases: leaseTimes(world, 0, ourRun(world).as?.uid).slice(-rounds) };
 }
 
-/** As so many short leases would. */
+/** Fills the log as that many short leases would. */
 function fillLog(file: string, uid: number): void {
   const database = new Database(file);
   try {

@@ -1,4 +1,4 @@
-/** What a sandbox that waits costs beside its command. */
+/** The memory and processes of an idle sandbox, apart from its command. */
 import { eventually, finished } from "../support/process.ts";
 import type { World } from "../support/world.ts";
 import type { Figure } from "./figures.ts";

@@ -1,4 +1,4 @@
-/** How long listings take when there is much to list. */
+/** The time of listings with many entries. */
 import { program } from "../support/project.ts";
 import { leaseRequest, openRaw, type Raw } from "../support/raw.ts";
 import { alice, createWorld } from "../support/world.ts";
@@ -12,7 +12,7 @@ const rounds = 30;
 /** Milliseconds. */
 const goal = 100;
 
-/** Of a daemon of its own with that many leased clones, beside the ready ones. */
+/** Measures on a separate daemon with that many leased clones, in addition to the ready ones. */
 export async function listings(place: Place, say: (line: string) => void): Promise<Figure[]> {
   const world = await createWorld({
     size: 20,
@@ -23,7 +23,7 @@ export async function listings(place: Place, say: (line: string) => void): Promi
     say(`leasing ${clones} clones`);
     const held: Raw[] = [];
     try {
-      // In batches: the kernel queues some hundred connections.
+      // In batches: the kernel queues only some hundred connections.
       for (let count = 0; count < clones; count += batch) {
         const batchOf = openRaw(world.socket, alice, Array(batch).fill([leaseRequest(world.template, "&wait=600")]));
         held.push(batchOf);

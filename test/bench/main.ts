@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: the figures that the project holds itself to, in one run, on one file system. Commands
- * that are compared take turns, so that a machine whose speed drifts slows both. README.md tells the options.
+ * `npm run bench`: the figures for which the project has goals, in one run, on one file system. Compared commands take
+ * turns, so that a machine whose speed drifts slows both. README.md lists the options.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -39,7 +39,7 @@ const begun = Date.now();
 const say = (line: string): void =>
   void process.stderr.write(`${String(Math.round((Date.now() - begun) / 1000)).padStart(4)} s  ${line}\n`);
 
-/** Processes that wanted a processor, by the minute before. */
+/** The load: runnable processes, averaged over the last minute. */
 const quiet = 0.3;
 
 async function main(): Promise<void> {
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   say(`the same as JSON: ${wanted.json}`);
 }
 
-/** What any bench measures; the short form leaves out what needs many clones. */
+/** The figures that every bench measures; the short form omits those that need many clones. */
 async function usual(place: Place, plain: string): Promise<Findings> {
   const world = await createWorld({ size: 20, ...worldIn(place) });
   const figures: Figure[] = [];
@@ -87,7 +87,7 @@ async function usual(place: Place, plain: string): Promise<Findings> {
   }
 }
 
-/** From the end of the sandbox's last process to a pool that is whole again. */
+/** The time from the end of the sandbox's last process until the pool is full again. */
 async function reclaim(world: World): Promise<Figure> {
   const times: number[] = [];
   for (let round = 0; round < 10; round++) {

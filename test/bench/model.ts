@@ -1,5 +1,5 @@
 /**
- * What a lease and a run cost, fitted to small numbers, to predict the large ones. Pure. README.md says what is behind it.
+ * The costs of a lease and a run, fitted to small numbers to predict large ones. Pure. README.md explains the model.
  */
 
 export interface Point {
@@ -12,7 +12,7 @@ export interface Line {
   readonly slope: number;
 }
 
-/** The straight line with the least squares among those that do not fall: nothing gets cheaper by what is added. */
+/** The least-squares line whose slope is not negative: nothing gets cheaper when clones are added. */
 export function fitLine(points: readonly Point[]): Line {
   const mean = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
   const middle = mean(points.map(({ at }) => at));
@@ -26,13 +26,13 @@ export function fitLine(points: readonly Point[]): Line {
 export const onLine = ({ start, slope }: Line, at: number): number => start + slope * at;
 
 export interface Load {
-  /** Milliseconds of a run that is alone. */
+  /** Milliseconds of a single run at a time. */
   readonly alone: number;
-  /** Milliseconds between the ends of two runs where the processors have no rest. */
+  /** Milliseconds between the ends of two runs if the processors are always busy. */
   readonly each: number;
 }
 
-/** Milliseconds of a run among so many at a time: alone until the processors are busy, then a turn for each. */
+/** Milliseconds of a run with that many in parallel: as if alone until the processors are busy, then one turn each. */
 export const runTime = ({ alone, each }: Load, parallel: number): number => Math.max(alone, parallel * each);
 
 /** Runs a second. */

@@ -1,6 +1,6 @@
 /**
- * Other programs that run a command in a fresh writable root over a plain directory, beside ours. They want root, keep
- * records in directories of the system's, and get what they need for the time of a bench: what is made is taken away.
+ * Other programs that run a command in a fresh writable root over a plain directory, compared with ours. They require root
+ * and keep records in system directories. They get their configuration for the bench only; all that was made is removed.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -15,11 +15,11 @@ import { type Timed, timeRuns } from "./timing.ts";
 interface Peer {
   readonly name: string;
   readonly version: readonly string[];
-  /** How many times faster we want to be. */
+  /** The goal: how many times faster isolate is. */
   readonly goal?: number;
-  /** The first that works here is taken. `scratch` is the peer's own directory, and removed with what is mounted in it. */
+  /** The first form that works here is used. `scratch` is the peer's own directory; it is removed with all mounts in it. */
   forms(root: string, scratch: string): readonly Timed[];
-  /** Takes away what else it left behind, interrupted or not. */
+  /** Removes everything else that the peer left behind, interrupted or not. */
   clean?(scratch: string): void;
 }
 
@@ -33,7 +33,7 @@ const peers: readonly Peer[] = [
     version: ["schroot", "--version"],
     goal: 8,
     forms(root, scratch) {
-      // It reads no other place, and takes no definition from the command line.
+      // schroot reads no other directory, and accepts no definition on the command line.
       const union = ["union-type=overlay", `union-overlay-directory=${scratch}`];
       const lines = ["type=directory", `directory=${root}`, ...union, "profile=minimal", "users=root"];
       writeFileSync(schrootFile, `[${schrootName}]\n${lines.join("\n")}\n`);
@@ -74,7 +74,7 @@ const peers: readonly Peer[] = [
   },
 ];
 
-/** Not every runtime works with every arrangement of control groups; podman's own limits may be above the host's. */
+/** Not every runtime works with every cgroup layout; podman's own limits may exceed the host's. */
 function podman(root: string, scratch: string): Timed[] {
   const places = ["--root", join(scratch, "root"), "--runroot", join(scratch, "run"), "--tmpdir", join(scratch, "tmp")];
   const limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
@@ -99,7 +99,7 @@ const parents = (): string[] =>
 const locks = ["/dev/shm/libpod_lock", `/dev/shm/libpod_rootless_lock_${alice.uid}`];
 const before = new Set([...parents(), ...locks.filter(existsSync)]);
 
-/** A session that was interrupted stays until it is ended. */
+/** Ends sessions: an interrupted one stays until it is ended. */
 function cleanAfterSchroot(): void {
   if (!existsSync(schrootFile)) return;
   const list = execFileSync("schroot", ["--list", "--all-sessions"], { encoding: "utf8" });
@@ -109,7 +109,7 @@ function cleanAfterSchroot(): void {
   rmSync(schrootFile);
 }
 
-/** podman leaves its locks, and its parent group in every hierarchy. A group that is in use cannot be removed, and stays. */
+/** podman leaves its locks, and its parent cgroup in every hierarchy. A cgroup in use cannot be removed and stays. */
 function cleanAfterPodman(scratch: string): void {
   endPause(scratch);
   for (const lock of locks) if (!before.has(lock)) rmSync(lock, { force: true });
@@ -123,19 +123,19 @@ function cleanAfterPodman(scratch: string): void {
     try {
       remove(parent);
     } catch {
-      // in use by a container of somebody else's
+      // in use by another user's container
     }
   }
 }
 
-/** An ordinary user's podman leaves a process that keeps its user namespace, and writes down which. */
+/** Rootless podman leaves a process that keeps its user namespace, and records its pid. */
 function endPause(scratch: string): void {
   for (const file of ["tmp/pause.pid", "libpod/tmp/pause.pid"].map((name) => join(scratch, name))) {
     if (existsSync(file)) endProcess(Number(readFileSync(file, "utf8")), "SIGTERM");
   }
 }
 
-/** Each peer that runs here against ours, by turns. `directory` gets theirs; `root` is an unpacked root. */
+/** Compares each peer that runs here with isolate, in turns. `directory` holds the peers' files; `root` is an unpacked root. */
 export async function comparePeers(
   ours: Timed,
   { root, directory, rounds, say }: { root: string; directory: string; rounds: number; say(line: string): void },
@@ -172,7 +172,7 @@ export async function comparePeers(
   }
 }
 
-/** However far the peers have come. */
+/** Removes the peers' files, however far their setup has come. */
 export function cleanAfterPeers({ disk }: Pick<Place, "disk">): void {
   for (const [index, { clean }] of peers.entries()) {
     clean?.(scratchOf(disk, index));

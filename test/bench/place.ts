@@ -1,6 +1,6 @@
 /**
- * Where a bench works: an ext4 file system of its own, made with the defaults of mkfs.ext4(8), for everything that is
- * compared, and a directory in memory for what an ordinary host has in /run. However the bench ends, nothing is left.
+ * The bench's place: its own ext4 file system, made with the defaults of mkfs.ext4(8), for everything that is compared,
+ * and a directory in memory for the files that an ordinary host has in /run. However the bench ends, nothing is left.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -12,18 +12,18 @@ import { mountsBelow, type WorldOptions } from "../support/world.ts";
 import { descendants } from "./watch.ts";
 
 export interface Place {
-  /** The file system of the bench's own. */
+  /** The bench's own file system. */
   readonly disk: string;
   readonly memory: string;
 }
 
 export const worldIn = ({ disk, memory }: Place): WorldOptions => ({ parent: disk, runtimeParent: memory });
 
-/** The file is sparse: what is never written takes no room. */
+/** The file is sparse: unwritten blocks take no space. */
 const imageMebibytes = 32_768;
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
-/** `leaving` is called at the end of this process, when all that it started has ended. It must be synchronous. */
+/** `leaving` is called when this process ends, after all processes that it started have ended. It must be synchronous. */
 export async function createPlace(leaving: (place: Place) => void): Promise<Place> {
   adoptOrphans();
   const inMemory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
@@ -37,26 +37,26 @@ export async function createPlace(leaving: (place: Place) => void): Promise<Plac
     leaving({ disk, memory });
     for (const directory of [memory, outer]) removeWithMounts(directory);
   });
-  // Not once: another signal must not end what takes everything away.
+  // `on`, not `once`: a second signal must not interrupt the cleanup.
   for (const [signal, number] of Object.entries(signals)) process.on(signal, () => process.exit(128 + number));
   await mountImage(join(outer, "image"), disk, imageMebibytes);
   for (const directory of [outer, memory, disk]) chmodSync(directory, 0o711);
   return { disk, memory };
 }
 
-/** Deepest first. */
+/** Unmounts the deepest mount first. */
 export function removeWithMounts(directory: string): void {
   for (const mountPoint of mountsBelow(directory)) execFileSync("umount", ["-l", "--", mountPoint]);
   rmSync(directory, { recursive: true, force: true });
 }
 
-/** Whoever has lost its parent, as podman's daemons do, becomes a child of this process: PR_SET_CHILD_SUBREAPER(2const). */
+/** Orphans, such as podman's daemons, become children of this process: PR_SET_CHILD_SUBREAPER(2const). */
 function adoptOrphans(): void {
   const setChildSubreaper = 36;
   koffi.load("libc.so.6").func("prctl", "int", ["int", "ulong"])(setChildSubreaper, 1);
 }
 
-/** Milliseconds that processes have to end in order, and for all to be gone. */
+/** Milliseconds for processes to end after SIGTERM, and for all of them to be gone. */
 const grace = 1000;
 const patience = 10_000;
 
@@ -76,7 +76,7 @@ function endDescendants(): void {
   }
 }
 
-/** What is adopted here is waited for by nobody: proc_pid_stat(5), field 3. */
+/** Ignores zombies, since nobody waits for adopted processes: proc_pid_stat(5), field 3. */
 function isAlive(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
@@ -89,6 +89,6 @@ export function endProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // it has ended meanwhile
+    // it has ended in the meantime
   }
 }

@@ -1,4 +1,4 @@
-/** Any number of ready clones: a pool holds a hundred at most, so the rest are of other templates, which are next to empty. */
+/** Any number of ready clones: a pool holds at most a hundred, so the rest belong to other, almost empty templates. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, must, type Outcome, root } from "../support/process.ts";
@@ -40,7 +40,7 @@ export function createPopulation(world: World, say: (line: string) => void) {
   }
 
   return {
-    /** Resolves once they are there, or gone, and nothing else is under way. */
+    /** Resolves once the clones exist, or are gone, and the daemon is idle. */
     async resize(count: number): Promise<void> {
       say(`${count} ready clones`);
       const templates = Math.max(Math.ceil(count / largestPool), 1);

@@ -1,4 +1,4 @@
-/** What one run takes, against the least that could do it. */
+/** The time of one run, compared with the minimum that could do the same. */
 import type { ChildProcess } from "node:child_process";
 import { finished } from "../support/process.ts";
 import { program } from "../support/project.ts";
@@ -12,7 +12,7 @@ export const ourRun = (world: World): Timed => ({
   env: { ISOLATE_SOCKET: world.socket },
 });
 
-/** The same namespaces and binds as the client asks for, of a directory that exists already. */
+/** The client's namespaces and binds, on a directory that already exists. */
 export function bareLine(directory: string): Timed {
   const namespaces = [
     "--unshare-user",
@@ -67,7 +67,7 @@ export async function starts(
   }
 }
 
-/** A leased clone, and the engine's own command line for it, as `-x` tells. */
+/** A leased clone, and the engine's command line for it, as `-x` prints it. */
 async function holdClone(world: World): Promise<{ engine: Timed; end(): Promise<void> }> {
   const child = world.begin(["-x", "-z", world.template, "sleep", "100000"]);
   const line = await traced(child);

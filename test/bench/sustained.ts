@@ -1,4 +1,4 @@
-/** Many runs one after the other and at a time, from a pool of twenty. */
+/** Many runs, in sequence and in parallel, from a pool of twenty. */
 import { createWorld, type World } from "../support/world.ts";
 import { type Figure, median, quantile } from "./figures.ts";
 import { type Load, runTime, throughput } from "./model.ts";
@@ -9,7 +9,7 @@ import { busyTime, leaseTimes, processorTime } from "./watch.ts";
 
 const size = 20;
 const clients = [1, 4, 16, 64];
-/** From these the others are predicted. */
+/** The client counts that predict the others. */
 const known = { alone: 1, crowded: 4 };
 const secondsInAnHour = 3600;
 
@@ -19,19 +19,19 @@ interface Burst {
   readonly failed: number;
   readonly perSecond: number;
   readonly times: readonly number[];
-  /** Of the daemon's answers. */
+  /** Times of the daemon's answers. */
   readonly waits: readonly number[];
-  /** Milliseconds of processor time for each run: of everything on this machine, and of the daemon. */
+  /** Milliseconds of processor time per run: of the whole machine, and of the daemon. */
   readonly machine: number;
   readonly daemon: number;
 }
 
-/** The full form of 2,000 runs, and the same shorter at 1, 4, 16 and 64 clients. */
+/** The full form of 2,000 runs, and shorter forms with 1, 4, 16 and 64 clients. */
 export async function sustained(
   { place, runs, each }: { place: Place; runs: number; each: number },
   say: (line: string) => void,
 ): Promise<Figure[]> {
-  // A user may have so many clones that are not yet gone; by default 64, which 64 clients at a time would meet.
+  // The limit also counts clones that are not yet gone: 64 parallel clients would reach the default of 64.
   const world = await createWorld({ size, config: "[limits]\nleases_per_user = 500", ...worldIn(place) });
   try {
     const whole = await burst(world, runs, 4, say);
@@ -84,7 +84,7 @@ function growthOf({ runs, parallel, failed, perSecond, times, waits }: Burst): F
   ];
 }
 
-/** By the model, from one client and from four. */
+/** Predictions of the model, from one client and from four. */
 function predictions(bursts: readonly Burst[]): Figure[] {
   const of = (parallel: number): Burst | undefined => bursts.find((one) => one.parallel === parallel);
   const [one, four] = [of(known.alone), of(known.crowded)];
@@ -104,7 +104,7 @@ function predictions(bursts: readonly Burst[]): Figure[] {
     ]);
 }
 
-/** How many an hour this machine could do if nothing else took time. */
+/** How many this machine could do in an hour if nothing else took time. */
 function limits({ perSecond, daemon }: Burst): Figure[] {
   return [
     {

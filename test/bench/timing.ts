@@ -1,6 +1,6 @@
 /**
- * Times whole processes. They are started by small programs that do nothing else meanwhile, one for each command, so that
- * commands of different users can be compared.
+ * Times whole processes. A small program per command starts them and does nothing else in the meantime, so that commands
+ * of different users can be compared.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -11,9 +11,9 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export interface Timed extends Pick<RunOptions, "as" | "env"> {
   readonly words: readonly string[];
-  /** Files to be open for reading in the command, by the number of the descriptor. */
+  /** Files to open for reading in the command, by descriptor number. */
   readonly open?: Readonly<Record<number, string>>;
-  /** The numbers of the descriptors of a new pipe for each run: to read from, and to write to. */
+  /** The descriptor numbers of a new pipe for each run: the read end and the write end. */
   readonly pipe?: readonly [number, number];
 }
 
@@ -36,7 +36,7 @@ for line in sys.stdin:
   print((end-begun)*1000,flush=True)
 `;
 
-/** Milliseconds of each round for each command; the commands of a round take turns. Throws when one does not end with 0. */
+/** Milliseconds of each round for each command; the commands take turns. Throws if one does not exit with 0. */
 export async function timeRuns(commands: readonly Timed[], rounds: number): Promise<number[][]> {
   const watches = commands.map(startWatch);
   const times: number[][] = commands.map(() => []);
@@ -77,13 +77,13 @@ function startWatch({ words, as = root, env = {}, open = {}, pipe }: Timed) {
 export interface Crowd {
   /** From the first start to the last end. */
   readonly seconds: number;
-  /** How many did not end with 0. */
+  /** How many did not exit with 0. */
   readonly failed: number;
-  /** Of each run. */
+  /** The time of each run. */
   readonly milliseconds: readonly number[];
 }
 
-/** Starts the next one whenever one has ended. */
+/** Starts the next run whenever one has ended. */
 const crowdScript = `
 import json,os,sys,time
 words,runs,parallel=json.loads(sys.argv[1]),int(sys.argv[2]),int(sys.argv[3])
@@ -100,7 +100,7 @@ while left or begun:
 print(json.dumps({'seconds':time.perf_counter()-start,'failed':failed,'milliseconds':taken}))
 `;
 
-/** That many runs of a command, so many of them at a time. */
+/** Times that many runs of a command, with a given number in parallel. */
 export async function crowd({ words, as = root, env = {} }: Timed, runs: number, parallel: number): Promise<Crowd> {
   const python = ["python3", "-c", crowdScript, JSON.stringify(words), String(runs), String(parallel)];
   const [program = "", ...args] = asUser(as, python);

@@ -1,8 +1,8 @@
-/** What a daemon or a process costs, as the kernel and the daemon's log tell. */
+/** The costs of a daemon or a process, from the kernel and the daemon's log. */
 import { readdirSync, readFileSync } from "node:fs";
 import type { World } from "../support/world.ts";
 
-/** Ticks of a second in /proc: proc_pid_stat(5). */
+/** Ticks per second in /proc: proc_pid_stat(5). */
 const ticks = 100;
 
 /** Resident and proportional memory, in megabytes. */
@@ -13,10 +13,10 @@ export function memoryOf(pid: number): { resident: number; proportional: number 
   return { resident: megabytes("Rss"), proportional: megabytes("Pss") };
 }
 
-/** Seconds of processor time that a process and the children it has waited for have used. */
+/** Seconds of processor time of a process and the children that it has waited for. */
 export function processorTime(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  // utime, stime, cutime, cstime: the 14th to the 17th field, of which two are before the name's end
+  // utime, stime, cutime, cstime: fields 14 to 17; two fields precede the end of the name
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / ticks;
 }
 
@@ -37,13 +37,13 @@ function childrenOf(pid: number): number[] {
       readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number),
     );
   } catch {
-    return []; // it has ended meanwhile
+    return []; // it has ended in the meantime
   }
 }
 
 export const nameOf = (pid: number): string => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 
-/** Milliseconds from each lease's request to its answer, as logged since the log was that long; of that user alone, if given. */
+/** Milliseconds from each lease's request to its answer, from the log after that length; of that user only, if given. */
 export function leaseTimes(world: World, since = 0, uid?: number): number[] {
   return world
     .log()

@@ -73,8 +73,8 @@ describe.each([
 
   test.each([
     ["the command's", ["sh", "-c", "exit 42"], 42],
-    ["127 for a command that is not there", ["no-such-command"], 127],
-    ["126 for one that cannot be executed", ["/etc/passwd"], 126],
+    ["127 for a command that does not exist", ["no-such-command"], 127],
+    ["126 for a command that cannot be executed", ["/etc/passwd"], 126],
     ["143 for a command that TERM ended", ["sh", "-c", "kill -TERM $$"], 143],
   ])("exit status: %s", async (_what, command, code) => {
     expect((await on("-z", world.template, ...command)).code).toBe(code);

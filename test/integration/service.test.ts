@@ -74,12 +74,12 @@ describe("messages to the service manager", () => {
     expect(await said("STATUS=2/2 ready")).toBe(`STATUS=2/2 ready ${short()}`);
   });
 
-  test("report regularly that it is alive", async () => {
+  test("report regularly that the daemon is alive", async () => {
     messages.length = 0;
     await eventually("three signs of life", () => messages.filter((line) => line === "WATCHDOG=1").length >= 3);
   });
 
-  test("do not report that while it is stopped", async () => {
+  test("stop while the daemon is suspended", async () => {
     process.kill(world.daemonPid(), "SIGSTOP");
     try {
       await new Promise((resolve) => setTimeout(resolve, 300));

@@ -41,7 +41,7 @@ test("keeps the command's exit code if both fail", async () => {
   expect(code).toBe(7);
 });
 
-test("a copy in a sandbox's root does not count as a program of this machine", async () => {
+test("a copy in a tree for sandboxes does not count as a program of this machine", async () => {
   const copy = join(scratch, "tmux");
   const { code, stderr } = await watch("run", "--", "sh", "-c", `cp /usr/bin/tmux ${copy} && ${copy} -V`);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
