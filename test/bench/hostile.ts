@@ -19,7 +19,7 @@ export interface HostileOptions {
   readonly say: (line: string) => void;
 }
 
-/** The attacker's uid, as in the log. */
+/** The attacker's entries in the log. */
 const entries = 10_000;
 const rootAsks = 10;
 const goals = { ratio: 3, megabytes: 50, lease: 100 };

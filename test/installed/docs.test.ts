@@ -17,7 +17,7 @@ beforeAll(async () => {
   };
 });
 
-/** What comes after this file finds the machine as it was. */
+/** Restores the machine for the tests after this file. */
 afterAll(async () => {
   await run(["systemctl", "disable", "--now", "isolate_regenerate@debian.path"]);
   await run(["systemctl", "disable", "isolated.service"]);
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "installed"));
 
-describe("as its reader types it", () => {
+describe("as readers type it", () => {
   test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
     expect(await runBlock(block, "installed", reader)).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** The machine with the package on it, as its administrator and its users have it: no path and no socket of our own. */
+/** The machine with the package, as its administrator and users have it: no custom path or socket. */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,14 +10,14 @@ import { projectRoot } from "../support/project.ts";
 const zpool = process.env.ISOLATE_TEST_ZPOOL ?? "";
 export const parent = `${zpool}/isolate`;
 export const template = `${parent}/debisl`;
-/** What systemd-escape(1) makes of it. */
+/** The name as systemd-escape(1) escapes it. */
 export const instance = template.replaceAll("/", "-");
 export const user = "carol";
 export const size = 3;
 export const configFile = "/etc/isolate/isolated.toml";
 export const database = "/var/lib/isolate/isolated.db";
 
-/** The package that `npm run package` made of this very source, for this machine. */
+/** The package that `npm run package` built from this source, for this machine. */
 export function packageFile(): string {
   const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
   const architecture = execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
@@ -26,7 +26,7 @@ export function packageFile(): string {
   return file;
 }
 
-/** A command line of the user's, in a new login. */
+/** Runs a command line of the user in a new login. */
 export const asUser = (line: string, input?: string): Promise<Outcome> =>
   run(["su", "-", user, "-c", line], { patience: 60_000, ...(input === undefined ? {} : { input }) });
 
@@ -48,20 +48,20 @@ export async function pool(): Promise<Pool> {
 
 export const leases = async (): Promise<Lease[]> => JSON.parse(await must(["isolate", "ps", "--json"])) as Lease[];
 
-/** Nothing in use, and as many ready as wanted. Asking starts the daemon. */
+/** Waits until no clone is in use and the pool is full. The request starts the daemon. */
 export const whole = (): Promise<Pool> =>
   eventually("the pool is whole and nothing is in use", async () => {
     const now = await pool();
     return now.ready === size && now.leased + now.retired + now.creating === 0 ? now : null;
   });
 
-/** Without asking the daemon, which would start it. */
+/** Lists the clones without a request, which would start the daemon. */
 export async function clones(): Promise<string[]> {
   const listed = await must(["zfs", "list", "-H", "-o", "name", "-d", "1", parent]);
   return listed.split("\n").filter((name) => name.startsWith(`${template}_`));
 }
 
-/** A root of a few of this machine's own programs: small, so that an emulated processor copies it in seconds. */
+/** A root filesystem of a few of this machine's programs, small enough for an emulated processor to copy in seconds. */
 export async function fillRoot(directory: string): Promise<void> {
   const programs = ["sh", "id", "touch", "cat", "ls", "sleep", "hostname", "test", "chown", "stat"];
   for (const name of programs) {
@@ -80,7 +80,7 @@ export async function fillRoot(directory: string): Promise<void> {
   writeFileSync(join(directory, "etc/group"), "root:x:0:\n");
 }
 
-/** Mounts a dataset of the administrator's for a moment. */
+/** Mounts the administrator's dataset for a moment. */
 export async function withDataset(dataset: string, change: (directory: string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "isolate-root-"));
   await must(["mount", "-t", "zfs", dataset, directory]);

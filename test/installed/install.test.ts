@@ -1,4 +1,4 @@
-/** The package on a fresh machine: the main job, its service through restarts and deaths, and the start on demand. */
+/** The package on a fresh machine: the main job, the service across restarts and crashes, and the start on demand. */
 import { appendFileSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,26 +28,26 @@ const inClone = (command: string, input?: string) => asUser(`isolate -z ${templa
 const daemon = "isolated.service";
 
 beforeAll(async () => {
-  // The machine of the tests has it already.
+  // The test machine already has it.
   await run(["groupdel", "isolate"]);
   await must(["apt-get", "install", "-y", packageFile()], { patience: 120_000 });
 }, 3_600_000);
 
-describe("what the package brings", () => {
-  test("its group, without anybody in it; its configuration, all at the defaults", async () => {
+describe("contents of the package", () => {
+  test("creates its group without members, and a configuration with all defaults", async () => {
     expect(await must(["getent", "group", "isolate"])).toMatch(/^isolate:x:\d+:\n$/);
     expect(statSync(configFile).mode & 0o777).toBe(0o644);
     expect(await must(["sh", "-c", `grep -v '^#' ${configFile} | grep -v '^\\[' | grep . || true`])).toBe("");
   });
 
-  test("its units are there, and nothing runs before somebody says so", async () => {
+  test("installs its units, and runs nothing before an administrator enables it", async () => {
     for (const unit of ["isolated.socket", daemon]) {
       expect({ unit, state: await property(unit, "LoadState") }).toEqual({ unit, state: "loaded" });
       expect({ unit, active: await isActive(unit) }).toEqual({ unit, active: false });
     }
   });
 
-  test("its units are clean, and the daemon is exposed no more than 6.0", async () => {
+  test("its units pass verification, and the daemon's exposure is at most 6.0", async () => {
     const units = ["isolated.socket", daemon, "isolate_regenerate@x.path", "isolate_regenerate@x.service"];
     const verified = await run(["systemd-analyze", "verify", "--man=no", ...units], { patience: 60_000 });
     expect(verified).toEqual({ code: 0, stdout: "", stderr: "" });
@@ -57,9 +57,9 @@ describe("what the package brings", () => {
     expect(exposure).toBeLessThanOrEqual(6);
   });
 
-  test("its files are root's, and nobody but root writes them", async () => {
+  test("its files belong to root, and only root can write them", async () => {
     const files = (await must(["dpkg-query", "-L", "isolate"])).trim().split("\n");
-    // Links lead to others of them; dpkg is told to leave out documentation here.
+    // Links point to other files of the package; dpkg is configured to omit documentation here.
     const wrong = files.filter((file) => {
       const { uid, gid, mode } = statSync(file, { throwIfNoEntry: false }) ?? { uid: 0, gid: 0, mode: 0 };
       return uid !== 0 || gid !== 0 || (mode & 0o022) !== 0;
@@ -89,11 +89,11 @@ describe("the main job", () => {
     expect((await inClone("test -e /etc/x")).code).toBe(1);
   });
 
-  test("the end of a template's name alone is none, and the hint names the whole", async () => {
+  test("refuses the last part of a template's name, and the hint shows the full name", async () => {
     const hint = `did you mean ${template}?`;
     for (const outcome of [await asUser("isolate -z debisl id"), await run(["isolate", "-r", "debisl", "5"])])
       expect(outcome).toMatchObject({ code: 125, stderr: expect.stringContaining(hint) });
-    // Of a dataset that is no template yet, root is told as well.
+    // Root also gets a hint about a dataset that is not a template yet.
     await must(["zfs", "create", "-o", "mountpoint=none", `${parent}/raw`]);
     const { code, stderr } = await run(["isolate", "-r", "raw", "5"]);
     expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining(`did you mean ${parent}/raw?`) });
@@ -101,7 +101,7 @@ describe("the main job", () => {
     await must(["zfs", "destroy", `${parent}/raw`]);
   });
 
-  test("its status says how the pool is", async () => {
+  test("the status shows the state of the pool", async () => {
     await whole();
     await eventually(
       "the status",
@@ -109,19 +109,19 @@ describe("the main job", () => {
     );
   });
 
-  test("who is no member is told how to become one", async () => {
+  test("tells a user outside the group how to join", async () => {
     const { code, stderr } = await run(["su", "-", "mallory", "-c", `isolate -z ${template} id`]);
     expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining("usermod -aG isolate") });
   });
 
-  test("a snapshot made with plain 'zfs snapshot' is what the next lease sees", async () => {
+  test("the next lease sees a snapshot made with plain 'zfs snapshot'", async () => {
     await withDataset(template, async (directory) => writeFileSync(join(directory, "etc/news"), "second\n"));
     await must(["zfs", "snapshot", `${template}@second`]);
     await eventually("the pool is of the new one", async () => (await pool()).snapshot === `${template}@second`);
     expect(await inClone("cat /etc/news")).toMatchObject({ code: 0, stdout: "second\n" });
   });
 
-  test("the hardened daemon makes a template with set-user-id files, device nodes and capabilities out of an archive", async () => {
+  test("the hardened daemon makes a template with set-user-id files, device nodes and capabilities from an archive", async () => {
     const directory = mkdtempSync(join(tmpdir(), "isolate-archive-"));
     try {
       await fillRoot(directory);
@@ -143,7 +143,7 @@ describe("the main job", () => {
 });
 
 describe("the service", () => {
-  test("a restart during 10 running sandboxes: all go on, and all are reclaimed at their end", async () => {
+  test("10 sandboxes survive a restart, and all are reclaimed at their end", async () => {
     await whole();
     const running = await begin(10);
     const before = await property(daemon, "MainPID");
@@ -154,7 +154,7 @@ describe("the service", () => {
     expect(await clones()).toHaveLength(size);
   });
 
-  test("a restart refuses nobody: neither who waits for a clone, nor who comes while there is no daemon", async () => {
+  test("a restart refuses no request: neither one that waits for a clone nor one that arrives without a daemon", async () => {
     await must(["isolate", "-q", "-r", template, "0"]);
     const waiting = Array.from({ length: 6 }, () => inClone("id"));
     await eventually("clones are being made for them", async () => (await pool()).creating > 0);
@@ -166,7 +166,7 @@ describe("the service", () => {
     await whole();
   });
 
-  test("a reload takes the configuration on, or says what is wrong with it", async () => {
+  test("a reload applies the configuration, or reports what is wrong with it", async () => {
     await must(["cp", configFile, `${configFile}.before`]);
     appendFileSync(configFile, "sise = 3\n");
     await systemctl("reload", daemon);
@@ -179,7 +179,7 @@ describe("the service", () => {
     await eventually("it is gone again", async () => !(await property(daemon, "StatusText")).includes("sise"));
   });
 
-  test.each(["SIGKILL", "SIGSTOP"])("%s: another daemon comes, and sandboxes go on", async (signal) => {
+  test.each(["SIGKILL", "SIGSTOP"])("after %s another daemon starts, and sandboxes continue", async (signal) => {
     await whole();
     const running = await begin(1);
     const before = await property(daemon, "MainPID");
@@ -201,7 +201,7 @@ describe("on demand, with the path unit", () => {
   const path = `isolate_regenerate@${instance}.path`;
   const regenerate = `isolate_regenerate@${instance}.service`;
 
-  test("with the daemon stopped, a release still leads to a full pool", async () => {
+  test("a release refills the pool although the daemon is stopped", async () => {
     writeFileSync(configFile, `on_demand = true\n${await must(["cat", configFile])}`);
     await systemctl("restart", daemon);
     await systemctl("enable", "--now", path);
@@ -219,7 +219,7 @@ describe("on demand, with the path unit", () => {
   const runs = async () =>
     Number(await must(["sh", "-c", `journalctl -q -o cat -u ${regenerate} | grep -c Finished || true`]));
 
-  test("named by the last component alone it is the same; by a name that no template has it fails and says why", async () => {
+  test("accepts the last component of the name; an unknown name fails with a reason", async () => {
     const short = "isolate_regenerate@debisl";
     await systemctl("enable", "--now", `${short}.path`);
     const finished = async () =>
@@ -259,11 +259,11 @@ describe("on demand, with the path unit", () => {
   });
 });
 
-describe("ids that accounts have", () => {
+describe("ids that accounts use", () => {
   const group = (id: number) => must(["groupadd", "-g", String(id), "intruder"]);
   afterEach(() => run(["groupdel", "intruder"]));
 
-  test("are not the daemon's to give: the doctor says so, and after a restart others are given", async () => {
+  test("are not assigned by the daemon: the doctor reports them, and after a restart the daemon assigns others", async () => {
     const first = async () => {
       const map = await must(["isolate", "-z", template, "cat", "/proc/self/uid_map"], { patience: 60_000 });
       return Number(map.trim().split(/\s+/)[1]);
@@ -278,7 +278,7 @@ describe("ids that accounts have", () => {
     await whole();
   });
 
-  test("are not those of root's -t either", async () => {
+  test("are not used for root's -t either", async () => {
     const directory = mkdtempSync(join(tmpdir(), "isolate-own-"));
     try {
       await fillRoot(directory);
@@ -292,8 +292,8 @@ describe("ids that accounts have", () => {
   });
 });
 
-test("the machine is left in the middle of its work", async () => {
-  // For reboot.test.ts: a pool that comes with the boot, and clones that nobody finishes or knows.
+test("leaves the machine in the middle of its work", async () => {
+  // For reboot.test.ts: a pool that starts at boot, and clones that are unfinished or unknown.
   await must(["zpool", "set", "cachefile=/etc/zfs/zpool.cache", template.split("/")[0] ?? ""]);
   await systemctl("enable", "zfs-load-module", "zfs-import-cache", "zfs-import.target", "zfs-mount", "zfs.target");
   await whole();

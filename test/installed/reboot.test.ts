@@ -1,13 +1,13 @@
-/** After the machine was booted again, in the middle of its work (see the end of install.test.ts). */
+/** After a reboot in the middle of the machine's work (see the end of install.test.ts). */
 import { expect, test } from "@jest/globals";
 import { eventually, must } from "../support/process.ts";
 import { asUser, clones, isActive, pool, systemctl, template, user } from "./host.ts";
 
-/** Set by root in install.test.ts, and kept. */
+/** Set by root in install.test.ts, and kept across the reboot. */
 const wanted = 20;
 let before: string[];
 
-test("the socket is there, and the daemon is started by its first use", async () => {
+test("the socket exists, and its first use starts the daemon", async () => {
   before = await clones();
   expect(before.length).toBeGreaterThan(0);
   expect(await isActive("isolated.socket")).toBe(true);
@@ -15,7 +15,7 @@ test("the socket is there, and the daemon is started by its first use", async ()
   expect(await isActive("isolated.service")).toBe(true);
 });
 
-test("the pool is whole again, and no clone of before is left", async () => {
+test("the pool is full again, and no clone from before is left", async () => {
   await eventually(
     "the pool is whole",
     async () => {
@@ -30,12 +30,12 @@ test("the pool is whole again, and no clone of before is left", async () => {
   await must(["isolate", "-r", template, "3"], { patience: 60_000 });
 });
 
-test("'zfs mount -a' mounts none of ours", async () => {
+test("'zfs mount -a' mounts none of isolate's datasets", async () => {
   await must(["zfs", "mount", "-a"]);
   expect(await must(["sh", "-c", `grep -F '${template}' /proc/self/mounts || true`])).toBe("");
 });
 
-test("the path unit that was enabled watches again", async () => {
+test("the enabled path unit watches again", async () => {
   expect(await systemctl("list-units", "--plain", "--no-legend", "isolate_regenerate@*.path")).toContain("active");
   expect((await must(["id", "-nG", user])).split(/\s/)).toContain("isolate");
 });

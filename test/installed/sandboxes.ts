@@ -1,14 +1,14 @@
-/** Sandboxes of the user that run until they are told to end. */
+/** The user's sandboxes, which run until they are told to end. */
 import type { ChildProcess } from "node:child_process";
 import { eventually, finished, type Outcome, start } from "../support/process.ts";
 import { leases, template, user } from "./host.ts";
 
 export interface Sandboxes {
-  /** Lets each write into its root once more and end; gives how they did. */
+  /** Lets each sandbox write into its root once more and end. Returns their outcomes. */
   end(): Promise<Outcome[]>;
 }
 
-/** Resolves when all of them run. */
+/** Resolves once all sandboxes run. */
 export async function begin(count: number): Promise<Sandboxes> {
   const command = `isolate -q -z ${template} sh -c 'read line; touch /etc/alive && cat /etc/alive && echo alive'`;
   const children: ChildProcess[] = Array.from({ length: count }, () => start(["su", "-", user, "-c", command]));
@@ -16,5 +16,5 @@ export async function begin(count: number): Promise<Sandboxes> {
   return { end: () => Promise.all(children.map((child) => finished(child, { input: "\n", patience: 60_000 }))) };
 }
 
-/** What each of them says when all is well. */
+/** The outcome of a sandbox that works. */
 export const alive: Outcome = { code: 0, stdout: "alive\n", stderr: "" };

@@ -37,7 +37,7 @@ beforeAll(async () => {
 }, 3_600_000);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** The database's own version; written where one is given. By the package's own module, as the daemon is stopped. */
+/** Returns the database's version, after setting it if one is given. Uses the package's own module; the daemon is stopped. */
 async function schemaVersion(version?: number): Promise<number> {
   const change = version === undefined ? "" : `d.pragma("user_version = ${version}");`;
   const read = 'console.log(d.pragma("user_version", { simple: true })); d.close()';
@@ -45,7 +45,7 @@ async function schemaVersion(version?: number): Promise<number> {
   return Number(await must(["node", "-e", `${open}${change}${read}`]));
 }
 
-test("an upgrade while sandboxes run: they go on, and the new daemon reclaims them", async () => {
+test("sandboxes survive an upgrade, and the new daemon reclaims them", async () => {
   await whole();
   const running = await begin(3);
   const before = await property(daemon, "MainPID");
@@ -58,7 +58,7 @@ test("an upgrade while sandboxes run: they go on, and the new daemon reclaims th
   await whole();
 });
 
-test("a database of a newer version is refused with a sentence, and left as it is", async () => {
+test("refuses a database of a newer version with an error, and does not change it", async () => {
   await systemctl("stop", daemon);
   const known = await schemaVersion();
   await schemaVersion(99);
@@ -79,13 +79,13 @@ test("a database of a newer version is refused with a sentence, and left as it i
   await whole();
 });
 
-test("a downgrade to a version that knows the database goes on with it", async () => {
+test("a downgrade to a version that knows the database continues with it", async () => {
   await must(["apt-get", "install", "-y", "--allow-downgrades", packageFile()], { patience: 120_000 });
   expect(await isActive(daemon)).toBe(true);
   await whole();
 });
 
-test("removed: nothing of it runs, a sandbox goes on, and every dataset and setting stays", async () => {
+test("removal: none of its services run, a sandbox continues, and every dataset and setting stays", async () => {
   const running = await begin(1);
   await eventually("the pool is full", async () => (await pool()).ready === size);
   const before = await clones();
@@ -97,7 +97,7 @@ test("removed: nothing of it runs, a sandbox goes on, and every dataset and sett
   expect(existsSync(configFile) && existsSync(database)).toBe(true);
 });
 
-test("installed again, it goes on where it was", async () => {
+test("reinstallation: it continues where it was", async () => {
   await must(["apt-get", "install", "-y", packageFile()], { patience: 120_000 });
   await systemctl("start", "isolated.socket");
   expect((await asUser(`isolate -z ${template} id`)).code).toBe(0);
@@ -105,19 +105,19 @@ test("installed again, it goes on where it was", async () => {
   expect(await clones()).toHaveLength(size);
 });
 
-test("purged: what is its own goes, no dataset does, and what is left is named", async () => {
+test("purge: removes its own files but no dataset, and names what is left", async () => {
   await eventually("the clones rest", async () => (await pool()).creating === 0);
   const before = await clones();
   const { code, stdout } = await run(["apt-get", "purge", "-y", "isolate"], { patience: 120_000 });
   expect(code).toBe(0);
-  // apt runs dpkg on a terminal, which ends lines in its own way.
+  // apt runs dpkg on a terminal, which changes the line endings.
   for (const clone of before) expect(stdout.split(/\s*\n\s*/)).toContain(`zfs destroy ${clone}`);
   expect(await clones()).toEqual(before);
   await must(["zfs", "list", template]);
   for (const path of ["/etc/isolate", "/var/lib/isolate", "/run/isolate"])
     expect({ path, left: existsSync(path) }).toEqual({ path, left: false });
   expect(await must(["sh", "-c", "grep -F /run/isolate /proc/self/mounts || true"])).toBe("");
-  // The guest has units of its own.
+  // The guest has its own units.
   expect((await run(["sh", "-c", "ls /etc/systemd/system/*.wants/ | grep -E '^isolate(d[.]|_)'"])).code).toBe(1);
   await must(["zfs", "destroy", "-r", template.slice(0, template.lastIndexOf("/"))]);
 });

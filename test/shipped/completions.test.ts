@@ -1,4 +1,4 @@
-/** The generated completions in real shells, with a real daemon to ask for names. */
+/** The generated completions in real shells, with a real daemon that supplies names. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,9 +26,9 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 }, 300_000);
 
-/** Without the terminal's own language. */
+/** Removes the terminal's control sequences. */
 const plain = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it is made of
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences consist of them
   text.replace(/\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>]|\][^\x07\x1b]*(\x07|\x1b\\))/g, "").replace(/\r/g, "");
 
 async function typed(prepare: string, line: string, awaited: string, shell: readonly string[]): Promise<string> {
@@ -75,7 +75,7 @@ const secondOf = (first: string): string[] =>
   all.flatMap((command) => (command.words[0] === first && command.words[1] ? [command.words[1]] : []));
 
 describe.each(Object.keys(shells))("%s", (name) => {
-  /** `awaited`: something that is to come. */
+  /** `awaited`: text that must appear. */
   const complete = (line: string, awaited = ""): Promise<string> =>
     shells[name]?.(line, awaited) ?? Promise.reject(new Error(name));
   const first = (template: string): string => template.slice(0, 3);
@@ -90,7 +90,7 @@ describe.each(Object.keys(shells))("%s", (name) => {
     for (const { long } of shownOptions) expect(text).toContain(`--${long}`);
   });
 
-  test("a second word, where the first needs one", async () => {
+  test("a second word, if the first requires one", async () => {
     const text = await complete("isolate template ", "snapshot");
     for (const word of secondOf("template")) expect(text).toMatch(new RegExp(`\\b${word}\\b`));
   });
@@ -121,12 +121,12 @@ describe.each(Object.keys(shells))("%s", (name) => {
     for (const topic of ["run", "template", "engines", "hooks", "kill"]) expect(text).toContain(topic);
   });
 
-  test("with a root given, the next word is a program and no command of ours", async () => {
+  test("after a root, completes a program and no isolate command", async () => {
     const text = await complete("isolate -z x base6", "base64");
     expect(text).toContain("base64");
   });
 
-  test("a daemon that does not answer is no message in the middle of the line", async () => {
+  test("a daemon that does not answer prints no message into the line", async () => {
     expect(await complete(`isolate --socket ${world.socket}x -z `)).not.toContain("cannot");
   });
 });

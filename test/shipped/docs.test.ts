@@ -1,4 +1,4 @@
-/** Every command line of README and docs/ that needs nothing but isolate, a template and a project is run. */
+/** Runs every command line of README and docs/ that needs only isolate, a template and a project. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Reader, runBlock } from "../support/document-runner.ts";
 import { installMake, makeReader } from "../support/document-world.ts";
@@ -17,15 +17,15 @@ afterAll(() => world?.close(), 300_000);
 
 const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "here"));
 
-test("there are some", () => expect(blocks.length).toBeGreaterThan(15));
+test("finds the command lines", () => expect(blocks.length).toBeGreaterThan(15));
 
-/** Where the installed daemon listens. */
+/** The installed daemon's socket. */
 function onOwnSocket({ at, lines }: Block): Block {
   const replaced = (text: string): string => text.replaceAll("/run/isolate/isolated.sock", world.socket);
   return { at, lines: lines.map((line) => ({ ...line, text: replaced(line.text) })) };
 }
 
-describe("as its reader types it", () => {
+describe("as readers type it", () => {
   test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
     expect(await runBlock(onOwnSocket(block), "here", reader)).toEqual([]);
   });

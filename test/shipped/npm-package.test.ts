@@ -1,13 +1,13 @@
-/** `npm pack`: what the archive holds is what its programs need. */
+/** `npm pack`: the archive contains exactly the files that its programs need. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { must } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 
-test("the programs, what stands beside them, and every page and program that package.json names", async () => {
+test("contains the programs, the files beside them, and every page and program that package.json names", async () => {
   const command = ["npm", "pack", "--dry-run", "--json", "--ignore-scripts"];
-  // Written by the build of the archive.
+  // Written while the archive is built.
   await must(["node", "dist/js/tools/docs/main.js", "dist/docs"], { cwd: projectRoot });
   await must(["node", "tools/licences.mjs", "dist/docs/notices.txt"], { cwd: projectRoot });
   const [packed] = JSON.parse(await must(command, { cwd: projectRoot })) as {

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { type CommandLog, command } from "./command.ts";
 
-/** Where the guest's image is kept between runs. Losing it costs the minutes of a build and nothing else. */
+/** The directory that keeps the guest's image between runs. Losing it costs only the minutes of a build. */
 export function cacheDirectory(env: NodeJS.ProcessEnv): string {
   return env.ISOLATE_TEST_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "isolate-test");
 }
@@ -20,7 +20,7 @@ export function buildDirectory(image: string): string {
   return `${image}.building-${process.pid}`;
 }
 
-/** Removes images of other inputs and what dead builds left. A running guest keeps its image: QEMU has the file open. */
+/** Removes images of other inputs and leftovers of dead builds. A running guest keeps its image: QEMU has the file open. */
 export async function removeOthers(log: CommandLog, cache: string, keep: string): Promise<void> {
   await mkdir(cache, { recursive: true });
   for (const name of await readdir(cache)) {

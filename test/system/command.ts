@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 
-/** Everything that the host's programs said, so that a failure can show its end. */
+/** The output of the host's programs; a failure shows its end. */
 export interface CommandLog {
   readonly path: string;
   readonly file: FileHandle;
@@ -11,7 +11,7 @@ export async function openLog(path: string): Promise<CommandLog> {
   return { path, file: await open(path, "a", 0o600) };
 }
 
-/** The last `count` lines of a file, or "" when it does not exist (yet). */
+/** Returns the last `count` lines of a file, or "" if it does not exist (yet). */
 export async function lastLines(path: string, count: number): Promise<string> {
   const text = await readFile(path, "utf8").catch(() => "");
   return text.trimEnd().split("\n").slice(-count).join("\n");
@@ -20,8 +20,8 @@ export async function lastLines(path: string, count: number): Promise<string> {
 /**
  * Runs a program of this machine to its end, its output going to the log.
  *
- * Throws when it cannot be started or does not exit with 0; the error ends with the log's last lines.
- * The child ends with this process, however that ends: a build left behind would go on using both cores.
+ * Throws if it cannot be started or does not exit with 0; the error ends with the log's last lines.
+ * The child ends with this process, however it ends: a build left behind would keep both cores busy.
  */
 export async function command(
   log: CommandLog,
@@ -45,7 +45,7 @@ export async function command(
   }
 }
 
-/** Runs a program of this machine and gives its standard output; throws when it does not exit with 0. */
+/** Runs a program of this machine and returns its standard output. Throws if it does not exit with 0. */
 export async function output(program: string, args: readonly string[]): Promise<string> {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
   const chunks: Buffer[] = [];

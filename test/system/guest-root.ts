@@ -1,12 +1,12 @@
 import { guestBuildPackages } from "./packages.ts";
 
 /**
- * What distinguishes the guest from a plain Debian: its files and the script that finishes it.
+ * The differences between the guest and a plain Debian: its files and the script that finishes it.
  *
  * All of it is part of the image's hash, so a change here makes a new image.
  */
 
-/** The line on the serial console that says that ssh answers. Waiting for it costs the guest nothing, unlike failing logins. */
+/** The console line that reports that ssh answers. Waiting for it costs the guest nothing, unlike failing logins. */
 export const readyMark = "ISOLATE-GUEST-READY";
 
 /** The name under which the guest's host key is known, whatever port the guest is forwarded to. */
@@ -47,7 +47,7 @@ ExecStart=/bin/echo ${readyMark}
 WantedBy=multi-user.target
 `;
 
-// Without PAM a login starts no user manager, which would cost seconds; root's login here is only the harness's.
+// Without PAM a login starts no user manager, which would cost seconds; only the harness logs in as root.
 const sshd = `UsePAM no
 PasswordAuthentication no
 UseDNS no
@@ -63,7 +63,7 @@ export const guestFiles: Readonly<Record<string, string>> = {
   "/etc/fstab": "",
   "/etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
   "/etc/modules-load.d/isolate-guest.conf": "virtio_net\n",
-  // The guest's memory belongs to the tests.
+  // Leaves the guest's memory to the tests.
   "/etc/modprobe.d/isolate-guest.conf": "options zfs zfs_arc_max=268435456\n",
   "/etc/ssh/sshd_config.d/isolate-guest.conf": sshd,
   "/etc/systemd/journald.conf.d/isolate-guest.conf": "[Journal]\nStorage=volatile\n",
@@ -71,10 +71,10 @@ export const guestFiles: Readonly<Record<string, string>> = {
   "/etc/systemd/system/isolate-guest-ready.service": ready,
 };
 
-/** Before any package: the initial file system holds the modules of this machine only, and no busybox. */
+/** Written before any package: the initramfs contains only this machine's modules, and no busybox. */
 export const initramfsConfig = "MODULES=list\nBUSYBOX=n\nCOMPRESS=gzip\n";
 
-/** Not needed by any test, and each costs the emulated boot a second or more. */
+/** No test needs these units, and each costs the emulated boot a second or more. */
 const unwantedUnits = [
   "apt-daily.timer",
   "apt-daily-upgrade.timer",
@@ -99,7 +99,7 @@ const unwantedUnits = [
   "dev-hugepages.mount",
 ];
 
-/** The pool is made by the harness after the boot; nothing is to be looked for before. */
+/** The harness makes the pool after the boot; nothing needs to look for one before. */
 const idleZfsUnits = [
   "zfs-import-cache.service",
   "zfs-import-scan.service",
@@ -112,7 +112,7 @@ const idleZfsUnits = [
 ];
 
 /**
- * Finishes the guest's root, run in it by sh as root with the harness's files already there.
+ * Finishes the guest's root filesystem. sh runs it inside as root, after the harness's files are in place.
  *
  * The built modules are set aside before dkms is removed, since removing it deletes them.
  */

@@ -1,4 +1,4 @@
-/** Is the guest what the other system tests take it for? When this fails, look here before looking at them. */
+/** Is the guest as the other system tests assume? If this file fails, fix it before the others. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { expect, test } from "@jest/globals";
@@ -13,11 +13,11 @@ function asAlice(...command: string[]): string {
   return output("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", ...command);
 }
 
-test("the zpool is there and healthy", () => {
+test("the zpool exists and is healthy", () => {
   expect(output("zpool", "list", "-H", "-o", "name,health", pool)).toBe(`${pool}\tONLINE`);
 });
 
-test("OpenZFS is 2.3 or newer, in the kernel and outside", () => {
+test("OpenZFS is 2.3 or newer, in the kernel and in user space", () => {
   const versions = [...output("zfs", "version").matchAll(/(\d+)\.(\d+)\.\d+/g)].map((match) => [
     Number(match[1]),
     Number(match[2]),
@@ -45,20 +45,20 @@ test("alice and bob are members of the group isolate, mallory is not", () => {
   expect(members).toEqual(["alice", "bob"]);
 });
 
-test("alice alone has a range of subordinate ids", () => {
+test("only alice has a range of subordinate ids", () => {
   expect(readFileSync("/etc/subuid", "utf8")).toBe("alice:100000:65536\n");
   expect(readFileSync("/etc/subgid", "utf8")).toBe("alice:100000:65536\n");
 });
 
-test("alice can start a sandbox with a user namespace of her own", () => {
+test("alice can start a sandbox with her own user namespace", () => {
   expect(asAlice("bwrap", "--unshare-all", "--ro-bind", "/", "/", "--uid", "0", "id", "-u")).toBe("0");
 });
 
-test("the project is root's", () => {
+test("the project belongs to root", () => {
   const { uid, gid } = statSync("package.json");
   expect({ uid, gid }).toEqual({ uid: 0, gid: 0 });
 });
 
-test("the guest has no way out to a network", () => {
+test("the guest cannot reach a network", () => {
   expect(output("ip", "route", "show", "default")).toBe("");
 });

@@ -12,10 +12,10 @@ export function searchPath(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Makes sure that this machine has the programs which build and run the guest, installing what is missing.
+ * Ensures that this machine has the programs that build and run the guest, and installs missing ones.
  *
- * `directory` is for apt's temporary lists; the machine's own apt configuration is not changed.
- * Throws one sentence that names the missing packages when they cannot be installed.
+ * `directory` holds apt's temporary lists; the machine's own apt configuration is not changed.
+ * Throws one sentence that names the missing packages if they cannot be installed.
  */
 export async function ensureHostTools(log: CommandLog, say: Progress, directory: string): Promise<void> {
   if (process.arch !== "x64") {
@@ -47,13 +47,13 @@ async function missingPackages(): Promise<string[]> {
   return [...packages];
 }
 
-/** QEMU's major version on this machine; 0 when there is none. */
+/** QEMU's major version on this machine; 0 if there is none. */
 async function emulatorMajor(): Promise<number> {
   if (!(await isOnPath(emulator.program))) return 0;
   return Number(/version (\d+)\./.exec(await output(emulator.program, ["--version"]))?.[1] ?? 0);
 }
 
-/** From the machine's own release where that is new enough, otherwise from its backports. */
+/** Installs from the machine's own release if that is new enough, otherwise from its backports. */
 async function installEmulator(log: CommandLog, apt: Apt, directory: string): Promise<void> {
   const release = await readFile("/etc/os-release", "utf8");
   const codename = /^VERSION_CODENAME=(\w+)$/m.exec(release)?.[1];
