@@ -97,7 +97,7 @@ test("removal: none of its services run, a sandbox continues, and every dataset 
   expect(existsSync(configFile) && existsSync(database)).toBe(true);
 });
 
-test("reinstallation: it continues where it was", async () => {
+test("reinstallation: the service continues where it was", async () => {
   await must(["apt-get", "install", "-y", packageFile()], { patience: 120_000 });
   await systemctl("start", "isolated.socket");
   expect((await asUser(`isolate -z ${template} id`)).code).toBe(0);

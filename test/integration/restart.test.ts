@@ -19,16 +19,19 @@ test.each([
   ["SIGKILL", "a run", [], alice],
   ["SIGTERM", "a run", [], alice],
   ["SIGKILL", "a run with ids that root chose", ["-u", "1000000"], root],
-] as const)("after %s of the daemon %s continues, and its clone is removed at its end", async (signal, _what, args, as) => {
-  const before = await world.settled();
-  const child = await up("read line; touch /alive && chown 33 /alive && hostname", args, as);
-  expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
-  await world.startDaemon();
-  expect(await world.leases()).toHaveLength(1);
-  const end = finished(child, { input: "\n" });
-  expect((await end).code).toBe(0);
-  expect(await world.settled()).toEqual(before);
-});
+] as const)(
+  "after %s of the daemon %s continues, and its clone is removed at its end",
+  async (signal, _what, args, as) => {
+    const before = await world.settled();
+    const child = await up("read line; touch /alive && chown 33 /alive && hostname", args, as);
+    expect(await world.endDaemon(signal)).toBe(signal === "SIGTERM" ? 0 : 137);
+    await world.startDaemon();
+    expect(await world.leases()).toHaveLength(1);
+    const end = finished(child, { input: "\n" });
+    expect((await end).code).toBe(0);
+    expect(await world.settled()).toEqual(before);
+  },
+);
 
 test("the next daemon cleans up after a run that ended without one", async () => {
   const before = await world.settled();

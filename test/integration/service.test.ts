@@ -179,23 +179,26 @@ describe("on demand", () => {
   test.each([
     ["a member", alice],
     ["root", root],
-  ] as const)("a client of %s connects once after its sandbox ends, and the next daemon reclaims the clone", async (_who, as) => {
-    world.configure("on_demand = true");
-    await reload();
-    const before = await world.settled();
-    const child = await up(as);
-    await world.endDaemon("SIGTERM");
-    const held = await holdSocket();
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(held.connections()).toBe(0);
-    await finished(child, { input: "\n" });
-    await eventually("the client connects", () => held.connections() > 0);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(held.connections()).toBe(1);
-    await held.close();
-    await world.startDaemon();
-    expect(await world.settled()).toEqual(before);
-  });
+  ] as const)(
+    "a client of %s connects once after its sandbox ends, and the next daemon reclaims the clone",
+    async (_who, as) => {
+      world.configure("on_demand = true");
+      await reload();
+      const before = await world.settled();
+      const child = await up(as);
+      await world.endDaemon("SIGTERM");
+      const held = await holdSocket();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(held.connections()).toBe(0);
+      await finished(child, { input: "\n" });
+      await eventually("the client connects", () => held.connections() > 0);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(held.connections()).toBe(1);
+      await held.close();
+      await world.startDaemon();
+      expect(await world.settled()).toEqual(before);
+    },
+  );
 
   test("without it no client stays behind or connects", async () => {
     world.configure("");

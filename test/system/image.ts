@@ -12,7 +12,7 @@ import type { Progress } from "./progress.ts";
 export interface Image {
   readonly kernel: string;
   readonly initrd: string;
-  /** A raw ext4 file system. Boots only read it: their writes go to a file that ends with them. */
+  /** A raw ext4 file system. Boots only read it: their writes go to a file that is gone when they end. */
   readonly disk: string;
   /** The private key that opens root's account in the guest. */
   readonly key: string;
@@ -20,7 +20,7 @@ export interface Image {
   readonly knownHosts: string;
 }
 
-/** Change this when the code below makes another image from the same inputs. */
+/** Increase this when the code below makes a different image from the same inputs. */
 const codeVersion = 1;
 
 /** Room for the tests; the file is sparse. No journal: a crashed guest is thrown away. */
@@ -40,7 +40,7 @@ const inputs = {
   diskFeatures,
 };
 
-/** Makes sure that the host's tools and the guest's image are there, building the image when it is not in the cache. */
+/** Ensures that the host's tools and the guest's image exist. Builds the image if it is not in the cache. */
 export async function ensureImage(cache: string, say: Progress): Promise<Image> {
   process.env.PATH = searchPath(process.env);
   const directory = imageDirectory(cache, inputs);
@@ -97,7 +97,7 @@ async function build(log: CommandLog, say: Progress, work: string, directory: st
   say("the guest's image is built");
 }
 
-/** Runs mmdebstrap. Its mounts are made in a mount namespace of their own, so that none outlives it. */
+/** Runs mmdebstrap in its own mount namespace, so that no mount outlives it. */
 async function debootstrap(
   log: CommandLog,
   work: string,
@@ -124,7 +124,7 @@ async function debootstrap(
     `--setup-hook=install -D -m 644 '${initramfs}' "$1/etc/initramfs-tools/conf.d/isolate-guest"`,
     `--customize-hook=cp -R '${files}/.' "$1"`,
     `--customize-hook=cp '${script}' "$1/customize.sh"; chroot "$1" sh /customize.sh; rm "$1/customize.sh"`,
-    // The files above are ours on purpose.
+    // The cleanup would remove files that are set on purpose above.
     "--skip=cleanup/reproducible",
     guestSuite,
     root,
@@ -147,7 +147,7 @@ async function bootFile(root: string, prefix: string): Promise<string> {
   throw new Error(`cannot find the guest's one ${prefix}*: its /boot has ${names.join(", ") || "none"}`);
 }
 
-/** Another run may have finished the same image meanwhile: that one is as good. */
+/** Another run may have finished the same image in the meantime; that image is equally good. */
 async function publish(done: string, directory: string): Promise<void> {
   await rename(done, directory).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOTEMPTY" && cause.code !== "EEXIST") throw cause;

@@ -1,9 +1,9 @@
 /** The tests of the installed package, part by part. */
 
 export interface InstalledPart {
-  /** For jest. */
+  /** The pattern for jest. */
   readonly pattern: string;
-  /** The machine is booted again before it. */
+  /** Whether the machine is rebooted before this part. */
   readonly reboot: boolean;
 }
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { eventually, must, type Outcome, type RunOptions, root, run, type User } from "../support/process.ts";
 import { createWorld, group, type World } from "../support/world.ts";
 
-/** The guest's own, with a user manager of systemd's that stays. */
+/** The guest's own alice, with a systemd user manager that keeps running. */
 const alice: User = { uid: 1001, gid: 1001, groups: [group] };
 const bob: User = { uid: 1002, gid: 1002, groups: [group] };
 const callers = [
@@ -34,7 +34,7 @@ afterAll(async () => {
   await world.close();
 }, 300_000);
 
-/** A whole emulated processor: with the usual fifth of one a systemd boots for a minute. */
+/** A whole emulated processor: with the default fifth of one, systemd takes a minute to boot. */
 const patient = { LXC_CPU_QUOTA: "100" };
 
 const lxc = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
@@ -45,7 +45,7 @@ const lxc = (args: readonly string[], options: RunOptions = {}): Promise<Outcome
     env: { ...patient, ...options.env },
   });
 
-/** Whatever a container leaves on a host: processes, cgroups, directories, locks, mounts, network devices. */
+/** Everything that a container may leave on a host: processes, cgroups, directories, locks, mounts, network devices. */
 async function leftovers(): Promise<string[]> {
   const processes = await must(["sh", "-c", "pgrep -a lxc-; pgrep -af [-]-keep-container; true"]);
   const cgroups = await must(["find", "/sys/fs/cgroup", "-name", "*isolate-*-*-*", "-type", "d"]);
@@ -85,7 +85,7 @@ const ended = (child: ChildProcess): Promise<number | null> =>
   child.exitCode !== null ? Promise.resolve(child.exitCode) : new Promise((resolve) => child.once("exit", resolve));
 
 describe.each(callers)("as %s", (_who, as) => {
-  test("boots the root's init, waits for it, and gives the command's code", async () => {
+  test("boots the root filesystem's init, waits for it, and returns the command's exit code", async () => {
     const { code, stdout, stderr } = await lxc(["sh", "-c", "cat /proc/1/comm; systemctl is-system-running; exit 42"], {
       as,
     });
@@ -110,7 +110,7 @@ describe.each(callers)("as %s", (_who, as) => {
     if (as !== root) expect(extents[0]?.[1]).toBe(as.uid);
   });
 
-  test("holds to the limits exactly", async () => {
+  test("applies the limits exactly", async () => {
     const files = "cd /sys/fs/cgroup; cat cpu.max memory.max memory.swap.max pids.max";
     const env = { LXC_CPU_QUOTA: "34", LXC_MEM_MB_QUOTA: "300" };
     expect((await lxc(["sh", "-c", files], { as, env })).stdout).toBe(`34000 100000\n${300 * 2 ** 20}\n0\n4096\n`);
@@ -120,7 +120,7 @@ describe.each(callers)("as %s", (_who, as) => {
     );
   });
 
-  test("-d, -v and -p, with everything in them that a configuration could take amiss", async () => {
+  test("-d, -v and -p accept every character that a configuration file could misread", async () => {
     const odd = join(scratch, `of ${as.uid}`, "a b\nlxc.cap.keep = none #\\040");
     await must(["install", "-d", "-o", String(as.uid), join(odd, ".."), odd]);
     const value = "x y\nlxc.environment = EVIL=1:";
@@ -142,15 +142,15 @@ describe.each(callers)("as %s", (_who, as) => {
     expect(await must(["stat", "-c", "%u", join(odd, "f")])).toBe(`${as.uid}\n`);
   });
 
-  test("is filtered, has no way up, and no descriptor of the host", async () => {
+  test("is filtered, cannot gain privileges, and has no host descriptor", async () => {
     const script = "grep -E 'NoNewPrivs|^Seccomp:' /proc/self/status /proc/1/status; ls /proc/self/fd; ls /oldroot";
     const { stdout } = await lxc(["sh", "-c", script], { as });
     const filtered = (of: string): string => `/proc/${of}/status:NoNewPrivs:\t1\n/proc/${of}/status:Seccomp:\t2\n`;
     expect(stdout).toBe(`${filtered("self")}${filtered("1")}0\n1\n2\n3\n`);
   });
 
-  test("takes a compiled filter of the caller's, for its init as well", async () => {
-    // linkat(2) gives EPERM: struct sock_filter, four times.
+  test("applies the caller's compiled filter, also to its init", async () => {
+    // linkat(2) fails with EPERM: four times struct sock_filter.
     const words = [0x20, 0, 0, 0, 0x15, 0, 0x01, 265, 0x06, 0, 0, 0x00050001, 0x06, 0, 0, 0x7fff0000];
     const bytes = Buffer.alloc(32);
     for (let at = 0; at < 4; at++) {
@@ -177,7 +177,7 @@ describe.each(callers)("as %s", (_who, as) => {
   });
 
   test.each(["SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM"] as const)(
-    "hands %s on to the command",
+    "forwards %s to the command",
     async (signal) => {
       const child = await begin(`trap 'echo got; exit 9' ${signal.slice(3)}; while :; do sleep 0.1; done`, as);
       child.kill(signal);
@@ -202,7 +202,7 @@ describe.each(callers)("as %s", (_who, as) => {
     await world.settled();
   });
 
-  test("two runs of one template at once do not meet", async () => {
+  test("two parallel runs of one template do not interfere", async () => {
     const children = await Promise.all([begin("read line; exit 4", as), begin("read line; exit 5", as)]);
     for (const child of children) child.stdin?.end("\n");
     expect(await Promise.all(children.map(ended))).toEqual([4, 5]);
@@ -221,7 +221,7 @@ describe.each(callers)("as %s", (_who, as) => {
 });
 
 describe("root", () => {
-  test("hands TSTP, CONT and WINCH on, goes on at HUP and under -i at INT, and has hooks", async () => {
+  test("forwards TSTP, CONT and WINCH, continues after HUP and with -i after INT, and runs hooks", async () => {
     const traps = ["TSTP", "CONT", "WINCH", "HUP"].map((name) => `trap 'echo ${name}' ${name};`).join(" ");
     const script = `${traps} trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done`;
     const child = world.begin(["-i", "-e", "lxc", "-z", world.template, "sh", "-c", script], {
@@ -247,7 +247,7 @@ describe("root", () => {
     await says("WINCH");
     child.kill("SIGHUP");
     await says("HUP");
-    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than TERM would give it
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than the grace period after TERM
     const end = ended(child);
     child.kill("SIGTERM");
     await says("post 1");
@@ -257,7 +257,7 @@ describe("root", () => {
     await world.settled();
   });
 
-  test("-n is a device on the bridge", async () => {
+  test("-n adds a device on the bridge", async () => {
     const { stdout } = await lxc(["-n", "sh", "-c", "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' ' | sort"], {
       env: { LXC_NET_BR: bridge },
     });
@@ -266,7 +266,7 @@ describe("root", () => {
     await nothingLeft();
   });
 
-  test("-u and -g choose the host's ids, and --no-new-userns holds for init and for the command", async () => {
+  test("-u and -g choose the host's ids, and --no-new-userns applies to init and the command", async () => {
     const directory = join(scratch, "based");
     await must(["install", "-d", "-m", "777", directory]);
     const script =
@@ -276,13 +276,13 @@ describe("root", () => {
     expect(await must(["stat", "-c", "%u:%g", join(directory, "f")])).toBe("1000033:2000033\n");
   });
 
-  test(":ro cannot be made writable by root of the container", async () => {
+  test("the container's root cannot make :ro writable", async () => {
     const script = "mount -o remount,bind,rw /mnt; umount -l /mnt; touch /mnt/y";
     expect((await lxc(["-d", `${scratch}:/mnt:ro`, "sh", "-c", `${script}; test -e /mnt/y`])).code).not.toBe(2);
     expect(existsSync(join(scratch, "y"))).toBe(false);
   });
 
-  test("DEBUG_LXC_SPAWN keeps a log with a name that nobody could prepare", async () => {
+  test("DEBUG_LXC_SPAWN keeps a log under a name that nobody could prepare", async () => {
     const { stderr } = await lxc(["true"], { env: { DEBUG_LXC_SPAWN: "1" } });
     const file = /LXC's log is (\/tmp\/isolate_lxc_log\.\S+)/.exec(stderr)?.[1] ?? "";
     expect(readFileSync(file, "utf8")).toContain("lxc-start");
@@ -295,7 +295,7 @@ describe("root", () => {
     expect((await lxc(["test", "-c", "/dev/net/tun"])).code).toBe(1);
   });
 
-  test("-t: what is changed in a directory stays", async () => {
+  test("-t: changes in a directory stay", async () => {
     const directory = mkdtempSync(join(tmpdir(), "isolate-lxc-root-"));
     try {
       await must(["tar", "-C", directory, "-xpf", process.env.ISOLATE_TEST_ROOT_TAR ?? ""], { patience: 900_000 });
@@ -316,7 +316,7 @@ describe("root", () => {
   });
 });
 
-describe("refuses with one sentence and 125, and spends no clone:", () => {
+describe("refuses with one error and 125, and uses no clone:", () => {
   const mark = "/tmp/isolate-lxc-evil";
   test.each([
     ["a quota that is a program", {}, { LXC_CPU_QUOTA: `20; touch ${mark}` }, "is not a whole number from 1 to 100"],
@@ -383,7 +383,7 @@ describe("--cpus, --memory and --pids for bwrap and chroot", () => {
     await eventually("the scope is gone", () => !existsSync(own));
   });
 
-  test("a user without a manager is told so, and nothing runs", async () => {
+  test("reports a missing user manager, and runs nothing", async () => {
     const outcome = await world.isolate(["--pids=50", "-z", world.template, "echo", "ran"], { as: bob });
     expect(outcome).toMatchObject({ code: 125, stdout: "" });
     expect(outcome.stderr).toContain("user 1002 has no systemd user manager");

@@ -1,9 +1,9 @@
 /**
  * `npm run test:system -- [--shell] [--two-guests] [jest's arguments]`: the tests that need a real ZFS and a real systemd,
- * in a virtual machine that is made for them and thrown away. Then the package, installed in the same machine, which is
- * booted again on the way. `--two-guests` does the longest test and the package in a second machine at the same time.
+ * in a virtual machine that is made for them and then discarded. Afterwards the package, installed in the same machine,
+ * with a reboot. `--two-guests` runs the longest test and the package in a second machine at the same time.
  *
- * `--shell` boots the same guest, prints how to get in, and waits until Ctrl-C.
+ * `--shell` boots the same guest, prints how to log in, and waits for Ctrl-C.
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,7 +50,7 @@ async function bootWithProject({ image, rootTar }: Parts, name: string, say: Pro
   }
 }
 
-/** Software emulation unless told: a /dev/kvm that is there may still hang a guest. */
+/** Software emulation by default: a guest may hang even if /dev/kvm exists. */
 function accelerator(wanted: string | undefined): Accelerator {
   if (wanted === undefined || wanted === "" || wanted === "tcg") return "tcg";
   if (wanted === "kvm") return "kvm";
@@ -68,7 +68,7 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   const env = {
     ISOLATE_TEST_ZPOOL: poolName,
     ISOLATE_TEST_SLOWNESS: "24",
-    // /tmp is a tmpfs that takes no devices, and small.
+    // /tmp is a small tmpfs without devices.
     TMPDIR: "/var/tmp",
     ISOLATE_TEST_ROOT_TAR: join(projectDirectory, rootTarName),
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -78,7 +78,7 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   return guest.run(command, { env });
 }
 
-/** In their order, since each begins where the one before has left the machine. Ends with the first that fails. */
+/** Runs the parts in order, since each continues in the machine's state of the one before. Stops at the first failure. */
 async function runInstalled(
   guest: Guest,
   parts: readonly InstalledPart[],
@@ -113,10 +113,10 @@ The project is in ${projectDirectory}. After another build, from the checkout:
 }
 
 const twoGuests = "--two-guests";
-/** Without extension; lxc boots containers. */
+/** The file without its extension. It is the longest because lxc boots containers. */
 const longest = "dist/js/test/system/lxc";
 
-/** What one machine does, in this order. Without a pattern, the tree's are the default ones. */
+/** One machine's tests, in this order. Without a pattern, the tree's tests are the default ones. */
 interface Share {
   readonly name: string;
   readonly inTree: readonly string[] | undefined;
@@ -124,8 +124,8 @@ interface Share {
 }
 
 /**
- * Emulation keeps one of two processors busy, so two machines at once are done much sooner. But where others want the
- * processors too, what has to happen in real time (a daemon's answer to its watchdog) may come too late.
+ * Emulation keeps one of two processors busy, so two parallel machines finish much sooner. But if other programs use the
+ * processors too, real-time events (the daemon's watchdog message) may come too late.
  */
 function divide(args: readonly string[]): { shares: readonly Share[]; rest: readonly string[] } {
   const isPattern = (word: string): boolean => word.startsWith("dist/");

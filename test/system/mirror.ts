@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type CommandLog, command, output } from "./command.ts";
 import { archiveKeyring } from "./packages.ts";
 
-/** A private view of this machine's apt: its sources and perhaps one more, with package lists of its own. */
+/** A private view of this machine's apt: its sources and perhaps one more, with its own package lists. */
 export interface Apt {
   /** Options for apt-get that select this view. The machine's own configuration and lists stay as they are. */
   readonly options: readonly string[];
@@ -14,7 +14,7 @@ export interface Apt {
 /**
  * Reads this machine's apt sources into `directory` and updates the lists there.
  *
- * The mirror is asked of apt and written nowhere: which one is right is the machine's business.
+ * apt names the mirror, and it is written nowhere: the machine's configuration decides.
  */
 export async function openApt(log: CommandLog, directory: string): Promise<Apt> {
   const parts = join(directory, "sources.list.d");

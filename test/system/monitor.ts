@@ -1,8 +1,8 @@
-/** Orders to a running QEMU, by its machine protocol (QMP): one JSON object a line, each way. */
+/** Commands to a running QEMU in its machine protocol (QMP): one JSON object per line, in both directions. */
 import { createConnection } from "node:net";
 import { createInterface } from "node:readline";
 
-/** Gives one order and waits until it is done. Throws with QEMU's own words when it is refused. */
+/** Sends one command and waits until it is done. Throws QEMU's message if it is refused. */
 export async function order(monitor: string, name: string, args: Readonly<Record<string, unknown>>): Promise<void> {
   const socket = createConnection(monitor);
   try {

@@ -1,4 +1,4 @@
-/** Every Debian package that the system tests need, on this machine and in the guest: named here and nowhere else. */
+/** All Debian packages that the system tests need, on this machine and in the guest. They are named only here. */
 
 /** The guest's Debian: the first stable one whose OpenZFS (2.3) has id-mapped mounts and `zfs list -j`. */
 export const guestSuite = "trixie";
@@ -6,7 +6,7 @@ export const guestSuite = "trixie";
 /** `contrib` holds zfs-dkms. */
 export const guestComponents = ["main", "contrib"] as const;
 
-/** A program that the harness runs on this machine, and the package that has it. */
+/** A program that the harness runs on this machine, and its package. */
 export const hostTools = [
   { program: "mmdebstrap", package: "mmdebstrap" },
   { program: "mkfs.ext4", package: "e2fsprogs" },
@@ -25,10 +25,10 @@ export const archiveKeyring = {
 /** QEMU 7.2 (Debian 12) crashes the guest's kernel under emulation with a double fault; 10 runs it. */
 export const emulator = { program: "qemu-system-x86_64", package: "qemu-system-x86", oldestMajor: 9 } as const;
 
-/** Makes the kernel module while the image is built, and is removed from the image afterwards. */
+/** Build the kernel module while the image is built; they are removed from the image afterwards. */
 export const guestBuildPackages = ["linux-headers-cloud-amd64", "zfs-dkms", "dkms"] as const;
 
-/** What boots, and what the tests use. */
+/** Packages for the boot, and for the tests. */
 export const guestPackages = [
   "linux-image-cloud-amd64",
   "initramfs-tools",

@@ -4,7 +4,7 @@ import type { Guest } from "./vm.ts";
 /** The pool that the tests may fill and empty as they like. */
 export const poolName = "isotest";
 
-/** Where the project lies in the guest. */
+/** The project's directory in the guest. */
 export const projectDirectory = "/opt/isolate";
 
 const makePool = `set -eu
@@ -23,7 +23,7 @@ export async function prepareGuest(guest: Guest): Promise<void> {
   await mountProject(guest);
 }
 
-/** After each boot. */
+/** Mounts the project; required after each boot. */
 export async function mountProject(guest: Guest): Promise<void> {
   const code = await guest.run(["sh", "-c", mount], { timeoutMs: 5 * 60_000 });
   if (code !== 0) throw new Error(`cannot prepare the guest: mounting the project failed (${code})`);

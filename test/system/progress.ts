@@ -1,4 +1,4 @@
-/** Says one short line for each step, with the seconds since the start: the emulated guest is slow and silence looks like a hang. */
+/** Prints one short line per step, with the seconds since the start: the emulated guest is slow and silence looks like a hang. */
 export type Progress = (step: string) => void;
 
 export function createProgress(write: (line: string) => void, now: () => number): Progress {

@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { type CommandLog, command } from "./command.ts";
 
-/** Needed to build and check the project, not to run it or its tests; some 400 MB that the guest need not carry. */
+/** Needed to build and check the project, but not to run it or its tests: some 400 MB that the guest does not need. */
 const leftOut = [
   ".git",
   "dist/js/.tsbuildinfo",
@@ -21,17 +21,17 @@ const leftOut = [
   "node_modules/*/build/Release/*.a",
 ] as const;
 
-/** Beside the project: the Debian root that templates are made of, since the guest reaches no mirror. */
+/** Beside the project: the Debian root from which templates are made, since the guest cannot reach a mirror. */
 export const rootTarName = ".debian-root.tar";
 
 /** Sparse; the tests may write beside the project. */
 const size = "4G";
 
 /**
- * Makes a raw ext4 file with the built project, all of it root's. A disk is simply there after the boot, while the
- * emulated processor would have to unpack thousands of small files that came over ssh.
+ * Makes a raw ext4 file with the built project, owned by root. A disk is available right after the boot, while over ssh
+ * the emulated processor would have to unpack thousands of small files.
  *
- * `staging` is made, and removed again. `rootTar` goes with it.
+ * `staging` is created and removed again. `rootTar` is put on the disk, too.
  */
 export async function makeProjectDisk(
   log: CommandLog,
@@ -48,7 +48,7 @@ export async function makeProjectDisk(
   await command(log, "cp", ["--reflink=auto", rootTar, `${staging}/${rootTarName}`]);
   const mkfs = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", staging, file, size];
   if (process.getuid?.() === 0) await command(log, "env", mkfs);
-  // In a user namespace the caller's files look like root's, and so they become root's on the disk.
+  // In a user namespace the caller's files appear as root's, so they belong to root on the disk.
   else await command(log, "unshare", ["--map-root-user", ...mkfs]);
   await rm(tarball);
   await rm(staging, { recursive: true });

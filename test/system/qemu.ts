@@ -1,7 +1,7 @@
 import { machineId } from "./guest-root.ts";
 import type { Image } from "./image.ts";
 
-/** `tcg` emulates in software and runs anywhere; `kvm` is quicker where the machine's /dev/kvm works. */
+/** `tcg` emulates in software and runs anywhere; `kvm` is faster if the machine's /dev/kvm works. */
 export type Accelerator = "tcg" | "kvm";
 
 export interface GuestHardware {
@@ -11,21 +11,21 @@ export interface GuestHardware {
   readonly poolDisk: string;
   /** A raw ext4 file with the project. */
   readonly projectDisk: string;
-  /** The port of 127.0.0.1 that leads to the guest's ssh. */
+  /** The port of 127.0.0.1 that is forwarded to the guest's ssh. */
   readonly sshPort: number;
-  /** Where QEMU takes orders, by its machine protocol. */
+  /** The socket of QEMU's machine protocol. */
   readonly monitor: string;
-  /** The file that takes what the guest writes to its serial console. */
+  /** The file for the output of the guest's serial console. */
   readonly console: string;
 }
 
-/** Where udev shows a disk that has a serial: names like /dev/vdb depend on the order of discovery. */
+/** udev's path of a disk with a serial number: names like /dev/vdb depend on the order of discovery. */
 export const poolDevice = "/dev/disk/by-id/virtio-isolate-pool";
 export const projectDevice = "/dev/disk/by-id/virtio-isolate-project";
 
 /**
- * What only costs time under emulation is off; a panic ends QEMU (`panic=-1` and `-no-reboot`, but for reboots that are
- * wanted: see monitor.ts) instead of hanging the tests.
+ * Turns off features that only cost time under emulation. A panic ends QEMU (`panic=-1` and `-no-reboot`, except for
+ * intended reboots: see monitor.ts) instead of hanging the tests.
  */
 const kernelOptions = [
   "root=/dev/vda",
@@ -40,7 +40,7 @@ const kernelOptions = [
   `systemd.machine_id=${machineId}`,
 ];
 
-/** QEMU's arguments. `restrict=on` leaves the guest no network but the one forwarded port. */
+/** Returns QEMU's arguments. `restrict=on` leaves the guest no network except the forwarded port. */
 export function qemuArguments(hardware: GuestHardware): string[] {
   const { image, sshPort } = hardware;
   return [
@@ -59,19 +59,19 @@ export function qemuArguments(hardware: GuestHardware): string[] {
   ];
 }
 
-/** Five-level page tables and nested virtualization are of no use to the guest and cost it time. */
+/** The guest does not need five-level page tables and nested virtualization, which cost time. */
 function accelerator(kind: Accelerator): string[] {
   if (kind === "kvm") return ["-accel", "kvm", "-cpu", "host"];
   return ["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,la57=off,svm=off"];
 }
 
-/** Nothing on these disks is worth a flush: they end with the guest. */
+/** Flushes are not needed: these disks are discarded with the guest. */
 function disk(name: string, file: string, ...options: string[]): string[] {
   const drive = [`file=${escaped(file)}`, "if=none", `id=${name}`, "format=raw", "cache=unsafe", ...options].join(",");
   return ["-drive", drive, "-device", `virtio-blk-pci,drive=${name},serial=isolate-${name}`];
 }
 
-/** QEMU's option syntax: a comma inside a value is doubled. */
+/** Escapes a value for QEMU's option syntax, which doubles commas. */
 function escaped(value: string): string {
   return value.replaceAll(",", ",,");
 }

@@ -1,7 +1,7 @@
 import { hostKeyAlias } from "./guest-root.ts";
 import type { Image } from "./image.ts";
 
-/** ssh's own code for "no connection"; a command's 255 looks the same. */
+/** ssh's exit code for "no connection"; a command's own 255 looks the same. */
 export const connectionLost = 255;
 
 /** The arguments of `ssh` for root's account in a guest; a remote command may follow. */
@@ -13,14 +13,14 @@ export function sshArguments(image: Image, port: number): string[] {
     StrictHostKeyChecking: "yes",
     BatchMode: "yes",
     LogLevel: "ERROR",
-    // The emulated machine may be busy for long; a dead one is noticed by QEMU's end.
+    // The emulated machine may be busy for a long time; QEMU's end reveals a dead one.
     ConnectTimeout: "60",
   };
   const flags = Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
   return ["-F", "/dev/null", "-i", image.key, "-p", String(port), ...flags, "root@127.0.0.1"];
 }
 
-/** One line that a POSIX shell reads back as exactly these words: ssh joins its arguments with spaces and gives them to a shell. */
+/** One line that a POSIX shell parses into exactly these words: ssh joins its arguments with spaces for a shell. */
 export function shellLine(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");
 }

@@ -16,22 +16,22 @@ import { connectionLost, shellLine, sshArguments } from "./ssh.ts";
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** Where the command's output goes, as it comes; this process's own output unless told. */
+  /** Receives the command's output as it arrives; by default this process's own output. */
   readonly stdoutTo?: NodeJS.WritableStream;
   readonly timeoutMs?: number;
 }
 
-/** A booted guest. Whatever happens to this process, QEMU ends with it and its disks are gone. */
+/** A booted guest. However this process ends, QEMU ends with it and the guest's disks are gone. */
 export interface Guest {
-  /** A line for a person's shell that opens a shell in the guest. */
+  /** A shell command line that opens a shell in the guest. */
   readonly sshCommand: string;
-  /** Runs a command as root and gives its exit code. Throws when the guest died or the time is over. */
+  /** Runs a command as root and returns its exit code. Throws if the guest dies or the time is over. */
   run(command: readonly string[], options?: RunOptions): Promise<number>;
-  /** Copies the content of a directory of this machine into one of the guest's. */
+  /** Copies the content of a directory of this machine into a directory of the guest. */
   copyIn(directory: string, to: string): Promise<void>;
-  /** Boots it again, as systemctl reboot does; its disks stay as they are. */
+  /** Reboots the guest as systemctl reboot does; its disks stay as they are. */
   reboot(): Promise<void>;
-  /** Resolves when QEMU has ended, for whatever reason. */
+  /** Resolves when QEMU has ended, for any reason. */
   readonly ended: Promise<void>;
   /** Pulls the plug: nothing on the guest's disks is kept, so there is nothing to shut down. */
   powerOff(): Promise<void>;
@@ -48,7 +48,7 @@ export interface BootRequest {
 const bootTimeoutMs = 5 * 60_000;
 const poolBytes = 8 * 2 ** 30;
 
-/** Boots a guest and waits until its ssh answers. Throws with the console's last lines when it does not. */
+/** Boots a guest and waits until its ssh answers. Throws with the console's last lines if it does not. */
 export async function boot(request: BootRequest): Promise<Guest> {
   const directory = await mkdtemp(join(tmpdir(), "isolate-test-"));
   const removeFiles = () => rmSync(directory, { recursive: true, force: true });
@@ -75,7 +75,7 @@ export async function boot(request: BootRequest): Promise<Guest> {
   try {
     request.say(`booting the guest (${request.accelerator})`);
     await waitForMark(serial, 1, machine, failure);
-    // QEMU has them open: without a name they are gone when it ends, even if this process was killed.
+    // QEMU has these files open: without a name they are gone when it ends, even if this process is killed.
     await Promise.all([rm(poolDisk), rm(projectDisk)]);
   } catch (error) {
     await powerOff();
@@ -108,7 +108,7 @@ export async function boot(request: BootRequest): Promise<Guest> {
 interface Machine {
   readonly ended: Promise<void>;
   isRunning(): boolean;
-  /** What QEMU itself complained about. */
+  /** QEMU's own error output. */
   lastWords(): string;
   end(): Promise<void>;
 }
@@ -117,7 +117,7 @@ interface Machine {
 function startQemu(args: readonly string[]): Machine {
   const child = spawn("setpriv", ["--pdeathsig", "KILL", emulator.program, ...args], {
     stdio: ["ignore", "ignore", "pipe"],
-    // A Ctrl-C at the terminal is for this process, which then ends QEMU.
+    // Ctrl-C at the terminal goes to this process only, which then ends QEMU.
     detached: true,
   });
   let words = "";
@@ -162,7 +162,7 @@ async function waitForMark(
   }
 }
 
-/** A dying guest closes the connection a moment before QEMU is gone. */
+/** Waits for QEMU's end: a dying guest closes the connection a moment before QEMU is gone. */
 async function endsSoon(machine: Machine): Promise<boolean> {
   await Promise.race([machine.ended, sleep(2000)]);
   return !machine.isRunning();
@@ -201,7 +201,7 @@ async function exitCode(child: ChildProcess, what: string, timeoutMs?: number): 
   }
 }
 
-/** Another process could take the port before QEMU does; QEMU then says so and the boot fails plainly. */
+/** Another process may take the port before QEMU does; QEMU then reports it and the boot fails. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));

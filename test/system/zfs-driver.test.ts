@@ -1,6 +1,6 @@
 /**
- * What only a real ZFS can answer: marks, mounts, and what zfs(8) does and says. Runs where ISOLATE_TEST_ZPOOL names a
- * pool, as `npm run test:system` does.
+ * The behaviour that only a real ZFS shows: marks, mounts, and the effects and messages of zfs(8). Runs if
+ * ISOLATE_TEST_ZPOOL names a pool, as in `npm run test:system`.
  */
 import { chmodSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -77,10 +77,10 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
     rmSync(directory, { recursive: true });
   });
 
-  test("this host can", () => driver.check());
+  test("this host meets the requirements", () => driver.check());
 
   describe("clones", () => {
-    test("a ready clone is at no path, and its properties protect the host", async () => {
+    test("a ready clone is mounted nowhere, and its properties protect the host", async () => {
       const mounts = readFileSync("/proc/self/mountinfo", "utf8");
       const id = await newClone();
       expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(mounts);
@@ -91,7 +91,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       expect(await exists(`${parent}/${id}`)).toBe(false);
     });
 
-    test("a view is writable by the lessee as root inside, and by nobody's set-user-id or device files", async () => {
+    test("a view is writable by the lessee as root inside, and its set-user-id and device files have no effect", async () => {
       const id = await newClone();
       const at = newDirectory();
       await driver.view(id, to, at);
@@ -102,7 +102,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await driver.unview(id, at);
       await driver.unview(id, at);
       expect(mountLine(at)).toBeUndefined();
-      // Seen again, by whoever comes after: the ids on disk are the container's own.
+      // A later lessee with other ids sees the same files: the ids on disk are the container's own.
       await driver.view(id, { ...to, uid: 0, gid: 0 }, at);
       expect(readFileSync(join(at, "etc/hostname"), "utf8")).toBe("changed\n");
       await driver.unview(id, at);
@@ -126,7 +126,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       expect(await exists(`${parent}/${id}`)).toBe(false);
     });
 
-    test("a dataset of a clone's name without our own mark is never touched", async () => {
+    test("never touches a dataset with a clone's name but without isolate's mark", async () => {
       const id = nextId();
       await zfs("create", "-o", "mountpoint=none", `${parent}/${id}`);
       await driver.destroy(id);
@@ -139,10 +139,10 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("destroy", `${parent}/${id}`);
     });
 
-    test("what somebody made of a clone stays, and so does the clone", async () => {
+    test("keeps datasets that an administrator made from a clone, and the clone", async () => {
       const id = await newClone();
       const dataset = `${parent}/${id}`;
-      // The child has the clone's very name and inherits its marks.
+      // The child has exactly the clone's name and inherits its marks.
       await zfs("create", `${dataset}/${id}`);
       expect((await driver.list()).filter((clone) => clone.id === id)).toHaveLength(1);
       const blocked = (name: string) => ({ code: "clone-blocked", message: expect.stringContaining(name) });
@@ -216,10 +216,10 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("destroy", "-r", `${parent}/moved`);
     });
 
-    test("a renamed clone is found, and what took its name is left alone", async () => {
+    test("finds a renamed clone, and does not touch the dataset that took its name", async () => {
       const renamed = await newClone();
       const at = newDirectory();
-      // Attached and taken away, so that no mount of it is held: zfs-rename(8) wants that.
+      // Attached and removed, so that no mount of it is held, as zfs-rename(8) requires.
       await driver.view(renamed, to, at);
       await driver.unview(renamed, at);
       await zfs("rename", `${parent}/${renamed}`, `${parent}/renamed`);
@@ -230,7 +230,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("destroy", `${parent}/${renamed}`);
     });
 
-    test("another daemon's driver takes over what an earlier one made", async () => {
+    test("a later daemon's driver takes over the clones of an earlier one", async () => {
       const id = await newClone();
       const at = newDirectory();
       await driver.view(id, to, at);
@@ -259,7 +259,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await limited.destroy(id);
     });
 
-    test("a clone has what its template sets itself, however it is made", async () => {
+    test("a clone has the properties that its template sets itself, however it is made", async () => {
       const own = named("own");
       const properties = ["sync=disabled", "recordsize=16K", "compression=lz4", "copies=1", "atime=off", "refquota=9M"];
       await zfs("create", ...properties.flatMap((one) => ["-o", one]), "-o", "mountpoint=none", own);
@@ -277,7 +277,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("destroy", "-r", own);
     });
 
-    test("mounted by way of a directory it is the same", async () => {
+    test("a clone mounted through a directory is the same", async () => {
       const id = nextId();
       await zfs("clone", "-o", "mountpoint=legacy", await driver.latest(template), `${parent}/${id}`);
       const mounts = readFileSync("/proc/self/mountinfo", "utf8");
@@ -290,7 +290,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("destroy", `${parent}/${id}`);
     });
 
-    test("how long it takes", async () => {
+    test("prints the times of its operations", async () => {
       const timed = async (act: () => unknown) => {
         const begin = performance.now();
         await act();
@@ -321,7 +321,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
   });
 
   describe("templates", () => {
-    test("those asked for that are file systems below a pool", async () => {
+    test("returns the requested ones that are file systems below a pool", async () => {
       await zfs("create", "-s", "-V", "8M", `${parent}/volume`);
       await zfs("snapshot", `${parent}/volume@a`);
       const found = await driver.templates([template, named("none"), named("volume"), pool as TemplateName]);
@@ -345,7 +345,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       for (const name of found ?? []) expect(name.endsWith(`/${last}`)).toBe(true);
     });
 
-    test("are made of a tar with ids, attributes and access lists, and removed again", async () => {
+    test("are made from a tar with ids, attributes and access lists, and removed again", async () => {
       const source = newDirectory();
       const script = `cd ${source} && touch a b && chown 5:6 a && chmod 4711 a && mknod n c 1 3 &&
         setfattr -n user.x -v y a && setfacl -m u:7:r b && setcap cap_net_raw+ep b && tar --acls --xattrs --xattrs-include='*' -cf ../full.tar .`;
@@ -375,7 +375,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await expect(driver.removeTemplate(named("full"))).rejects.toMatchObject({ code: "unknown-template" });
     });
 
-    test("leave nothing behind when they cannot be made", async () => {
+    test("leave nothing behind if they cannot be made", async () => {
       const whole = await tarOf("a", "b");
       const broken = async function* () {
         yield whole.subarray(0, 700);
@@ -409,14 +409,14 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(mountDirectory);
     });
 
-    test("that somebody else made are not removed", async () => {
+    test("that another program made are not removed", async () => {
       await zfs("create", "-o", "mountpoint=none", named("foreign"));
       await zfs("snapshot", `${named("foreign")}@a`);
       await expect(driver.removeTemplate(named("foreign"))).rejects.toMatchObject({ code: "template-foreign" });
       expect(await exists(`${named("foreign")}@a`)).toBe(true);
     });
 
-    test("a latest snapshot is one that changed something, whatever lies between", async () => {
+    test("the latest snapshot is the last one with changes, whatever other snapshots follow", async () => {
       const at = newDirectory();
       const fresh = named("latest");
       await driver.createTemplate(fresh, Readable.from([await tarOf("a")]));
@@ -436,7 +436,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       expect(one < two).toBe(true);
     });
 
-    test("anybody's snapshot is noticed within 5 s, and a second one in the same second too", async () => {
+    test("anyone's snapshot is noticed within 5 s, and a second one in the same second too", async () => {
       const times: number[] = [];
       const stop = driver.watch(
         () => [template, named("none")],
