@@ -160,7 +160,7 @@ function loseRow(file: string): string {
 /** Leases in which a new daemon compiles its own code and grows its heap to its working size. */
 const warmUp = 5000;
 
-/** The daemon's memory after that many leases, relative to the memory after the warm-up, and the warm-up's own growth. */
+/** The daemon's memory after that many leases, relative to its memory after the warm-up, and the warm-up's growth. */
 async function leak(world: World, { leases, say }: GrowthOptions): Promise<Figure[]> {
   const memoryAfter = async (runs: number): Promise<number> => {
     say(`${runs} runs by 4 clients, for the daemon's memory`);

@@ -1,6 +1,6 @@
 /**
- * One member runs every attack of `support/attacks.ts` while others work: the time of their runs, whether root is served,
- * and the daemon's memory.
+ * One member runs every attack of `support/attacks.ts` while others work: the time of their runs, whether root is
+ * served, and the daemon's memory.
  */
 import { join } from "node:path";
 import Database from "better-sqlite3";

@@ -1,6 +1,6 @@
 /**
- * Other programs that run a command in a fresh writable root over a plain directory, compared with ours. They require root
- * and keep records in system directories. They get their configuration for the bench only; all that was made is removed.
+ * Other programs that run a command in a fresh writable root over a plain directory, compared with ours. They require
+ * root and keep records in system directories. They are configured only for the bench; all that was made is removed.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ interface Peer {
   readonly version: readonly string[];
   /** The goal: how many times faster isolate is. */
   readonly goal?: number;
-  /** The first form that works here is used. `scratch` is the peer's own directory; it is removed with all mounts in it. */
+  /** The first form that works here is used. `scratch` is the peer's directory; it is removed with its mounts. */
   forms(root: string, scratch: string): readonly Timed[];
   /** Removes everything else that the peer left behind, interrupted or not. */
   clean?(scratch: string): void;
@@ -135,7 +135,7 @@ function endPause(scratch: string): void {
   }
 }
 
-/** Compares each peer that runs here with isolate, in turns. `directory` holds the peers' files; `root` is an unpacked root. */
+/** Compares peers that run here with isolate, in turns. `directory` holds their files; `root` is an unpacked root. */
 export async function comparePeers(
   ours: Timed,
   { root, directory, rounds, say }: { root: string; directory: string; rounds: number; say(line: string): void },

@@ -23,7 +23,7 @@ export const worldIn = ({ disk, memory }: Place): WorldOptions => ({ parent: dis
 const imageMebibytes = 32_768;
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
-/** `leaving` is called when this process ends, after all processes that it started have ended. It must be synchronous. */
+/** `leaving` is called when this process ends, after all its descendants have ended. It must be synchronous. */
 export async function createPlace(leaving: (place: Place) => void): Promise<Place> {
   adoptOrphans();
   const inMemory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();

@@ -1,6 +1,6 @@
 /**
- * Times whole processes. A small program per command starts them and does nothing else in the meantime, so that commands
- * of different users can be compared.
+ * Times whole processes. A small program per command starts them and does nothing else in the meantime, so that
+ * commands of different users can be compared.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";

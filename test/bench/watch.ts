@@ -43,7 +43,7 @@ function childrenOf(pid: number): number[] {
 
 export const nameOf = (pid: number): string => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 
-/** Milliseconds from each lease's request to its answer, from the log after that length; of that user only, if given. */
+/** Milliseconds from each lease's request to its answer, from the log after that length; only that user's, if given. */
 export function leaseTimes(world: World, since = 0, uid?: number): number[] {
   return world
     .log()

@@ -37,7 +37,7 @@ beforeAll(async () => {
 }, 3_600_000);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Returns the database's version, after setting it if one is given. Uses the package's own module; the daemon is stopped. */
+/** Returns the database's version, or sets it first. Uses the package's module, since the daemon is stopped. */
 async function schemaVersion(version?: number): Promise<number> {
   const change = version === undefined ? "" : `d.pragma("user_version = ${version}");`;
   const read = 'console.log(d.pragma("user_version", { simple: true })); d.close()';

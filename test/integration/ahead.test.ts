@@ -1,4 +1,4 @@
-/** An ordinary run starts its engine before it has its lease: the engine's fate if no lease comes, or a different one. */
+/** An ordinary run starts its engine before it has its lease: the engine's fate if no lease comes, or another one. */
 import type { ChildProcess } from "node:child_process";
 import {
   chmodSync,

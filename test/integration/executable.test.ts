@@ -32,7 +32,7 @@ afterAll(async () => {
   rmSync(trap, { recursive: true, force: true });
 }, 300_000);
 
-/** Every file that a JavaScript runtime may look for in its working directory; any of them that runs leaves the file `sprung`. */
+/** Every file that a JavaScript runtime may look for in its working directory. Each leaves the file `sprung` if it runs. */
 function layTrap(directory: string): void {
   const put = (name: string, text: string): void => writeFileSync(join(directory, name), text);
   const spring = `require("node:fs").appendFileSync(${JSON.stringify(join(directory, "sprung"))}, __filename + "\\n");\n`;

@@ -220,7 +220,7 @@ describe("a request that is refused before its body has arrived", () => {
     ["a change of a pool", "PUT /v1/pools", "application/json", bob, /403 .*"not-root"/],
     ["a listing with a body", "GET /v1/pools", "text/plain", bob, /400 .*"bad-request"/],
     ["a kill with a body", "DELETE /v1/leases?lease=x", "text/plain", bob, /400 .*"bad-request"/],
-    ["what there is not", "POST /v1/none", "text/plain", bob, /400 .*"bad-request"/],
+    ["an unknown path", "POST /v1/none", "text/plain", bob, /400 .*"bad-request"/],
     ["root's upload of another type", "POST /v1/templates?template=x", "text/plain", root, /400 .*"bad-request"/],
     ["root's change of a pool, too large", "PUT /v1/pools", "application/json", root, /400 .*"bad-request"/],
     ["root's snapshot with a body", "POST /v1/snapshots?template=x", "text/plain", root, /400 .*"bad-request"/],
@@ -248,7 +248,7 @@ describe("a request that is refused before its body has arrived", () => {
 });
 
 test.each(attacks.map((attack) => [attack.name, attack] as const))(
-  "%s: another member and root are served meanwhile",
+  "%s: another member and root are still served",
   async (_name, attack) => {
     const running = await startAttack(attack, { socket: world.socket, template: world.template, group }, bob);
     try {

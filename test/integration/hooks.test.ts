@@ -111,7 +111,7 @@ describe("the post hook", () => {
   test.each([
     ["the command fails", inClone, ["sh", "-c", "exit 7"], 7],
     ["it is killed", inClone, ["sh", "-c", "kill -KILL $$"], 137],
-    ["it is not there", inClone, ["no-such-command"], 127],
+    ["it does not exist", inClone, ["no-such-command"], 127],
   ] as const)("runs when %s, and its own failure does not hide that", async (_what, where, command, code) => {
     const outcome = await hooked({ post: "echo after; exit 5" }, where(...command));
     expect(outcome.code).toBe(code);

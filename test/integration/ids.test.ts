@@ -31,7 +31,7 @@ afterAll(async () => {
 
 const callers = [
   ["a user with a range in subuid", alice],
-  ["a user whose range the daemon gave", bob],
+  ["a user with a range from the daemon", bob],
   ["root", root],
 ] as const;
 

@@ -146,7 +146,7 @@ describe("the daemon", () => {
   });
 
   test.each([
-    ["is not there", "/nowhere/socket", "there is no such socket"],
+    ["does not exist", "/nowhere/socket", "there is no such socket"],
     ["has a socket path that is no socket", "/etc/passwd", "nothing listens there"],
     ["has a path that is too long", `/${"x".repeat(200)}`, "longer than 107 bytes"],
   ])("%s", async (_what, socket, why) => {
@@ -347,7 +347,7 @@ describe("template create", () => {
     ["a directory that does not exist", () => ["--dir", "/no/such"], "/no/such"],
     ["a file instead of a directory", () => ["--dir", "/etc/passwd"], "/etc/passwd"],
     ["a directory instead of a file", () => ["--tar", "/etc"], "/etc"],
-    ["a text", () => ["--tar", file("text", "no archive at all\n".repeat(1000))], ""],
+    ["a text file", () => ["--tar", file("text", "no archive at all\n".repeat(1000))], ""],
     ["nothing", () => ["--tar", file("empty", "")], ""],
     ["an invalid suite", () => ["--debian", "../x"], "../x"],
   ])("from %s", async (_what, source, names) => {
@@ -429,7 +429,7 @@ describe("the daemon's configuration", () => {
       ["group = 1", 'log_level = "loud"'],
       /line 5: 'log_level' must be "trace" or "debug"/,
     ],
-    ["what is not TOML", ["group = "], /line [45]: not TOML: /],
+    ["a line that is not TOML", ["group = "], /line [45]: not TOML: /],
     [
       "a group that does not exist",
       ['group = "no-such-group-here"'],

@@ -34,7 +34,7 @@ const alive = async (pids: number[]) =>
 describe("the sandbox and its clone are gone after", () => {
   test.each([
     ["kill -9 of the client, which is the monitor", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[0]}`]],
-    ["kill -TERM of it", "sleep 1000", (pids: number[]) => ["kill", "-TERM", `${pids[0]}`]],
+    ["kill -TERM of the client", "sleep 1000", (pids: number[]) => ["kill", "-TERM", `${pids[0]}`]],
     ["kill -9 of the command", "exec sleep 1000", (pids: number[]) => ["kill", "-9", `${pids.at(-1)}`]],
     ["kill -9 of the engine", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[1]}`]],
     ["kill -9 of the first program inside", "sleep 1000", (pids: number[]) => ["kill", "-9", `${pids[2]}`]],

@@ -1,6 +1,6 @@
 /**
- * Everything that the bash script of the same name did must work here on each engine that claims it, and its faults must
- * be impossible: the rows and sentences of that comparison that no other file covers. (lxc: test/system/lxc.test.ts.)
+ * Everything that the bash script of the same name did must work here on each engine that claims it, and its faults
+ * must be impossible: the rows and sentences of that comparison that no other file covers. (lxc: test/system/lxc.test.ts.)
  * Also the scenarios of bubblewrap's tests/test-run.sh and firejail's chroot tests.
  */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -72,7 +72,7 @@ describe.each([
   });
 
   test.each([
-    ["the command's", ["sh", "-c", "exit 42"], 42],
+    ["the command's own", ["sh", "-c", "exit 42"], 42],
     ["127 for a command that does not exist", ["no-such-command"], 127],
     ["126 for a command that cannot be executed", ["/etc/passwd"], 126],
     ["143 for a command that TERM ended", ["sh", "-c", "kill -TERM $$"], 143],

@@ -80,12 +80,12 @@ test("every clone has a machine-id, the template's or a new one, and no other /e
 
 describe("its exit code", () => {
   test.each([
-    ["the command's", ["sh", "-c", "exit 42"], 42],
+    ["the command's own", ["sh", "-c", "exit 42"], 42],
     ["128 + n for a signal", ["sh", "-c", "kill -TERM $$"], 143],
     ["128 + 9 for a kill", ["sh", "-c", "kill -KILL $$"], 137],
-    ["127 for a command that is not there", ["no-such-command"], 127],
-    ["126 for one that cannot be executed", ["/etc/passwd"], 126],
-    ["a command named like an option of the engine's is a command", ["--tmpfs"], 127],
+    ["127 for a command that does not exist", ["no-such-command"], 127],
+    ["126 for a command that cannot be executed", ["/etc/passwd"], 126],
+    ["127 for a missing command with the name of an engine option", ["--tmpfs"], 127],
   ])("is %s", async (_what, command, expected) => {
     expect((await world.isolate(["-z", world.template, "--", ...command])).code).toBe(expected);
   });

@@ -129,8 +129,8 @@ describe("SIGHUP", () => {
 
   test.each([
     ["an unknown key", "sokcet = 1", "unknown key 'sokcet'"],
-    ["no TOML", "= =", "not TOML"],
-    ["a template's name that cannot be", '[[template]]\nname = "../x"', "cannot use the name '../x'"],
+    ["invalid TOML", "= =", "not TOML"],
+    ["an invalid template name", '[[template]]\nname = "../x"', "cannot use the name '../x'"],
   ])("%s: keeps the previous configuration and reports it", async (_what, line, why) => {
     const before = await world.settled();
     world.configure(`[pool]\nsize = 7\n${line}`);

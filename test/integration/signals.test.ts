@@ -1,6 +1,6 @@
 /**
- * Signals sent to `isolate` by kill(2): they reach the command once, and the exit code is the command's. For a terminal's
- * signals see terminal.test.ts.
+ * Signals sent to `isolate` by kill(2): they reach the command once, and the exit code is the command's. For signals
+ * from a terminal see terminal.test.ts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -176,20 +176,20 @@ describe("the command starts with the caller's", () => {
   test.each([
     ["nothing blocked or ignored", [], [], "0000000000000000", "0000000000000000"],
     [
-      "blocked signals, a real-time one too",
+      "blocked signals, including a real-time one",
       ["env", "--block-signal=INT,USR1,RTMIN"],
       [],
       "0000000200000202",
       "0000000000000000",
     ],
     [
-      "ignored signals, CHLD among them",
+      "ignored signals, including CHLD",
       ["env", "--ignore-signal=HUP,QUIT,CHLD"],
       [],
       "0000000000000000",
       "0000000000010005",
     ],
-    ["and with -i INT ignored", [], ["-i"], "0000000000000000", "0000000000000002"],
+    ["ignored signals, and INT with -i", [], ["-i"], "0000000000000000", "0000000000000002"],
   ] as const)("%s", async (_what, before, options, blocked, ignored) => {
     expect(await status(before, options)).toEqual({
       code: 0,

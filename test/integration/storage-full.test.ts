@@ -27,7 +27,7 @@ function expectFull({ code, stdout, stderr }: Outcome, doing: RegExp): void {
   expect(stderr).toMatch(doing);
 }
 
-/** Fills the storage to the last block, also blocks freed between two calls. Returns a function that frees all of it. */
+/** Fills the storage to the last block, including blocks freed since the last call. Returns a function to free all. */
 async function fill(round = 0): Promise<() => Promise<void>> {
   if (pool) {
     const dataset = world.template.replace(/\/[^/]*$/, "");

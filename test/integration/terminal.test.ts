@@ -265,7 +265,7 @@ describe("a command in the foreground", () => {
 
 const trapping = "sh -c 'trap : HUP TERM; echo up; sleep 1000; sleep 1000'";
 
-/** Starts a run in a shell's terminal, which is closed once `ready` resolves; checks that nothing is left of the run. */
+/** Starts a run in a shell's terminal, which is closed once `ready` resolves; checks that nothing of it is left. */
 async function closeDuring(command: string, ready: () => Promise<unknown>): Promise<void> {
   const before = await world.settled();
   await openShell();

@@ -20,7 +20,7 @@ export function buildDirectory(image: string): string {
   return `${image}.building-${process.pid}`;
 }
 
-/** Removes images of other inputs and leftovers of dead builds. A running guest keeps its image: QEMU has the file open. */
+/** Removes images of other inputs and of dead builds. A running guest keeps its image: QEMU has the file open. */
 export async function removeOthers(log: CommandLog, cache: string, keep: string): Promise<void> {
   await mkdir(cache, { recursive: true });
   for (const name of await readdir(cache)) {

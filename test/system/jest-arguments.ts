@@ -1,6 +1,6 @@
 /**
- * The guest's default tests: the storage contract and the end-to-end tests, on a real zpool. Tests that touch no storage
- * are left out, since `npm test` runs them on a processor that is not emulated.
+ * The guest's default tests: the storage contract and the end-to-end tests, on a real zpool. Tests that touch no
+ * storage are left out, since `npm test` runs them on a processor that is not emulated.
  */
 const defaultPatterns = [
   "dist/js/test/system",

@@ -172,7 +172,7 @@ describe.each(callers)("as %s", (_who, as) => {
     ["127", ["no-such-command"], 127],
     ["126", ["/etc/passwd"], 126],
     ["128+n", ["sh", "-c", "kill -KILL $$"], 137],
-  ] as const)("gives %s", async (_code, command, code) => {
+  ] as const)("exits with %s", async (_code, command, code) => {
     expect((await lxc(command, { as })).code).toBe(code);
   });
 
@@ -320,12 +320,12 @@ describe("refuses with one error and 125, and uses no clone:", () => {
   const mark = "/tmp/isolate-lxc-evil";
   test.each([
     ["a quota that is a program", {}, { LXC_CPU_QUOTA: `20; touch ${mark}` }, "is not a whole number from 1 to 100"],
-    ["no quota", {}, { LXC_CPU_QUOTA: "0" }, "is not a whole number from 1 to 100"],
-    ["too much", {}, { LXC_CPU_QUOTA: "101" }, "is not a whole number from 1 to 100"],
+    ["a quota of zero", {}, { LXC_CPU_QUOTA: "0" }, "is not a whole number from 1 to 100"],
+    ["a quota above 100", {}, { LXC_CPU_QUOTA: "101" }, "is not a whole number from 1 to 100"],
     ["a quota in another notation", {}, { LXC_MEM_MB_QUOTA: "9e9" }, "is not a whole number"],
     ["a missing bridge", { args: ["-n"] }, { LXC_NET_BR: "nosuch0" }, "there is no bridge 'nosuch0'"],
     [
-      "a bridge with more in its name",
+      "a bridge name with a second line",
       { args: ["-n"] },
       { LXC_NET_BR: "a\nlxc.x = 1" },
       "not the name of a network device",

@@ -78,7 +78,7 @@ async function runTests(guest: Guest, args: readonly string[]): Promise<number> 
   return guest.run(command, { env });
 }
 
-/** Runs the parts in order, since each continues in the machine's state of the one before. Stops at the first failure. */
+/** Runs the parts in order, since each begins in the state that the previous one left. Stops at the first failure. */
 async function runInstalled(
   guest: Guest,
   parts: readonly InstalledPart[],
@@ -124,8 +124,8 @@ interface Share {
 }
 
 /**
- * Emulation keeps one of two processors busy, so two parallel machines finish much sooner. But if other programs use the
- * processors too, real-time events (the daemon's watchdog message) may come too late.
+ * Emulation keeps one of two processors busy, so two parallel machines finish much sooner. But if other programs use
+ * the processors too, real-time events (the daemon's watchdog message) may come too late.
  */
 function divide(args: readonly string[]): { shares: readonly Share[]; rest: readonly string[] } {
   const isPattern = (word: string): boolean => word.startsWith("dist/");

@@ -1,4 +1,4 @@
-/** Prints one short line per step, with the seconds since the start: the emulated guest is slow and silence looks like a hang. */
+/** Prints a short line per step, with the seconds since the start: the guest is slow, and silence looks like a hang. */
 export type Progress = (step: string) => void;
 
 export function createProgress(write: (line: string) => void, now: () => number): Progress {
