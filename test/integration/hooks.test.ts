@@ -93,7 +93,7 @@ describe("a pre hook that hangs", () => {
     ["SIGINT", 130],
     ["SIGTERM", 143],
     ["SIGHUP", 129],
-  ] as const)("is ended by %s, with all that it started, and the clone is given back", async (signal, expected) => {
+  ] as const)("ends on %s with all its processes, and the clone is returned", async (signal, expected) => {
     const before = await world.settled();
     const pre = `(trap '' TERM; setsid sh -c "trap '' TERM; ${idle}") & echo up; ${idle}; touch ${scratch}/late`;
     const child = world.begin(inClone("echo", "ran"), { env: environment({ pre, post: `touch ${scratch}/after` }) });
@@ -112,7 +112,7 @@ describe("the post hook", () => {
     ["the command fails", inClone, ["sh", "-c", "exit 7"], 7],
     ["it is killed", inClone, ["sh", "-c", "kill -KILL $$"], 137],
     ["it does not exist", inClone, ["no-such-command"], 127],
-  ] as const)("runs when %s, and its own failure does not hide that", async (_what, where, command, code) => {
+  ] as const)("runs if %s, and its own failure does not hide that", async (_what, where, command, code) => {
     const outcome = await hooked({ post: "echo after; exit 5" }, where(...command));
     expect(outcome.code).toBe(code);
     expect(outcome.stdout).toBe("after\n");

@@ -500,7 +500,7 @@ describe("a malformed request", () => {
       refused,
     ],
     ["no HTTP at all", () => "\x16\x03\x01 hello\r\n\r\n", refused],
-  ])("%s is refused, and the daemon goes on", async (_what, request, expected) => {
+  ])("%s is refused, and the daemon continues", async (_what, request, expected) => {
     const answer = await ask(bob, request());
     expect(answer).not.toMatch(granted);
     expect(expected).toContain(status(answer));
