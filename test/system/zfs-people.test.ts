@@ -63,7 +63,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       expect(await exists(`${world.template}@autosnap_1`)).toBe(true);
     }, 600_000);
 
-    test("what cannot go is not the user's, is told by -r, and goes when it can", async () => {
+    test("clones that cannot be destroyed do not count for the user, -r reports them, and they go when they can", async () => {
       await asRoot("-r", world.template, "2");
       const left: string[] = [];
       for (let round = 0; round < 3; round++) {
@@ -110,7 +110,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
   }, 600_000);
 
   describe("a template that no longer exists", () => {
-    test("renamed, its clones go by themselves, its pool when told, as the doctor says", async () => {
+    test("after a rename its clones go without help, and its pool with the doctor's command", async () => {
       const template = await newTemplate(`${parent}/old name`);
       expect(await asRoot("-r", template, "2")).toMatchObject({ code: 0 });
       expect(await runs(template)).toMatchObject({ code: 0 });
@@ -141,7 +141,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       await asRoot("-r", template, "0");
     }, 600_000);
 
-    test("configured, it stays until the configuration lets it go", async () => {
+    test("if configured, it stays until the configuration drops it", async () => {
       const template = `${parent}/configured`;
       world.configure(`[limits]\nleases_per_user = 3\n[[template]]\nname = "${template}"\n`);
       await world.endDaemon("SIGTERM");
