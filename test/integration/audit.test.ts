@@ -52,7 +52,7 @@ test("passes if the advisory concerns a development package", async () => {
   expect(await audit(200, { jest: [advisory] })).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("a registry without an answer is a note, and a failure where an audit is required", async () => {
+test("prints a note if the registry does not answer, and fails if an audit is required", async () => {
   const why = /: the packages are not audited: npm's registry did not answer: 405 /;
   const noted = await audit(405, {});
   expect(noted).toMatchObject({ code: 0, stderr: expect.stringMatching(why) });

@@ -1,7 +1,7 @@
 /**
- * Root's directories where somebody else can write: what root was shown when it looked is what root's sandbox gets, though
- * another thing is put at the path meanwhile. The exchange is made where root is between its look and its use: when it
- * starts unshare(1) for the ids of a `-t` directory.
+ * Root uses directories in which another user can write: root's sandbox gets the directory that root checked, even if
+ * that user replaces the path afterwards. The replacement happens between root's check and its use: when root starts
+ * unshare(1) for the ids of a `-t` directory.
  */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,9 +10,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/g
 import { root, run } from "../support/process.ts";
 import { program, projectRoot } from "../support/project.ts";
 
-/** Everybody's: `root` and `bound` are what root names. */
+/** Writable by everyone; root names `root` and `bound` in it. */
 let scratch: string;
-/** Root's own, where nobody else may even look. */
+/** Root's own directory, which no other user can read. */
 let victim: string;
 
 beforeAll(() => {
@@ -64,7 +64,7 @@ describe.each(["bwrap", "chroot"])("with the engine %s", (engine) => {
   });
 });
 
-test("a link in the place of a -d's directory leads nowhere else", async () => {
+test("a link that replaces a -d directory does not lead elsewhere", async () => {
   const args = ["-t", at("others/root"), "-d", `${at("others/bound")}:/mnt`];
   const exchange = `mv bound gone; ln -s ${victim} bound`;
   const { stdout, stderr, code } = await isolate(exchange, [...args, "/bin/try", "create", "/mnt/made"]);

@@ -90,9 +90,9 @@ describe("in a directory that another user prepared", () => {
   });
 });
 
-describe("what its runtime obeys of an environment", () => {
+describe("environment variables of its runtime", () => {
   test.each(["BUN_BE_BUN=1", "BUN_OPTIONS=--preload ./preload.cjs", "BUN_JSC_dumpOptions=1"])(
-    "%s changes neither the starter nor the whole client",
+    "%s changes neither the starter nor the full client",
     async (variable) => {
       const [name = "", value = ""] = variable.split(/=(.*)/s);
       const options = { cwd: trap, env: { [name]: value } };
@@ -104,7 +104,7 @@ describe("what its runtime obeys of an environment", () => {
   );
 });
 
-test("it runs without HOME, PATH or anything else in the environment", async () => {
+test("runs with an empty environment, without HOME or PATH", async () => {
   const [first = "", ...argv] = asUser(alice, [
     "env",
     "-i",

@@ -146,9 +146,9 @@ describe("the daemon", () => {
   });
 
   test.each([
-    ["is not there", "/nowhere/socket", "there is no such socket"],
-    ["has a socket that is none", "/etc/passwd", "nothing listens there"],
-    ["has too long a path", `/${"x".repeat(200)}`, "longer than 107 bytes"],
+    ["does not exist", "/nowhere/socket", "there is no such socket"],
+    ["has a socket path that is no socket", "/etc/passwd", "nothing listens there"],
+    ["has a path that is too long", `/${"x".repeat(200)}`, "longer than 107 bytes"],
   ])("%s", async (_what, socket, why) => {
     for (const args of [
       ["-z", world.template, "true"],

@@ -1,4 +1,4 @@
-/** `isolate -r` against a server that stands for a daemon that stops, and then for the next one. */
+/** `isolate -r` against a server that acts as a daemon that stops, and then as the next daemon. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -33,7 +33,7 @@ async function answered(answers: readonly { status: number; body: object }[]) {
 
 const stopping = { status: 503, body: new IsolateError("draining", {}).body() };
 
-test("waits for a daemon that is being restarted, and says what is left", async () => {
+test("waits for a daemon that is being restarted, and reports what is left", async () => {
   const { code, stdout, stderr, left } = await answered([
     stopping,
     stopping,
@@ -44,7 +44,7 @@ test("waits for a daemon that is being restarted, and says what is left", async 
   expect(stderr).toContain("isolate: cannot destroy the clone 'c'\n");
 });
 
-test("another refusal is told", async () => {
+test("reports any other refusal", async () => {
   const refused = new IsolateError("no-snapshot", { template: "p/t" });
   const { code, stderr } = await answered([{ status: 409, body: refused.body() }]);
   expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining(refused.message) });

@@ -325,7 +325,7 @@ describe("refuses with one error and 125, and uses no clone:", () => {
     ["a quota in another notation", {}, { LXC_MEM_MB_QUOTA: "9e9" }, "is not a whole number"],
     ["a missing bridge", { args: ["-n"] }, { LXC_NET_BR: "nosuch0" }, "there is no bridge 'nosuch0'"],
     [
-      "a bridge with more in its name",
+      "a bridge name with a second line",
       { args: ["-n"] },
       { LXC_NET_BR: "a\nlxc.x = 1" },
       "not the name of a network device",

@@ -259,7 +259,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await limited.destroy(id);
     });
 
-    test("a clone has what its template sets itself, however it is made", async () => {
+    test("a clone has the properties that its template sets itself, however it is made", async () => {
       const own = named("own");
       const properties = ["sync=disabled", "recordsize=16K", "compression=lz4", "copies=1", "atime=off", "refquota=9M"];
       await zfs("create", ...properties.flatMap((one) => ["-o", one]), "-o", "mountpoint=none", own);
@@ -277,7 +277,7 @@ const zfs = (...args: string[]) => must(["zfs", ...args]);
       await zfs("destroy", "-r", own);
     });
 
-    test("mounted by way of a directory it is the same", async () => {
+    test("a clone mounted through a directory is the same", async () => {
       const id = nextId();
       await zfs("clone", "-o", "mountpoint=legacy", await driver.latest(template), `${parent}/${id}`);
       const mounts = readFileSync("/proc/self/mountinfo", "utf8");

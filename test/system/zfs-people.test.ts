@@ -1,4 +1,4 @@
-/** What people do with their pools beside isolate: recursive snapshots, renames, keys, pools that stop. Needs a real ZFS. */
+/** Other uses of a pool beside isolate: recursive snapshots, renames, keys, suspended pools. Needs a real ZFS. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,7 +37,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     await zfs("snapshot", `${name}@first`);
     return name;
   }
-  /** zfs-snapshot(8) fails as a whole when a clone goes meanwhile. */
+  /** zfs-snapshot(8) fails as a whole if a clone is destroyed in the meantime. */
   const recursively = (name: string) =>
     eventually(
       `a snapshot ${name}`,
@@ -48,7 +48,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
   }
 
   describe("recursive snapshots by others", () => {
-    test("go with used clones, and nobody is refused for them", async () => {
+    test("are destroyed with used clones, and cause no refusal", async () => {
       const child = world.begin(["-q", "-z", world.template, "sh", "-c", "echo up; read line"]);
       await new Promise((resolve) => child.stdout?.once("data", resolve));
       await recursively("autosnap_1");
@@ -63,7 +63,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       expect(await exists(`${world.template}@autosnap_1`)).toBe(true);
     }, 600_000);
 
-    test("what cannot go is not the user's, is told by -r, and goes when it can", async () => {
+    test("clones that cannot be destroyed do not count for the user, -r reports them, and they go when they can", async () => {
       await asRoot("-r", world.template, "2");
       const left: string[] = [];
       for (let round = 0; round < 3; round++) {
@@ -89,8 +89,8 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     }, 600_000);
   });
 
-  test("ready clones that were destroyed or renamed by hand after a restart cost no run", async () => {
-    // More than a lease tries.
+  test("no run fails because ready clones were destroyed or renamed by hand after a restart", async () => {
+    // More clones than a lease tries.
     const size = 12;
     const template = await newTemplate(`${parent}/by-hand`);
     expect(await asRoot("-r", template, String(size))).toMatchObject({ code: 0 });
@@ -109,8 +109,8 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     expect(await poolOf(template)).toBeUndefined();
   }, 600_000);
 
-  describe("a template that is no more", () => {
-    test("renamed, its clones go by themselves, its pool when told, as the doctor says", async () => {
+  describe("a template that no longer exists", () => {
+    test("after a rename its clones go without help, and its pool with the doctor's command", async () => {
       const template = await newTemplate(`${parent}/old name`);
       expect(await asRoot("-r", template, "2")).toMatchObject({ code: 0 });
       expect(await runs(template)).toMatchObject({ code: 0 });
@@ -127,7 +127,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       expect(await runs(template)).toMatchObject({ code: 125, stderr: expect.stringContaining("cannot find") });
     }, 600_000);
 
-    test("back under its name, its pool goes on and shows no error", async () => {
+    test("if renamed back, its pool continues and shows no error", async () => {
       const template = await newTemplate(`${parent}/-there_and_back`);
       await asRoot("-r", template, "1");
       await zfs("rename", template, `${parent}/away`);
@@ -141,7 +141,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       await asRoot("-r", template, "0");
     }, 600_000);
 
-    test("configured, it stays until the configuration lets it go", async () => {
+    test("if configured, it stays until the configuration drops it", async () => {
       const template = `${parent}/configured`;
       world.configure(`[limits]\nleases_per_user = 3\n[[template]]\nname = "${template}"\n`);
       await world.endDaemon("SIGTERM");
@@ -156,7 +156,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     }, 600_000);
   });
 
-  test("a key that is not loaded is named, and whoever waits is served once it is", async () => {
+  test("names a key that is not loaded, and serves waiting callers once it is loaded", async () => {
     const secret = `${parent}/secret`;
     const keyFile = join(world.directory, "key");
     writeFileSync(keyFile, "a passphrase\n");
@@ -166,7 +166,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     await zfs("create", "-o", "mountpoint=legacy", template);
     await zfs("snapshot", `${template}@first`);
     expect(await asRoot("-r", template, "1")).toMatchObject({ code: 0 });
-    // The root is empty: a command that is not there has been run.
+    // The root is empty: the exit code shows that a missing command was run.
     expect(await runs(template)).toMatchObject({ code: 127 });
     await isReady(template, 1);
     expect((await run(["zfs", "unload-key", secret])).stderr).toContain("busy");
@@ -196,7 +196,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
     await asRoot("-r", template, "0");
   }, 600_000);
 
-  test("a suspended storage pool holds up nobody but its own templates", async () => {
+  test("a suspended storage pool blocks only its own templates", async () => {
     const directory = mkdtempSync(join(tmpdir(), "isolate-suspended-"));
     const other = `isosus-${process.pid}`;
     const template = `${other}/t`;
@@ -210,7 +210,7 @@ const exists = async (name: string) => (await run(["zfs", "list", name])).code =
       expect(await asRoot("-r", template, "2")).toMatchObject({ code: 0 });
       await isReady(template, 2);
 
-      // What is written to it fails now.
+      // Writes to it fail from now on.
       await run(["dd", "if=/dev/zero", `of=${directory}/filler`, "bs=1M"]);
       await eventually(
         "it is suspended",
