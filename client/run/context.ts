@@ -4,7 +4,7 @@ import type { Identity } from "./drop-root.ts";
 import type { ContainerCaller, ContainerFacts, ContainerRun } from "./extras.ts";
 import type { Libc } from "./linux/libc.ts";
 import type { RootCalls } from "./linux/root-calls.ts";
-import type { Environment, RunRequest } from "./options/options.ts";
+import type { Environment, RunRequest } from "./options/requests.ts";
 import type { PrivateNetwork } from "./plan.ts";
 import type { Starter } from "./prestart.ts";
 import type { Print } from "./report/print.ts";

@@ -2,7 +2,7 @@
 import { engineOf } from "../../engines/index.ts";
 import type { LaunchSpec, Limits } from "../../engines/spec.ts";
 import { type BaseIds, signedEnd } from "../../protocol/ids.ts";
-import type { RunRequest } from "./options/options.ts";
+import type { RunRequest } from "./options/requests.ts";
 import type { HostFacts } from "./plan.ts";
 
 export interface ContainerCaller {

@@ -5,7 +5,7 @@ import { IsolateError } from "../../protocol/errors.ts";
 import { type HostProgram, missingProgram } from "./host-programs.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
-import type { Bind, RunRequest } from "./options/options.ts";
+import type { Bind, RunRequest } from "./options/requests.ts";
 import { isWithin, type Look } from "./paths-in-root.ts";
 import type { HostFacts, Opened, Source } from "./plan.ts";
 

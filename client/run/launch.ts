@@ -5,7 +5,7 @@
 import { IsolateError } from "../../protocol/errors.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
-import type { Environment } from "./options/options.ts";
+import type { Environment } from "./options/requests.ts";
 
 const SIGINT = 2;
 const SIGPIPE = 13;

@@ -3,8 +3,8 @@
 import type { EngineName } from "../../engines/features.ts";
 import type { Connection, Init, LaunchSpec, Mount } from "../../engines/spec.ts";
 import { IsolateError } from "../../protocol/errors.ts";
-import type { Bind, RunRequest } from "./options/options.ts";
 import type { Privileges } from "./options/privileges.ts";
+import type { Bind, RunRequest } from "./options/requests.ts";
 import { isWithin, type Look, type Mounted, type Resolved, resolveInRoot } from "./paths-in-root.ts";
 import type { Shown } from "./shown.ts";
 

@@ -9,7 +9,7 @@ import { bwrapLater, firstOption, inside, optionsBytes } from "../../engines/bwr
 import { userDirectory, usernsFile, usersDirectory } from "../../protocol/pins.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
-import type { RunRequest } from "./options/options.ts";
+import type { RunRequest } from "./options/requests.ts";
 import { type HostFacts, planInit, type Root } from "./plan.ts";
 
 export interface Prestart {

@@ -5,7 +5,7 @@ import { ask, askEarly, probe } from "./ask.ts";
 import { become } from "./become.ts";
 import type { RunContext } from "./context.ts";
 import { looker } from "./host.ts";
-import type { RunRequest } from "./options/options.ts";
+import type { RunRequest } from "./options/requests.ts";
 import { plan } from "./plan.ts";
 import { preflight } from "./preflight.ts";
 import { settle } from "./settle.ts";

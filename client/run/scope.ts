@@ -10,7 +10,7 @@ import { environmentList } from "./launch.ts";
 import type { Libc } from "./linux/libc.ts";
 import { inScope } from "./options/definitions.ts";
 import { cpuPeriod } from "./options/limits.ts";
-import type { Environment } from "./options/options.ts";
+import type { Environment } from "./options/requests.ts";
 
 export interface Again {
   /** The client's program, and its script if a runtime runs it. */

@@ -9,7 +9,7 @@ import { isPastSigned } from "./extras.ts";
 import { askLease, awaitLease, type Lease, type LeaseAsk } from "./lease.ts";
 import { SystemCallError } from "./linux/call.ts";
 import type { Libc } from "./linux/libc.ts";
-import type { RunRequest } from "./options/options.ts";
+import type { RunRequest } from "./options/requests.ts";
 import { inherited } from "./options/role.ts";
 import type { HostFacts, Root } from "./plan.ts";
 import type { Checked } from "./preflight.ts";

@@ -12,7 +12,7 @@ import type { Lease } from "./lease.ts";
 import { readGrant } from "./lease-wire.ts";
 import type { Libc } from "./linux/libc.ts";
 import { leased } from "./options/definitions.ts";
-import type { Environment } from "./options/options.ts";
+import type { Environment } from "./options/requests.ts";
 
 export interface Stay {
   readonly monitor: string;

@@ -1,5 +1,5 @@
 /** Builders of plain specs for unit tests: each test sets only the fields that it is about. */
-import type { RunRequest } from "../../client/run/options/options.ts";
+import type { RunRequest } from "../../client/run/options/requests.ts";
 import type { Init, LaunchSpec } from "../../engines/spec.ts";
 
 /** The instructions to isolate-init for a run without options. */

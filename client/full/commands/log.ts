@@ -1,7 +1,7 @@
 /** `isolate log`. */
 import type { Log, LogEntry, LogQuery } from "../../../protocol/schema.ts";
 import { usage } from "../../run/options/arguments.ts";
-import type { CommandRequest } from "../../run/options/options.ts";
+import type { CommandRequest } from "../../run/options/requests.ts";
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
 import { duration, localTime, readMoment } from "../quantities.ts";

@@ -1,7 +1,7 @@
 /** `isolate -r TEMPLATE N`: returns when the pool has the requested state. */
 import type { ErrorCode } from "../../../protocol/errors.ts";
 import { Refusal } from "../../../protocol/refusal.ts";
-import type { RefillRequest } from "../../run/options/options.ts";
+import type { RefillRequest } from "../../run/options/requests.ts";
 import type { Print, Verbosity } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
 import { printPools } from "./pool.ts";

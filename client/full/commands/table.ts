@@ -1,6 +1,6 @@
 /** The verbs' table: what each verb does. Everything here talks to the daemon by HTTP and stays in this process. */
 import type { Libc } from "../../run/linux/libc.ts";
-import type { CommandRequest, Common, RefillRequest } from "../../run/options/options.ts";
+import type { CommandRequest, Common, RefillRequest } from "../../run/options/requests.ts";
 import type { CommandName } from "../../run/options/verbs.ts";
 import type { Output, Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";

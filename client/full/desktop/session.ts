@@ -1,7 +1,7 @@
 /** The caller's session, as the desktop modules use it. */
 import type { BaseIds } from "../../../protocol/ids.ts";
 import type { Libc } from "../../run/linux/libc.ts";
-import type { Environment } from "../../run/options/options.ts";
+import type { Environment } from "../../run/options/requests.ts";
 
 export interface Session {
   readonly environment: Environment;

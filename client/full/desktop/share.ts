@@ -2,7 +2,7 @@
 
 import type { BaseIds } from "../../../protocol/ids.ts";
 import type { RunContext } from "../../run/context.ts";
-import type { RunRequest } from "../../run/options/options.ts";
+import type { RunRequest } from "../../run/options/requests.ts";
 import { inherited } from "../../run/options/role.ts";
 import { type Shown, together } from "../../run/shown.ts";
 import type { Session } from "./session.ts";

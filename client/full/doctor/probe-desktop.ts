@@ -1,6 +1,6 @@
 /** Finds out whether the session has X, Wayland and PulseAudio, by connecting to each. */
 import { connect } from "node:net";
-import type { Environment } from "../../run/options/options.ts";
+import type { Environment } from "../../run/options/requests.ts";
 import { findSoundServer } from "../desktop/sound/find-sound.ts";
 import { soundServers } from "../desktop/sound/sound-server.ts";
 import { parseDisplay, socketOf } from "../desktop/x11/display.ts";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { IsolateError } from "../../../protocol/errors.ts";
 import type { ContainerCaller, ContainerFacts } from "../../run/extras.ts";
-import type { RunRequest } from "../../run/options/options.ts";
+import type { RunRequest } from "../../run/options/requests.ts";
 
 const cgroups = "/sys/fs/cgroup";
 const page = 4096;

@@ -16,7 +16,7 @@ import type { ContainerRun } from "../../run/extras.ts";
 import { looker } from "../../run/host.ts";
 import type { Libc } from "../../run/linux/libc.ts";
 import { cpuPeriod } from "../../run/options/limits.ts";
-import type { RunRequest } from "../../run/options/options.ts";
+import type { RunRequest } from "../../run/options/requests.ts";
 import { resolveInRoot } from "../../run/paths-in-root.ts";
 import type { HostFacts } from "../../run/plan.ts";
 import { readIdMaps, refuse } from "./host.ts";

@@ -1,5 +1,5 @@
 /** Finds a session's PulseAudio, or PipeWire in its place: pulseaudio(1), pulse-client.conf(5). */
-import type { Environment } from "../../../run/options/options.ts";
+import type { Environment } from "../../../run/options/requests.ts";
 
 export type SoundServer =
   | { readonly kind: "socket"; readonly path: string; readonly shared: boolean }

@@ -2,7 +2,7 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { IsolateError } from "../../../../protocol/errors.ts";
 import { SystemCallError } from "../../../run/linux/call.ts";
-import type { Environment, RunRequest } from "../../../run/options/options.ts";
+import type { Environment, RunRequest } from "../../../run/options/requests.ts";
 import type { Shown } from "../../../run/shown.ts";
 import { converse, reasonOf } from "../conversation.ts";
 import type { Session } from "../session.ts";

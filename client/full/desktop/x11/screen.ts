@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { IsolateError } from "../../../../protocol/errors.ts";
 import { SystemCallError } from "../../../run/linux/call.ts";
 import type { Libc } from "../../../run/linux/libc.ts";
-import type { Environment, RunRequest, Screen } from "../../../run/options/options.ts";
+import type { Environment, RunRequest, Screen } from "../../../run/options/requests.ts";
 import type { Shown } from "../../../run/shown.ts";
 import { reasonOf } from "../conversation.ts";
 import type { Session } from "../session.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import type { RunRequest } from "../../../../client/run/options/options.ts";
+import type { RunRequest } from "../../../../client/run/options/requests.ts";
 import type { Entry } from "../../../../client/run/paths-in-root.ts";
 import { type HostFacts, plan, type Root, usualCapabilities, usualPrivileges } from "../../../../client/run/plan.ts";
 import { IsolateError } from "../../../../protocol/errors.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { type Intent, readIntent } from "../../../../../client/run/options/options.ts";
+import { readIntent } from "../../../../../client/run/options/options.ts";
+import type { Intent } from "../../../../../client/run/options/requests.ts";
 import { IsolateError } from "../../../../../protocol/errors.ts";
 import { runRequest } from "../../../../support/specs.ts";
 
