@@ -4,7 +4,7 @@ import { harmless } from "../../run/report/print.ts";
 import type { Check } from "../doctor/check.ts";
 import { isWell, judge } from "../doctor/judge.ts";
 import { probe } from "../doctor/probe.ts";
-import type { CommandContext } from "./table.ts";
+import type { CommandContext } from "./context.ts";
 
 const failed = 1;
 

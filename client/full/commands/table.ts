@@ -1,22 +1,12 @@
 /** The verbs' table: what each verb does. Everything here talks to the daemon by HTTP and stays in this process. */
-import type { Libc } from "../../run/linux/libc.ts";
-import type { CommandRequest, Common, RefillRequest } from "../../run/options/requests.ts";
+import type { CommandRequest, RefillRequest } from "../../run/options/requests.ts";
 import type { CommandName } from "../../run/options/verbs.ts";
-import type { Output, Print } from "../../run/report/print.ts";
-import type { Api } from "../api.ts";
+import type { CommandContext } from "./context.ts";
 import { kill } from "./kill.ts";
 import { pool } from "./pool.ts";
 import { ps } from "./ps.ts";
 import { refill } from "./refill.ts";
 import { listTemplates, removeTemplate, snapshotTemplate } from "./template.ts";
-
-export interface CommandContext {
-  readonly common: Common;
-  readonly api: Api;
-  readonly print: Print;
-  readonly output: Output;
-  readonly libc: Libc;
-}
 
 type Verb = (request: CommandRequest, context: CommandContext) => Promise<void>;
 
