@@ -4,7 +4,7 @@ import { usage } from "../../run/options/arguments.ts";
 import type { CommandRequest } from "../../run/options/requests.ts";
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
-import { duration, localTime, readMoment } from "../quantities.ts";
+import { duration, localTime, readMoment } from "./quantities.ts";
 
 const ends: readonly string[] = ["running", "ended", "killed", "cut-off", "lost"];
 const usualLimit = "50";

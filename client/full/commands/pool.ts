@@ -2,7 +2,7 @@
 import type { Pool } from "../../../protocol/schema.ts";
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
-import { bytesAsOf } from "../quantities.ts";
+import { bytesAsOf } from "./quantities.ts";
 
 export async function pool(api: Api, print: Print, json: boolean): Promise<void> {
   const pools = await api.call("pools", {});

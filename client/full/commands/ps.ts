@@ -2,7 +2,7 @@
 
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
-import { bytesAsOf, duration } from "../quantities.ts";
+import { bytesAsOf, duration } from "./quantities.ts";
 
 export async function ps(api: Api, print: Print, json: boolean): Promise<void> {
   const leases = await api.call("leases", {});

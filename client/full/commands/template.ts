@@ -2,7 +2,7 @@
 
 import type { Print } from "../../run/report/print.ts";
 import type { Api } from "../api.ts";
-import { size } from "../quantities.ts";
+import { size } from "./quantities.ts";
 
 export async function listTemplates(api: Api, print: Print, json: boolean): Promise<void> {
   const templates = await api.call("templates", {});

@@ -1,9 +1,9 @@
 /** The ids of root's `-t DIR` if root chose none: the last ids that neither systemd nor shadow allocates. */
-import { findAccount, type Getent } from "../../protocol/accounts.ts";
-import { IsolateError } from "../../protocol/errors.ts";
-import { type BaseIds, idCount } from "../../protocol/ids.ts";
-import { canBeTaken } from "../run/base-ids.ts";
-import { run } from "./doctor/trial.ts";
+import { findAccount, type Getent } from "../../../protocol/accounts.ts";
+import { IsolateError } from "../../../protocol/errors.ts";
+import { type BaseIds, idCount } from "../../../protocol/ids.ts";
+import { canBeTaken } from "../../run/base-ids.ts";
+import { run } from "../doctor/trial.ts";
 
 /** Above the ids that the daemon allocates. */
 export const ownIds: BaseIds = { uid: 0x7fff0000, gid: 0x7fff0000 };

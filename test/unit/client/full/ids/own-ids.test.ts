@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { expectNobodys, getent } from "../../../../client/full/own-ids.ts";
+import { expectNobodys, getent } from "../../../../../client/full/ids/own-ids.ts";
 
 const nobody = async () => "";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { readQuery } from "../../../../client/full/commands/log.ts";
-import { bytesAsOf, duration, localTime, readMoment, size } from "../../../../client/full/quantities.ts";
+import { readQuery } from "../../../../../client/full/commands/log.ts";
+import { bytesAsOf, duration, localTime, readMoment, size } from "../../../../../client/full/commands/quantities.ts";
 
 const now = Date.parse("2026-11-22T12:00:00.000Z");
 

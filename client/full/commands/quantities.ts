@@ -1,5 +1,5 @@
 /** Formats numbers for people, and parses the times that people write. */
-import { usage } from "../run/options/arguments.ts";
+import { usage } from "../../run/options/arguments.ts";
 
 export function size(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

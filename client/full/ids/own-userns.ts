@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { IsolateError } from "../../protocol/errors.ts";
-import { type BaseIds, idCount } from "../../protocol/ids.ts";
-import type { Identity } from "../run/drop-root.ts";
+import { IsolateError } from "../../../protocol/errors.ts";
+import { type BaseIds, idCount } from "../../../protocol/ids.ts";
+import type { Identity } from "../../run/drop-root.ts";
 import { expectNobodys, getent, ownIds } from "./own-ids.ts";
 
 /**
