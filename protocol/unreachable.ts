@@ -4,7 +4,7 @@ import { IsolateError } from "./errors.ts";
 const causes: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket",
   ENOTDIR: "there is no such socket",
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "nothing listens there",
   ENAMETOOLONG: "the path is longer than 107 bytes",
 };
 

@@ -463,7 +463,7 @@ describe("faults of the original that are impossible here", () => {
     expect(own.stderr).toMatch(/every local user can reach the sound server at \/tmp\/pulse-socket, and record/);
     const others = await withSocket(bob);
     expect(others).toMatchObject({ code: 125, stdout: "" });
-    expect(others.stderr).toContain(`/tmp/pulse-socket is user ${alice.uid}'s`);
+    expect(others.stderr).toContain(`/tmp/pulse-socket belongs to user ${alice.uid}\n`);
     expect(await withSocket(bob, { PULSE_SERVER: "/tmp/pulse-socket" })).toMatchObject({ code: 0, stdout: "1\n" });
   });
 });

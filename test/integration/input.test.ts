@@ -300,7 +300,7 @@ describe("a run", () => {
     ["-t", "/no/such", "it does not exist"],
     ["-t", "/", "it is the host's own root"],
     ["-t", "/etc/passwd", "it is not a directory"],
-    ["-t", "/proc/self/fd", "it holds no bin"],
+    ["-t", "/proc/self/fd", "it contains neither bin nor usr"],
   ])("%s %s", async (...[flag, directory, wrong]) => {
     expectRefusal(await isolate(flag, directory, "true"), `cannot use '${directory}' as a root filesystem: ${wrong}`);
   });

@@ -221,7 +221,7 @@ print "$_ ", select($ready, undef, undef, 1) ? "answers\\n" : "is silent\\n"; }`
       const { code, stdout, stderr } = await onIsland(prepare, "echo", "ran");
       expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
       expect(stderr).toContain(
-        `network of its own: pasta does not start, for the host has no default route (as root: ${command}route add default`,
+        `network of its own: pasta does not start, because the host has no default route (as root: ${command}route add default`,
       );
       expect(await world.settled()).toEqual(before);
     });
@@ -240,7 +240,7 @@ print "$_ ", select($ready, undef, undef, 1) ? "answers\\n" : "is silent\\n"; }`
     [
       "a device that is none",
       "mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 1 3",
-      /cannot give the sandbox a network of its own: pasta does not start \(see what 'isolate doctor' says.*\): Failed to/,
+      /cannot give the sandbox a network of its own: pasta does not start \(see the private network in 'isolate doctor'\): Failed to/,
     ],
   ] as const)("%s: one sentence, and the command has never run", async (_, prepare, sentence, as: User = alice) => {
     const before = await world.settled();
