@@ -263,7 +263,12 @@ test("a stop while root waits for a pool ends the wait and reports the stop", as
     if (said.length === 0) await world.startDaemon();
     return said.length > 0 && said;
   });
-  expect(complaints).toContain("isolate: cannot go on: the daemon is stopping\n  try again when it is running\n");
+  // Under systemd the socket leads to the next daemon; this one was started by hand, so there is none.
+  expect(complaints).toContainEqual(
+    expect.stringMatching(
+      /^isolate: the daemon is being restarted: waiting for it\nisolate: cannot reach the daemon at .*: there is no such socket\n {2}start it: /,
+    ),
+  );
   expect(await said("STOPPING=1")).toBe("STOPPING=1");
   await world.startDaemon();
   await world.isolate(["-r", world.template, "2"], { as: root, patience: 120_000 });
