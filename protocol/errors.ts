@@ -40,7 +40,7 @@ const table = {
   ),
   "bad-count": entry<{ count: string }>(
     400,
-    (d) => `cannot make a pool of ${quoted(d.count)} clones: the count must be a whole number from 0 to 100`,
+    (d) => `cannot keep ${quoted(d.count)} copies ready: the count must be a whole number from 0 to 100`,
     "for example: isolate -r TEMPLATE 5",
   ),
   "unknown-template": entry<{ template: string; near: readonly string[]; exists?: boolean }>(
@@ -56,14 +56,14 @@ const table = {
   ),
   "ambiguous-template": entry<{ instance: string; several: readonly string[] }>(
     409,
-    (d) => `cannot tell which template ${quoted(d.instance)} means: ${d.several.join(" and ")} end with it`,
+    (d) => `cannot choose a template for ${quoted(d.instance)}: the names of ${d.several.join(" and ")} end with it`,
     (d) =>
       `name the unit after the full template name: systemctl enable --now "isolate_regenerate@$(systemd-escape ${d.several[0]}).path"`,
   ),
   "unfit-template": entry<{ template: string; wrong: string }>(
     409,
     (d) => `cannot use ${quoted(d.template)} as a template: ${d.wrong}`,
-    "a template is a ZFS file system below a pool or another dataset, such as rpool/isolate/debian",
+    "a template is a ZFS filesystem below a pool or another dataset, such as rpool/isolate/debian",
   ),
   "no-snapshot": entry<{ template: string }>(
     409,
@@ -77,19 +77,19 @@ const table = {
   ),
   "subordinate-id": entry<{ uid: number; gid: number }>(
     403,
-    (d) => `cannot serve user ${d.uid} of group ${d.gid}: one of these ids belongs to another user's namespace`,
-    "run isolate outside that namespace, as the user who owns it; if a host account has that id, root sets ids.base in isolated.toml to unused ids",
+    (d) => `cannot serve user ${d.uid} of group ${d.gid}: one of these IDs belongs to another user's namespace`,
+    "run isolate outside that namespace, as its owner; if the ID belongs to a host account, set ids.base in isolated.toml to unused IDs, as root",
   ),
   "not-root": entry<{ what: string }>(403, (d) => `cannot ${d.what}: only root may`, "run the same command with sudo"),
   "not-allowed": entry<{ template: string; uid: number }>(
     403,
     (d) =>
-      `cannot lease from ${quoted(d.template)}: its list of allowed users includes neither user ${d.uid} nor any of the user's groups`,
-    "ask the administrator to extend 'users' or 'groups' of that [[template]] in isolated.toml",
+      `cannot use the template ${quoted(d.template)}: neither user ${d.uid} nor any of the user's groups is allowed`,
+    "ask the administrator to add you to 'users' or 'groups' of that [[template]] in isolated.toml",
   ),
   "limit-reached": entry<{ limit: number; uid: number }>(
     429,
-    (d) => `cannot lease another clone: user ${d.uid} already holds ${d.limit}, which is the limit`,
+    (d) => `cannot start another sandbox: user ${d.uid} already uses ${d.limit} copies, which is the limit`,
     "end some of them (see 'isolate ps'), or ask the administrator to raise limits.leases_per_user in isolated.toml",
   ),
   "too-many-connections": entry<{ uid: number; open: number }>(
@@ -99,35 +99,39 @@ const table = {
   ),
   "wait-timeout": entry<{ template: string; seconds: number; reason: string }>(
     503,
-    (d) => `cannot get a clone of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,
+    (d) => `cannot get a copy of ${quoted(d.template)} within ${d.seconds} s: ${d.reason}`,
     "see 'isolate pool' for the last error, or wait longer with --wait SECONDS",
   ),
   "unknown-lease": entry<{ lease: string }>(
     404,
-    (d) => `cannot find the lease ${quoted(d.lease)}: no such lease`,
-    "list your leases: isolate ps",
+    (d) => `cannot find the sandbox ${quoted(d.lease)}: no running sandbox has that name`,
+    "list your sandboxes: isolate ps",
   ),
   "ambiguous-lease": entry<{ lease: string; several: readonly string[] }>(
     409,
-    (d) => `cannot tell which lease ${quoted(d.lease)} means: ${d.several.length} names begin with it`,
+    (d) => `cannot choose a sandbox for ${quoted(d.lease)}: ${d.several.length} names begin with it`,
     (d) => `type more of the name: ${d.several.slice(0, 5).join(", ")}${d.several.length > 5 ? ", ..." : ""}`,
   ),
   "lease-held": entry<{ lease: string; cause: string }>(
     409,
-    (d) => `cannot free the clone of the ended lease ${quoted(d.lease)}: ${d.cause}`,
+    (d) => `cannot remove the files of the ended sandbox ${quoted(d.lease)}: ${d.cause}`,
     "isolate retries automatically; see 'isolate pool'",
   ),
   "unknown-user": entry<{ user: string }>(
     404,
     (d) => `cannot find the user ${quoted(d.user)}`,
-    "if the user was deleted, give the user ID",
+    "if the user was deleted, use the user ID",
   ),
   "accounts-silent": entry<{ database: string; key: string; cause: string }>(
     503,
     (d) => `cannot look up ${quoted(d.key)} among the host's accounts: ${d.cause}`,
     (d) => `run 'getent ${d.database} ${d.key}', and check the service that provides the host's accounts`,
   ),
-  draining: entry(503, "cannot go on: the daemon is stopping", "try again when it is running"),
+  draining: entry(
+    503,
+    "cannot go on: the daemon is stopping",
+    "try again when it runs again: systemctl status isolated",
+  ),
   "template-exists": entry<{ template: string }>(
     409,
     (d) => `cannot create the template ${quoted(d.template)}: it already exists`,
@@ -135,18 +139,18 @@ const table = {
   ),
   "template-busy": entry<{ template: string; clones: number }>(
     409,
-    (d) => `cannot remove the template ${quoted(d.template)}: ${d.clones} of its clones are in use`,
+    (d) => `cannot remove the template ${quoted(d.template)}: ${d.clones} of its copies are in use`,
     "end their sandboxes first (see 'isolate ps')",
   ),
   "template-edited": entry<{ template: string }>(
     409,
     (d) => `cannot change the template ${quoted(d.template)}: it is being edited`,
-    "end that 'isolate template edit' first, and every process that it left running",
+    "first end that 'isolate template edit' and every process that it started",
   ),
   "template-foreign": entry<{ template: string }>(
     409,
     (d) => `cannot remove the dataset ${quoted(d.template)}: isolate did not create it`,
-    (d) => `remove its pool: isolate -r ${d.template} 0; destroy the dataset itself with zfs(8)`,
+    (d) => `remove its pool: isolate -r ${d.template} 0; then destroy the dataset: zfs destroy ${d.template}`,
   ),
   "bad-tar": entry<{ wrong: string }>(
     400,
@@ -234,13 +238,13 @@ const table = {
   ),
   "missing-protection": entry<{ what: string }>(
     500,
-    (d) => `cannot run without a protection: ${d.what}`,
+    (d) => `cannot run without protection: ${d.what}`,
     "reinstall isolate",
   ),
   "bad-bind": entry<{ bind: string; wrong: string }>(
     400,
     (d) => `cannot bind ${quoted(d.bind)}: ${d.wrong}`,
-    "write it as HOST:CONTAINER[:ro], with an absolute CONTAINER",
+    "write it as HOST:CTR[:ro], where CTR is an absolute path",
   ),
   "bad-environment": entry<{ variable: string; wrong: string }>(
     400,
@@ -274,18 +278,18 @@ const table = {
   ),
   "bad-ids": entry<{ option: string; value: string; wrong: string }>(
     400,
-    (d) => `cannot map ids with ${d.option} ${quoted(d.value)}: ${d.wrong}`,
-    "give the first of 65536 unused host ids, such as -u 1000000",
+    (d) => `cannot map IDs with ${d.option} ${quoted(d.value)}: ${d.wrong}`,
+    "use the first of 65,536 unused host IDs, such as -u 1000000",
   ),
   "terminal-of-others": entry<{ uid: number }>(
     400,
-    (d) => `cannot map ids with -u ${d.uid} on a terminal: host users with these ids could read it and type into it`,
-    "give unused ids, such as -u 1000000, or no terminal: </dev/null 2>&1 | cat",
+    (d) => `cannot map IDs with -u ${d.uid} on a terminal: host users with these IDs could read it and type into it`,
+    "use unused IDs, such as -u 1000000, or no terminal: </dev/null 2>&1 | cat",
   ),
   "bad-filter": entry<{ file: string; wrong: string }>(
     400,
     (d) => `cannot use the seccomp filter ${quoted(d.file)}: ${d.wrong}`,
-    "give a compiled filter: an array of struct sock_filter, as seccomp_export_bpf(3) writes it",
+    "use a compiled filter: an array of struct sock_filter, as written by seccomp_export_bpf(3)",
   ),
   "bad-source": entry<{ source: string; wrong: string }>(
     400,
@@ -295,12 +299,12 @@ const table = {
   "bad-start": entry<{ directory: string; wrong: string }>(
     400,
     (d) => `cannot start in ${quoted(d.directory)} of the root filesystem: ${d.wrong}`,
-    "give -p a directory that exists there, or one that -d creates",
+    "choose a directory that exists there, or that -d creates",
   ),
   "bad-root": entry<{ directory: string; wrong: string }>(
     400,
     (d) => `cannot use ${quoted(d.directory)} as a root filesystem: ${d.wrong}`,
-    "give the directory of a Linux root filesystem: one with bin, etc and usr",
+    "choose the directory of a Linux root filesystem, with bin, etc and usr",
   ),
   "system-call": entry<{ call: string; cause: string }>(
     500,

@@ -234,7 +234,7 @@ describe("-u and -g", () => {
     };
     const refused = await onTerminal("61102");
     expect(refused.code).toBe(125);
-    expect(refused.stdout).toContain("cannot map ids with -u 61102 on a terminal");
+    expect(refused.stdout).toContain("cannot map IDs with -u 61102 on a terminal");
     expect(await onTerminal("1000000000")).toMatchObject({ code: 0, stdout: "0\r\n" });
   });
 

@@ -178,7 +178,7 @@ describe("-r", () => {
     async (count) => {
       expectRefusal(
         await asRoot("-r", world.template, count),
-        /cannot make a pool of '[^\n]*' clones: the count must be a whole number from 0 to 100\n {2}for example: isolate -r TEMPLATE 5/,
+        /cannot keep '[^\n]*' copies ready: the count must be a whole number from 0 to 100\n {2}for example: isolate -r TEMPLATE 5/,
       );
     },
   );
@@ -281,8 +281,8 @@ describe("a run", () => {
     async (base) => {
       for (const option of ["-u", "-g"]) {
         const outcome = await asRoot("-z", world.template, option, base, "true");
-        expectRefusal(outcome, `cannot map ids with ${option} '`);
-        expectRefusal(await asRoot("-t", "/nowhere", option, base, "true"), `cannot map ids with ${option} '`);
+        expectRefusal(outcome, `cannot map IDs with ${option} '`);
+        expectRefusal(await asRoot("-t", "/nowhere", option, base, "true"), `cannot map IDs with ${option} '`);
       }
     },
   );
@@ -381,7 +381,7 @@ test("does not remove a template that is in use", async () => {
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   expectRefusal(
     await asRoot("template", "rm", world.template),
-    /cannot remove the template '.*': [0-9]+ of its clones are in use\n {2}end their sandboxes first \(see 'isolate ps'\)/,
+    /cannot remove the template '.*': [0-9]+ of its copies are in use\n {2}end their sandboxes first \(see 'isolate ps'\)/,
   );
   expect((await isolate("-z", world.template, "true")).code).toBe(0);
   child.stdin?.end("\n");

@@ -67,7 +67,7 @@ describe("isolate ps", () => {
     expect(edit).toMatchObject({ kind: "edit", lease: world.template, snapshot: null, written: null, pid: child.pid });
     expect(edit?.command).toBe("sleep 1000");
     expect(await ps(alice)).toEqual([]);
-    expect((await kill(world.template, alice)).stderr).toMatch(/no such lease/);
+    expect((await kill(world.template, alice)).stderr).toMatch(/no running sandbox has that name/);
     expect(await ps(root)).toHaveLength(1);
     expect(await kill(world.template, root)).toMatchObject({ code: 0 });
     expect(await ps(root)).toEqual([]);
@@ -105,7 +105,7 @@ describe("isolate kill", () => {
     const none = lease.replace(/.$/, (digit) => String((Number(digit) + 1) % 10));
     const said = async (name: string) => (await kill(name, bob)).stderr.replace(name, "NAME");
     expect(await said(lease)).toBe(await said(none));
-    expect(await said(lease)).toMatch(/^isolate: cannot find the lease 'NAME': no such lease\n/);
+    expect(await said(lease)).toMatch(/^isolate: cannot find the sandbox 'NAME': no running sandbox has that name\n/);
     // Nor through a prefix that would be ambiguous if both leases counted.
     await up(bob);
     const own = (await only(bob)).lease;
@@ -125,7 +125,7 @@ describe("isolate kill", () => {
     const several = await kill(base, alice);
     expect(several).toMatchObject({ code: 125 });
     for (const name of names) expect(several.stderr).toContain(name);
-    expect((await kill("", alice)).stderr).toMatch(/no such lease/);
+    expect((await kill("", alice)).stderr).toMatch(/no running sandbox has that name/);
     expect((await world.isolate(["kill"], { as: alice })).stderr).toMatch(/'kill' needs LEASE/);
     expect(await ps(alice)).toHaveLength(2);
     for (const name of names) expect((await kill(name, alice)).code).toBe(0);
@@ -141,7 +141,7 @@ describe("isolate kill", () => {
       await new Promise((resolve) => user.stdout?.once("data", resolve));
       const held = await kill(lease, alice);
       expect(held.code).toBe(125);
-      expect(held.stderr).toContain(`cannot free the clone of the ended lease '${lease}': process ${user.pid} (`);
+      expect(held.stderr).toContain(`cannot remove the files of the ended sandbox '${lease}': process ${user.pid} (`);
       expect(await world.pool()).toMatchObject({ leased: 0, retired: 1 });
     } finally {
       user.kill("SIGKILL");
@@ -155,7 +155,7 @@ describe("isolate kill", () => {
     const { lease } = await only(alice);
     await world.endDaemon("SIGKILL");
     await world.startDaemon();
-    expect((await kill(lease, bob)).stderr).toMatch(/no such lease/);
+    expect((await kill(lease, bob)).stderr).toMatch(/no running sandbox has that name/);
     expect((await kill(lease, alice)).code).toBe(0);
     await eventually("the client has ended", () => ended(child));
     expect(await log(alice, "--end", "killed", "--limit", "1")).toMatchObject([{ lease, by: String(alice.uid) }]);

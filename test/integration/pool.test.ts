@@ -106,7 +106,9 @@ test("a user's limit counts every clone, and limits no one else", async () => {
     await Promise.all(children.map((child) => new Promise((resolve) => child.stdout?.once("data", resolve))));
     const third = await limited.isolate(["-z", limited.template, "true"]);
     expect(third).toMatchObject({ code: 125, stdout: "" });
-    expect(third.stderr).toContain(`cannot lease another clone: user ${alice.uid} already holds 2, which is the limit`);
+    expect(third.stderr).toContain(
+      `cannot start another sandbox: user ${alice.uid} already uses 2 copies, which is the limit`,
+    );
     expect((await limited.isolate(["-z", limited.template, "true"], { as: root })).code).toBe(0);
     for (const child of children) child.stdin?.end("\n");
     await limited.settled();

@@ -116,14 +116,13 @@ export const doctorStatus: readonly Row[] = [
 export const engines =
   "An engine separates a command from the host. An option that an engine does not support is an error.";
 
-export const bwrap =
-  "The default, for everybody: bubblewrap makes new namespaces. A user namespace of 65,536 IDs surrounds them.";
+export const bwrap = "The default, for all users. bubblewrap makes new namespaces, in a user namespace of 65,536 IDs.";
 
 export const lxc =
   "Boots the root filesystem's own init (systemd, or whatever /sbin/init is), waits until it is up, runs the command in it " +
   "on your terminal, and stops it within three seconds. Needs the package lxc and cgroup v2. Root can connect it to a " +
   "bridge with -n. An ordinary user needs a systemd user manager with the controllers cpu, memory and pids delegated " +
-  "(loginctl enable-linger USER), and cannot use -t, -n and :ro with it.";
+  "(loginctl enable-linger USER), and cannot use -t, -n or :ro with it.";
 
 export const lxcEnvironment: readonly Row[] = [
   ["LXC_NET_BR", "The bridge for -n (default: br_vm)."],
@@ -134,23 +133,23 @@ export const lxcEnvironment: readonly Row[] = [
 ];
 
 export const chroot =
-  "Root only, for package work. It does not isolate, and says so each time: it has the host's network, IPC and host name, " +
-  "/sys read-only, /proc, a small /dev and /etc/resolv.conf. Nothing of the root filesystem is covered. Root inside is still not the " +
+  "Root only, for package work. It does not isolate, and warns each time. The command has the host's network, IPC and host name, " +
+  "/sys read-only, /proc, a small /dev and /etc/resolv.conf. /tmp and /home are those of the root filesystem. Root inside is still not the " +
   "host's root, so it cannot make device nodes or mount. If the root filesystem lacks /proc, /dev, /sys or " +
-  "/etc/resolv.conf, isolate creates an empty one, which stays.";
+  "/etc/resolv.conf, isolate creates it, and it stays there empty.";
 
 export const limits =
-  "--cpus, --memory and --pids are applied to a transient systemd scope, and with lxc to the container's cgroup. They need " +
+  "--cpus, --memory and --pids limit a transient systemd scope, or with lxc the container's cgroup. They need " +
   "a systemd session; loginctl enable-linger USER gives one to a user without a login, such as a CI runner. lxc allows " +
   "4096 processes unless --pids is given.";
 
 export const systemCalls =
   "--seccomp chooses the filter. --no-new-userns works with each of them. isolate-seccomp COMMAND, in /usr/lib/isolate, " +
-  "puts the default filter in front of any command on the host.";
+  "runs any command on the host under the default filter.";
 
 export const seccomp: readonly Row[] = [
-  ["default", "Blocks what flatpak and Docker block, and what can take over the terminal."],
-  ["tty", "Blocks only what can take over the terminal."],
+  ["default", "Blocks what flatpak and Docker block, and calls that can control the terminal."],
+  ["tty", "Blocks only calls that can control the terminal."],
   ["FILE", "A compiled filter, an array of struct sock_filter, on top of the default one."],
   ["none", "Blocks nothing, and prints a warning. DISABLE_SECCOMP_WRAPPER=1 means the same."],
 ];
@@ -159,14 +158,14 @@ export const hooks: readonly Row[] = [
   ["PRE_SPAWN_HOOK", "Runs before the command. If it fails or is interrupted, the command is not run."],
   [
     "POST_SPAWN_HOOK",
-    "Runs after the command, however that ended, and before its files are thrown away. It does not run after kill -9 and " +
+    "Runs after the command, however it ended, and before its files are thrown away. It does not run after kill -9 or " +
       "'isolate kill'. If it fails although the command succeeded, isolate exits with 125.",
   ],
 ];
 
 export const hookRules =
   "Each is one shell command. It runs on the host, as you and in your current directory, with the path of the root " +
-  "filesystem in ROOTFS. 'template edit' runs no hooks. Treat what is below ROOTFS as untrusted: never follow a link there " +
+  "filesystem in ROOTFS. 'template edit' runs no hooks. Treat everything below ROOTFS as untrusted: never follow a link there " +
   "and never run a program from there.";
 
 export const rootHooks =

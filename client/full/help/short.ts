@@ -17,7 +17,7 @@ export function shortHelp(): string {
     usageText(isolate?.usage ?? [], width),
     sectionText({ title: "Options of a run", blocks: [{ kind: "rows", rows: options.map(optionRow) }] }, width),
     sectionText({ title: "Verbs", blocks: [{ kind: "rows", rows: verbRows() }] }, width),
-    "'isolate --help' prints this, 'isolate help run' every option of a run, and\n'isolate help VERB' the options of a verb.\n",
+    "'isolate help run' lists all options of a run, and 'isolate help VERB' those of\na verb. 'isolate help engines' and 'isolate help hooks' explain these topics.\n",
   ];
   return parts.join("\n");
 }

@@ -37,7 +37,7 @@ export const insideOptions: readonly OptionDefinition[] = [
     values: ["HOST:CTR[:ro]"],
     repeatable: true,
     about: "show the host's file or directory HOST at CTR",
-    detail: "With :ro it is read-only. What the root filesystem lacks of the path CTR is created.",
+    detail: "With :ro it is read-only. Missing parts of the path CTR are created.",
   },
   { short: "v", long: "env", values: ["NAME:VALUE"], repeatable: true, about: "set an environment variable" },
   { short: "p", long: "chdir", values: ["DIR"], about: "start in directory DIR (default: /)" },
@@ -62,29 +62,29 @@ export const runOptions: readonly OptionDefinition[] = [
     values: ["[=untrusted]"],
     about: "show windows on the X display $DISPLAY",
     detail:
-      "The command can read every key of the session and see all windows. With untrusted, the X server keeps the contents " +
-      "and keys of other windows from it.",
+      "The command can read every key of the session and see all windows. With untrusted, it cannot see the " +
+      "contents and keys of other windows.",
   },
-  { short: "2", long: "pulse", values: [], about: "play and record sound by PulseAudio or PipeWire" },
+  { short: "2", long: "pulse", values: [], about: "play and record sound through PulseAudio or PipeWire" },
   {
     short: "u",
     long: "uid-base",
     values: ["N"],
     about: "map user IDs 0-65535 to N-N+65535 on the host (root only)",
-    detail: "The command writes with these IDs below the directories that -d shows.",
+    detail: "With these IDs the command writes to directories that -d shows.",
   },
   {
     short: "g",
     long: "gid-base",
     values: ["N"],
-    about: "map group IDs likewise (root only)",
-    detail: "If only one of -u and -g is given, it is used for both.",
+    about: "map group IDs in the same way (root only)",
+    detail: "If only one of -u and -g is given, it sets both.",
   },
   {
     short: "e",
     long: "engine",
     values: ["ENGINE"],
-    about: "how to isolate: bwrap (default), lxc or chroot",
+    about: "sandbox engine: bwrap (default), lxc or chroot",
     detail: "See isolate-engines(7).",
   },
   {
@@ -92,7 +92,7 @@ export const runOptions: readonly OptionDefinition[] = [
     values: ["WHICH"],
     about: "system call filter: default, tty, none or FILE",
     detail:
-      "tty blocks only the calls that can take over the terminal. FILE is a compiled filter, applied on top of the default " +
+      "tty blocks only calls that can control the terminal. none blocks nothing. FILE is a compiled filter, applied on top of the default " +
       "one.",
   },
   {
@@ -113,9 +113,9 @@ export const runOptions: readonly OptionDefinition[] = [
     long: "read-only",
     values: [],
     about: "mount the root filesystem read-only",
-    detail: "/tmp, /home, /dev/shm and what -d shows stay writable.",
+    detail: "/tmp, /home, /dev/shm and directories that -d shows stay writable.",
   },
-  { long: "cpus", values: ["N"], about: "limit to N CPUs, such as 0.5" },
+  { long: "cpus", values: ["N"], about: "limit processor time to N CPUs, such as 0.5" },
   { long: "memory", values: ["SIZE"], about: "limit memory to SIZE, such as 512M or 2G" },
   { long: "pids", values: ["N"], about: "limit to N processes and threads" },
   { short: "i", long: "ignore-interrupt", values: [], about: "ignore SIGINT (Ctrl-C), in the command too" },
@@ -136,7 +136,7 @@ export const poolOptions: readonly OptionDefinition[] = [
     about: "keep N copies of TEMPLATE ready, from 0 to 100",
     detail: "Returns when they are ready. Without N, the pool gets its configured size.",
   },
-  { short: "f", long: "fresh", values: [], about: "with -r: replace the ready copies by new ones" },
+  { short: "f", long: "fresh", values: [], about: "with -r: replace the ready copies with new ones" },
   { short: "s", long: "reclaim", values: [], about: "with -r: remove used copies, make no new ones" },
 ];
 

@@ -21,13 +21,13 @@ const sources: readonly OptionDefinition[] = [
     long: "dir",
     values: ["DIR"],
     about: "from a directory",
-    detail: "Only its own filesystem: what is mounted below DIR is left out.",
+    detail: "Filesystems mounted below DIR are not included.",
   },
   {
     long: "tar",
     values: ["FILE"],
     about: "from a tar archive",
-    detail: "It may be compressed by gzip, xz, zstd or bzip2. '-' is standard input.",
+    detail: "It may be compressed with gzip, xz, zstd or bzip2. '-' is standard input.",
   },
   {
     long: "debian",
@@ -43,7 +43,7 @@ const logOptions: readonly OptionDefinition[] = [
   {
     long: "end",
     values: ["HOW"],
-    about: "only runs that are running, ended, killed, cut-off or lost",
+    about: "only runs with this state: running, ended, killed, cut-off or lost",
     detail:
       "cut-off: the client exited and the remaining processes were killed. lost: the run ended while no daemon was running.",
   },
@@ -51,7 +51,7 @@ const logOptions: readonly OptionDefinition[] = [
     long: "since",
     values: ["WHEN"],
     about: "only runs that began at WHEN or later",
-    detail: "WHEN is 30m, 12h or 7d ago, or a time such as 2026-11-30 or '2026-11-30 18:00'.",
+    detail: "WHEN is an age such as 30m, 12h or 7d, or a time such as 2026-11-30 or '2026-11-30 18:00'.",
   },
   { long: "until", values: ["WHEN"], about: "only runs that began before WHEN" },
   { long: "limit", values: ["N"], about: "at most N runs (default: 50)" },
@@ -92,8 +92,8 @@ export const verbs = [
     options: [json],
     about: "report what this host lacks and how to fix it",
     detail:
-      "Needs neither a running daemon nor root. Exits with 0 only if a run works: if there is a template, it runs true in " +
-      "it. '?' marks what cannot be seen without root.",
+      "Needs neither a running daemon nor root. If there is a template, it runs 'true' in it. Exits with 0 only if a run " +
+      "works. '?' marks checks that need root or a running daemon.",
   },
   { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
   {
@@ -102,14 +102,14 @@ export const verbs = [
     options: sources,
     about: "make a template (root only)",
     detail:
-      "Needs exactly one source. A NAME without a slash lies in the overlay store, one with a slash is a ZFS dataset. " +
-      "Incomplete templates are removed.",
+      "Needs exactly one source. A NAME with a slash is a ZFS dataset; any other is stored in /var/lib/isolate, using " +
+      "overlayfs. If it fails, nothing is kept.",
   },
   {
     words: ["template", "edit"],
     operands: ["TEMPLATE", "[COMMAND...]"],
     options: insideOptions,
-    about: "change a template with a command or in a shell (root only)",
+    about: "run a command or a shell in the template itself (root only)",
     detail: "New sandboxes see the change only after 'isolate template snapshot TEMPLATE'.",
     endsInCommand: true,
   },
@@ -117,13 +117,13 @@ export const verbs = [
     words: ["template", "snapshot"],
     operands: ["TEMPLATE"],
     options: [],
-    about: "give its present state to new sandboxes (root only)",
+    about: "use the template's current state for new sandboxes (root only)",
   },
   {
     words: ["template", "rm"],
     operands: ["TEMPLATE"],
     options: [],
-    about: "remove a template that isolate made (root only)",
+    about: "remove a template made by 'template create' (root only)",
   },
   {
     words: ["help"],

@@ -24,7 +24,7 @@ test("an id that much software takes for a negative number is refused for that",
 
 test("the host's root is not a base", () => {
   for (const text of ["0", "00"]) {
-    expect(() => readBaseIds({ uid: text })).toThrow("cannot map ids with -u '0");
+    expect(() => readBaseIds({ uid: text })).toThrow("cannot map IDs with -u '0");
     expect(() => readBaseIds({ uid: "5", gid: text })).toThrow("0 is the host's root, which no sandbox may use");
   }
 });

@@ -30,7 +30,7 @@ describe("an instance", () => {
 
   test("that is the end of several names is refused with all of them and a hint", () => {
     const refused = () => meant("web");
-    expect(refused).toThrow("cannot tell which template 'web' means: tank/a/web and tank/b/web end with it");
+    expect(refused).toThrow("cannot choose a template for 'web': the names of tank/a/web and tank/b/web end with it");
     expect(refused).toThrow(
       expect.objectContaining({
         code: "ambiguous-template",
