@@ -2,7 +2,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -185,8 +184,9 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   );
 
   await app.ready();
-  app.server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
-    leaseSockets.onUpgrade(request, socket, Buffer.concat([head, gate.upgraded(socket)])),
+  // Of the request's own socket: newer releases of Node wrap it for the listener if the request announces a body.
+  app.server.on("upgrade", (request: IncomingMessage, _stream: unknown, head: Buffer) =>
+    leaseSockets.onUpgrade(request, Buffer.concat([head, gate.upgraded(request.socket)])),
   );
   const door = { policy, isSubordinate, all: mostConnections(), perSecond: connectionsPerSecond, clock: monotonic };
   keepDoor(app.server, { ...door, perAccount: () => limit() + plainConnections }, gate.connected);

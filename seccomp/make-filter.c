@@ -185,8 +185,8 @@ static void refuse_range(scmp_filter_ctx filter, int syscall, uint64_t first, ui
 }
 
 /*
- * socketcall(2) of i386 has its arguments in memory, where no filter can look. There libseccomp refuses whatever makes a
- * socket by it: 32-bit programs have to make theirs by socket(2), which Linux 4.3 gave them.
+ * socketcall(2) of i386 has its arguments in memory, where no filter can look. libseccomp therefore refuses every call of it
+ * that makes a socket. 32-bit programs of glibc use it for all their sockets: docs/engines.md names the way out.
  */
 static void add_families(scmp_filter_ctx filter)
 {

@@ -51,8 +51,8 @@ function finder(keep: Map<string, number> | undefined, libc: Libc): Find {
     let kept = false;
     try {
       const path = libc.pathOf(fd);
-      check(`/proc/self/fd/${fd}`);
       const first = keep?.get(path) ?? fd;
+      check(`/proc/self/fd/${first}`);
       const kind = libc.kindOfOpened(first) === "directory" ? "directory" : "file";
       kept = keep !== undefined && first === fd;
       keep?.set(path, first);

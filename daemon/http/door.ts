@@ -9,7 +9,7 @@ import { IsolateError, toIsolateError } from "../../protocol/errors.ts";
 import { closeDescriptor } from "../linux/call.ts";
 import { acceptAtOnce, peerCredentials, sendAtOnce } from "../linux/peers.ts";
 import { refusal, refuse } from "./linger.ts";
-import { type Policy, peerOf } from "./peers.ts";
+import { descriptorOf, type Policy, peerOf } from "./peers.ts";
 import type { IsSubordinate } from "./subordinate.ts";
 
 export interface DoorOptions {
@@ -93,6 +93,7 @@ export function keepDoor(server: Server, options: DoorOptions, enter: (socket: S
 
   function turnAway(socket: Socket, error: IsolateError): void {
     if (refused >= mostRefused) {
+      attempt(() => sendAtOnce(descriptorOf(socket), Buffer.from(refusal(error))));
       socket.destroy();
       return;
     }
@@ -145,7 +146,9 @@ function acceptAll(server: Server, whyNot: (fd: number) => IsolateError | undefi
         sendAtOnce(fd, Buffer.from(refusal(refused)));
         closeDescriptor(fd);
       } else {
-        server.emit("connection", new Socket({ fd, allowHalfOpen: true, readable: true, writable: true }));
+        const socket = attempt(() => new Socket({ fd, allowHalfOpen: true, readable: true, writable: true }));
+        if (socket) server.emit("connection", socket);
+        else closeDescriptor(fd);
       }
     }
   };

@@ -57,7 +57,7 @@ export function createGate(turns: Turns): Gate {
         held: nothing,
         // Line by line, since Node would execute two requests that are in one piece.
         feed() {
-          while (line.phase === "head" && line.held.length > 0 && !socket.destroyed) {
+          while (line.phase === "head" && line.held.length > 0 && socket.writable) {
             if (++line.count > mostLines) {
               refuse(socket, new IsolateError("bad-request", { wrong: `its head has more than ${mostLines} lines` }));
               return;
@@ -96,23 +96,29 @@ export function createGate(turns: Turns): Gate {
         line.phase = uid === 0 && hasBody(request) ? "body" : "answer";
       }
       turns.answer(uid, (answered) => {
-        if (socket.destroyed || peerHasLeft(descriptorOf(socket))) {
-          socket.destroy();
+        const isEnding = !socket.destroyed && !socket.writable;
+        if (isEnding || socket.destroyed || peerHasLeft(descriptorOf(socket))) {
+          if (!isEnding) socket.destroy();
           answered();
           return;
         }
         let timer: NodeJS.Timeout | undefined;
-        response.once("prefinish", () => {
-          timer = setTimeout(() => socket.destroy(), answerPatience);
-        });
-        response.once("close", () => {
+        const end = (): void => {
+          response.removeListener("close", end);
+          socket.removeListener("close", end);
           clearTimeout(timer);
           answered();
-          if (!line || socket.destroyed || !socket.writable) return;
+          if (!line || !socket.writable) return;
           line.phase = "head";
           line.feed();
           if (line.phase === "head") socket.resume();
+        };
+        response.once("prefinish", () => {
+          timer = setTimeout(() => socket.destroy(), answerPatience);
         });
+        response.once("close", end);
+        // A response that never got the socket emits nothing.
+        socket.once("close", end);
         handle();
       });
     },

@@ -29,8 +29,9 @@ export function closeAfterAnswer(socket: Socket): void {
 
 /** Answers any request, current or future, with an error, and closes. */
 export function refuse(socket: Socket, error: IsolateError, status = error.status): void {
-  if (socket.destroyed || !socket.writable) {
-    socket.destroy();
+  if (!socket.writable) {
+    // A connection that has its answer already stays open for a while: see above.
+    if (!socket.writableEnded) socket.destroy();
     return;
   }
   socket.write(refusal(error, status));

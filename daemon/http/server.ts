@@ -31,8 +31,11 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
     // Milliseconds for a request's headers. Its body has no limit, as a template is large.
     serverFactory: (handle) =>
       createHttpServer(
-        { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0 },
+        // Node would answer a request without Host, or with an unknown Expect, past the gate.
+        { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requestTimeout: 0, requireHostHeader: false },
         (request, response) => gate.request(request, response, () => handle(request, response)),
+      ).on("checkExpectation", (request, response) =>
+        gate.request(request, response, () => response.writeHead(417, { connection: "close" }).end()),
       ),
     clientErrorHandler: (error, socket) => {
       const wrong = `it is not HTTP that can be read (${error.code ?? error.message})`;

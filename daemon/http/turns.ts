@@ -22,11 +22,6 @@ export interface TurnsOptions {
   readonly clock: () => number;
 }
 
-interface Waiting {
-  readonly kind: "answer" | "lease";
-  readonly begin: () => void;
-}
-
 interface Account {
   /** The number of requests that may start; negative after refused leases. */
   left: number;
@@ -36,7 +31,9 @@ interface Account {
   /** Whether one started in this round of the event loop. */
   begun: boolean;
   timer: NodeJS.Timeout | undefined;
-  readonly queue: Waiting[];
+  /** Leases that wait come first: an answer may take seconds. */
+  readonly leases: (() => void)[];
+  readonly answers: (() => void)[];
 }
 
 export function createTurns({ atATime, perSecond, together, clock }: TurnsOptions): Turns {
@@ -50,19 +47,27 @@ export function createTurns({ atATime, perSecond, together, clock }: TurnsOption
       known.at = now;
       return known;
     }
-    const made: Account = { left: together, at: clock(), running: 0, begun: false, timer: undefined, queue: [] };
+    const made: Account = {
+      left: together,
+      at: clock(),
+      running: 0,
+      begun: false,
+      timer: undefined,
+      leases: [],
+      answers: [],
+    };
     accounts.set(uid, made);
     return made;
   }
 
   function goOn(uid: number): void {
     const account = of(uid);
-    const [first] = account.queue;
-    if (!first) {
+    const { leases, answers } = account;
+    if (leases.length === 0 && answers.length === 0) {
       if (account.running === 0 && account.left >= together && !account.begun) accounts.delete(uid);
       return;
     }
-    if (account.begun || account.timer || (first.kind === "answer" && account.running >= atATime)) return;
+    if (account.begun || account.timer || (leases.length === 0 && account.running >= atATime)) return;
     if (account.left < 1) {
       account.timer = setTimeout(
         () => {
@@ -73,38 +78,37 @@ export function createTurns({ atATime, perSecond, together, clock }: TurnsOption
       ).unref();
       return;
     }
-    account.queue.shift();
+    const lease = leases.shift();
+    const begin = lease ?? answers.shift();
     account.begun = true;
     setImmediate(() => {
       account.begun = false;
       goOn(uid);
     });
-    if (first.kind === "answer") {
+    if (!lease) {
       account.left--;
       account.running++;
     }
-    first.begin();
-  }
-
-  function wait(uid: number, waiting: Waiting): void {
-    of(uid).queue.push(waiting);
-    goOn(uid);
+    begin?.();
   }
 
   return {
     answer(uid, begin) {
       if (uid === 0) return begin(() => undefined);
-      wait(uid, {
-        kind: "answer",
-        begin: () =>
-          begin(() => {
-            of(uid).running--;
-            goOn(uid);
-          }),
-      });
+      const answered = (): void => {
+        of(uid).running--;
+        goOn(uid);
+      };
+      of(uid).answers.push(() => begin(answered));
+      goOn(uid);
     },
     lease: (uid) =>
-      uid === 0 ? Promise.resolve() : new Promise((resolve) => wait(uid, { kind: "lease", begin: resolve })),
+      uid === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            of(uid).leases.push(resolve);
+            goOn(uid);
+          }),
     refused(uid) {
       if (uid !== 0) of(uid).left--;
     },

@@ -17,6 +17,7 @@ import { closeDescriptor } from "../linux/call.ts";
 import type { ProcessSearch } from "../linux/process-search.ts";
 import type { Pools } from "../pools/pools.ts";
 import type { Metrics } from "../service/metrics.ts";
+import { hasBody } from "./gate.ts";
 import { refuse } from "./linger.ts";
 import { descriptorOf, lesseeOf, type Peer, type Policy, peerOf } from "./peers.ts";
 import type { Turns } from "./turns.ts";
@@ -119,7 +120,8 @@ export function createLeaseSockets({
 
   return {
     /** For the server's `upgrade` event. */
-    onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    onUpgrade(request: IncomingMessage, head: Buffer): void {
+      const { socket } = request;
       const gone = new AbortController();
       let release: (() => void) | undefined;
       let ended = false;
@@ -146,10 +148,11 @@ export function createLeaseSockets({
       socket.on("close", () => open.delete(socket));
       // Any data after the request ends the lease, so a process that gets the descriptor cannot request anything.
       socket.on("data", giveUp);
-      if (head.length > 0) {
+      if (head.length > 0 || hasBody(request)) {
         giveUp();
         return;
       }
+      const { uid } = peerOf(socket);
 
       serve(request, socket, gone.signal, giveUp).then(
         (granted) => {
@@ -157,12 +160,12 @@ export function createLeaseSockets({
           if (ended) endLease();
         },
         (thrown: unknown) => {
+          turns.refused(uid);
           if (ended) return;
           const error = toIsolateError(thrown);
           observe.refused(error.code);
           if (error.code === "internal") log.error({ err: thrown }, "cannot serve a lease");
           ended = true;
-          turns.refused(peerOf(socket).uid);
           refuse(socket, error);
         },
       );

@@ -65,9 +65,23 @@ export function createProcessSearch({ slice, rest, onRead }: ProcessSearchOption
       const [walk] = walks.values();
       if (!walk) break;
       walks.delete(walk.uid);
-      if (step(walk)) walks.set(walk.uid, walk);
+      try {
+        if (step(walk)) walks.set(walk.uid, walk);
+      } catch (error) {
+        giveUp(walk, error);
+      }
     }
     if (walks.size > 0) planWork(rest);
+  }
+
+  /** For a failure such as a lack of descriptors: those who wait are told, and the next search begins anew. */
+  function giveUp(walk: Walk, error: unknown): void {
+    try {
+      walk.directory?.closeSync();
+    } catch {
+      // closed already
+    }
+    for (const { reject } of [...walk.wishes, ...walk.next]) reject(error);
   }
 
   /** Visits the next process. Returns `false` if nobody waits for the walk anymore. */

@@ -83,6 +83,24 @@ describe("requests sent together on one connection", () => {
     expect(codes).toEqual(Array.from({ length: 25 }, () => ["200", "200", "200", "400"]).flat());
   });
 
+  test("neither a missing Host nor an unknown Expect makes later requests of the account wait", async () => {
+    for (const odd of ["GET /v1/pools HTTP/1.1\r\n\r\n", httpRequest("GET /v1/pools", ["Expect: miracles"])]) {
+      const opened = raw(bob, ...Array.from({ length: 40 }, () => [odd + httpRequest("GET /v1/pools", [])]));
+      await opened.until("each has an answer", ({ text }) => answers(text).length >= 1);
+      await opened.close();
+    }
+    expect(await world.isolate(["pool"], { as: bob, patience: 30_000 })).toMatchObject({ code: 0, stderr: "" });
+    expect(await world.isolate(["-z", world.template, "true"], { as: bob })).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("a lease that announces a body is refused, and the daemon goes on", async () => {
+    const withBody = leaseRequest(world.template).replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n");
+    const opened = raw(bob, [`${withBody}x`]);
+    await opened.until("it is over", ({ text, ended }) => ended !== undefined || answers(text).length > 0);
+    expect(opened.states[0]?.text ?? "").not.toContain('"view"');
+    await served();
+  });
+
   test("the same kill on many connections is done once", async () => {
     const { lease, end } = await stuckLease();
     const kills = raw(bob, ...Array.from({ length: 10 }, () => [kept([lease])]));

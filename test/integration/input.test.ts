@@ -207,7 +207,11 @@ describe("a run", () => {
     expectRefusal(await onTemplate("--no-such", "id"), "unknown option --no-such");
     expectRefusal(await onTemplate("-t", "/", "id"), "-z and -t contradict each other");
     expectRefusal(await isolate("-z", world.template, "-z", world.template, "id"), "-z is given twice");
-    expect(await isolate()).toMatchObject({ code: 125, stdout: "", stderr: expect.stringContaining("isolate --help") });
+    expect(await isolate()).toMatchObject({
+      code: 125,
+      stdout: "",
+      stderr: expect.stringContaining("'isolate help run'"),
+    });
   });
 
   test.each([

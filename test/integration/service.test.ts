@@ -114,7 +114,7 @@ describe("SIGHUP", () => {
     await reload();
     expect(await world.settled()).toMatchObject({ size: 1, ready: 1 });
     expect((await world.isolate(["-z", world.template, "true"])).stderr).toContain(
-      "its list of allowed users includes neither",
+      "neither user 61101 nor any of the user",
     );
     world.configure(entry("size = 2"));
     await reload();

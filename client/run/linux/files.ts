@@ -29,8 +29,14 @@ export function createFiles({ attempt, checked }: Kernel<keyof typeof fileNumber
   const openAtOnce = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   /** Opens for reading. Close-on-exec. */
   const open = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC);
-  /** Opens only as a reference to the file: open(2), O_PATH. Close-on-exec. */
-  const openPath = (path: string): number => checked("openat", AT_FDCWD, path, O_CLOEXEC | O_PATH);
+  /**
+   * Opens only as a reference to the file: open(2), O_PATH. Close-on-exec. First with a slash at the end, which mounts an
+   * automount point; without it the reference would be to the directory below the mount.
+   */
+  const openPath = (path: string): number => {
+    const directory = path === "" ? -1 : attempt("openat", AT_FDCWD, `${path}/`, O_CLOEXEC | O_PATH);
+    return directory >= 0 ? directory : checked("openat", AT_FDCWD, path, O_CLOEXEC | O_PATH);
+  };
 
   function readLink(path: string): string {
     const buffer = new Uint8Array(pathMaximum);

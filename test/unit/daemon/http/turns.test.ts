@@ -47,6 +47,13 @@ test("a limited number of an account's requests run, and others and root do not 
   expect(begun.at(-1)).toBe("c");
 });
 
+test("a lease does not wait for answers of the same account that take long", async () => {
+  for (const name of ["a", "b", "c"]) ask(1, name);
+  void turns.lease(1).then(() => begun.push("lease"));
+  await rounds(9);
+  expect(begun).toEqual(["a", "lease", "b"]);
+});
+
 test("a limited number of an account's requests start per second, including refused leases", async () => {
   for (let count = 0; count < 9; count++) {
     turns.answer(1, (done) => {

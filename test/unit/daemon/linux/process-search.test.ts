@@ -69,3 +69,18 @@ test("a caller that throws does not end the walk of others", async () => {
   await Promise.all([expect(fails).rejects.toThrow("no"), search(uid, ({ pid }) => counted.push(pid))]);
   expect(counted).toHaveLength(1);
 });
+
+test("a failure is told to all who wait, and the next search works", async () => {
+  let fails = true;
+  const { search } = createProcessSearch({
+    slice: 1,
+    rest: 1,
+    onRead: () => {
+      if (fails) throw new Error("EMFILE");
+    },
+  });
+  const both = [search(uid, () => undefined), search(uid, () => undefined)];
+  expect((await Promise.allSettled(both)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  fails = false;
+  await search(uid, () => undefined);
+});
