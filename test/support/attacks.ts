@@ -29,7 +29,7 @@ const prelude = ({ socket, template, group }: Target): string[] => [
   "def die_with(parent):",
   "  import ctypes; ctypes.CDLL(None).prctl(1, 9)",
   "  if os.getppid() != parent: os._exit(0)",
-  "def connect(wait=True):",
+  "def connect():",
   "  c = socket.socket(socket.AF_UNIX)",
   "  try: c.connect(path)",
   "  except OSError: c.close(); return None",

@@ -68,7 +68,7 @@ export const signals =
   "within two seconds, and so does closing the terminal. Ctrl-C, Ctrl-Z and job control work as for any other program.";
 
 export const templates =
-  "A new template gets a pool by itself, of the size that isolated.toml(5) names. 'template snapshot' also works with " +
+  "The daemon keeps a pool for each new template, of the size that isolated.toml(5) names. 'template snapshot' also works with " +
   "plain zfs(8): the daemon notices a new snapshot within seconds and replaces the ready copies. An existing ZFS dataset " +
   "becomes a template when root gives it a pool: isolate -r DATASET 5. 'template create' fills in an /etc/machine-id that " +
   "is empty or says uninitialized; all copies then share it. If you empty that file with 'template edit', each run gets a " +
