@@ -56,7 +56,7 @@ const connectionsPerSecond = 500;
 /** One user's limits for requests other than leases. */
 const requests = { atATime: 16, perSecond: 100, together: 64 };
 /** Milliseconds of work and of rest. */
-const processSearch = { slice: 2, rest: 10 };
+const processSearch = { slice: 4, rest: 8 };
 /** Milliseconds that a stop waits for clones that are being made or destroyed. */
 const stopPatience = 10_000;
 

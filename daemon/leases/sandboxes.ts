@@ -36,7 +36,7 @@ export interface SandboxesOptions {
 const patience = 10_000;
 const lookEvery = 20;
 /** Milliseconds that a sandbox stays alive during the search for host processes that use its clone. */
-const searchPatience = 2000;
+const searchPatience = 3000;
 
 export type Sandboxes = ReturnType<typeof createSandboxes>;
 

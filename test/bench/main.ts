@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     const sizes = [10, 100, 1000, 5000];
     add(await growth({ place, directory: plain, sizes, rounds: 300, leases: 10_000, say }));
   }
-  if (wanted.all || wanted.hostile) add(await hostile({ place, rounds, say }));
+  if (wanted.all || wanted.hostile) add(await hostile({ place, rounds: 3 * rounds, say }));
   const all = { figures: parts.flatMap(({ figures }) => figures), absent: parts.flatMap(({ absent }) => absent) };
   const here = `${machine()}; load at the start ${load.toFixed(1)}`;
   writeFileSync(wanted.json, `${JSON.stringify({ machine: here, ...all }, null, 2)}\n`);

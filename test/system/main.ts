@@ -1,7 +1,8 @@
 /**
- * `npm run test:system -- [--shell] [--two-guests] [jest's arguments]`: the tests that need a real ZFS and a real systemd,
- * in a virtual machine that is made for them and then discarded. Afterwards the package, installed in the same machine,
- * with a reboot. `--two-guests` runs the longest test and the package in a second machine at the same time.
+ * `npm run test:system -- [--shell] [--one-guest] [jest's arguments]`: the tests that need a real ZFS and a real systemd,
+ * in two virtual machines that are made for them and then discarded. The second one runs the longest tests, and then the
+ * tests of the installed package, with a reboot. `--one-guest` runs everything in one machine, one after the other.
+ * Chosen tests run in one machine as well.
  *
  * `--shell` boots the same guest, prints how to log in, and waits for Ctrl-C.
  */
@@ -112,9 +113,9 @@ The project is in ${projectDirectory}. After another build, from the checkout:
   await Promise.race([guest.ended, new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve))]);
 }
 
-const twoGuests = "--two-guests";
-/** The file without its extension. It is the longest because lxc boots containers. */
-const longest = "dist/js/test/system/lxc";
+const oneGuest = "--one-guest";
+/** The longest tests, without their extension: lxc boots containers, and an attack goes on for a while. */
+const longest = ["dist/js/test/system/lxc", "dist/js/test/integration/hostile"];
 
 /** One machine's tests, in this order. Without a pattern, the tree's tests are the default ones. */
 interface Share {
@@ -123,14 +124,11 @@ interface Share {
   readonly installed: readonly InstalledPart[];
 }
 
-/**
- * Emulation keeps one of two processors busy, so two parallel machines finish much sooner. But if other programs use
- * the processors too, real-time events (the daemon's watchdog message) may come too late.
- */
+/** Emulation keeps one of two processors busy, so two parallel machines finish much sooner. */
 function divide(args: readonly string[]): { shares: readonly Share[]; rest: readonly string[] } {
   const isPattern = (word: string): boolean => word.startsWith("dist/");
   const patterns = args.filter(isPattern);
-  const rest = args.filter((word) => !isPattern(word) && word !== twoGuests);
+  const rest = args.filter((word) => !isPattern(word) && word !== oneGuest);
   const inTree = patterns.filter((pattern) => !pattern.startsWith(installedDirectory));
   const wanted = (part: InstalledPart): boolean =>
     patterns.some((pattern) => part.pattern.startsWith(pattern) || pattern.startsWith(part.pattern));
@@ -138,9 +136,10 @@ function divide(args: readonly string[]): { shares: readonly Share[]; rest: read
     const some = { name: "", inTree: inTree.length > 0 ? inTree : undefined, installed: installedParts.filter(wanted) };
     return { shares: [some], rest };
   }
-  if (!args.includes(twoGuests)) return { shares: [{ name: "", inTree: [], installed: installedParts }], rest };
-  const most = { name: "1", inTree: [`--testPathIgnorePatterns=${longest}`], installed: [] };
-  return { shares: [most, { name: "2", inTree: [`${longest}.test.js`], installed: installedParts }], rest };
+  if (args.includes(oneGuest)) return { shares: [{ name: "", inTree: [], installed: installedParts }], rest };
+  const most = { name: "1", inTree: longest.map((test) => `--testPathIgnorePatterns=${test}`), installed: [] };
+  const second = { name: "2", inTree: longest.map((test) => `${test}.test.js`), installed: installedParts };
+  return { shares: [most, second], rest };
 }
 
 async function runShare(parts: Parts, { name, inTree, installed }: Share, rest: readonly string[]): Promise<number> {

@@ -71,6 +71,7 @@ export function createWatch({ zfs, now, interval, warn }: Options) {
     changed: (template: TemplateName) => void,
   ): () => void {
     let before = new Map<TemplateName, Sight>();
+    let lostBefore: ReadonlySet<TemplateName> = new Set();
     let silentBefore: ReadonlySet<string> = new Set();
     let timer: NodeJS.Timeout | undefined;
     let stopped = false;
@@ -80,11 +81,16 @@ export function createWatch({ zfs, now, interval, warn }: Options) {
       const { sights, silent } = await look(names);
       const news = [...sights].filter(([template, sight]) => isChange(before.get(template), sight));
       // It was destroyed or renamed, or its pool does not answer: who asks for its snapshots learns which.
-      const lost = names.filter((template) => before.has(template) && !sights.has(template));
+      const lost = names.filter((template) => !sights.has(template));
+      const newlyLost = lost.filter(
+        // Seen before, or missing at its first check: a rename may come sooner than that.
+        (template) => before.has(template) || !(lostBefore.has(template) || silent.has(poolOf(template))),
+      );
       for (const [pool, error] of silent) if (!silentBefore.has(pool)) warn(error);
       before = sights;
+      lostBefore = new Set(lost);
       silentBefore = new Set(silent.keys());
-      for (const template of [...news.map(([template]) => template), ...lost]) if (!stopped) changed(template);
+      for (const template of [...news.map(([template]) => template), ...newlyLost]) if (!stopped) changed(template);
     }
 
     async function pollAndGoOn(): Promise<void> {

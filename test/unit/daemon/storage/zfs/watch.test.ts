@@ -79,6 +79,15 @@ test.each([
   expect(warn).toHaveBeenCalledTimes(warnings);
 });
 
+test("tells once of a template that was renamed before the first check", async () => {
+  const { changed, end } = watched(
+    [new CommandError(["zfs", "list"], 1, "cannot open 'p/t': dataset does not exist\n")],
+    4,
+  );
+  await end();
+  expect(changed).toHaveBeenCalledTimes(1);
+});
+
 test("a callback that throws does not end the watch", async () => {
   const { changed, warn, end } = watched(["p/t\t100\n", "p/t\t200\n"], 5);
   changed.mockImplementationOnce(() => {
