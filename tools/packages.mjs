@@ -60,6 +60,8 @@ export const packages = {
     "tar",
     "util-linux",
   ],
+  /** Programs of others that the documentation names, for `npm run test:network`. */
+  documents: ["podman"],
   /** Programs that `npm run bench` compares with; optional, installed by `npm run bench -- --setup`. */
   peers: ["podman", "runc", "schroot", "systemd-container", "uidmap"],
 };
@@ -72,4 +74,4 @@ export const nativeModules = ["better-sqlite3", "koffi", "sd-notify"];
 
 export const groupNames = Object.keys(packages);
 /** All groups except those that are installed only by name. */
-export const usualGroups = groupNames.filter((name) => name !== "peers" && name !== "system");
+export const usualGroups = groupNames.filter((name) => !["documents", "peers", "system"].includes(name));

@@ -14,6 +14,9 @@ import {
 import { type AddressInfo, connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type Reader, runBlock } from "../support/document-runner.ts";
+import { withTun } from "../support/document-world.ts";
+import { blocksOf, documents } from "../support/documents.ts";
 import { copyPrograms } from "../support/host-programs.ts";
 import {
   eventually,
@@ -475,3 +478,29 @@ function readQuietly(path: string): Buffer {
     return Buffer.alloc(0); // it has ended or is gone
   }
 }
+
+describe("the documentation's lines, with a small X client as the browser", () => {
+  const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "desktop"));
+  let reader: Reader;
+
+  beforeAll(async () => {
+    const install = `cp -r /mnt/programs /opt/x && printf '#!/bin/sh\\nexec ${inside("xdpyinfo")}\\n' >/usr/bin/firefox`;
+    const edit = ["-d", `${at("programs")}:/mnt/programs:ro`, world.template, "sh", "-c"];
+    for (const words of [
+      ["template", "edit", ...edit, `${install} && chmod 755 /usr/bin/firefox`],
+      ["template", "snapshot", world.template],
+      ["-r", world.template, "2", "-f"],
+    ]) {
+      const { code, stderr } = await world.isolate(words, { as: root, patience: 120_000 });
+      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+    }
+    const PATH = `${dirname(program("isolate"))}:/usr/sbin:/usr/bin:/sbin:/bin`;
+    const env = { PATH, ISOLATE_SOCKET: world.socket, PULSE_SERVER: `unix:${at("run/pulse/native")}` };
+    reader = { user: alice, cwd: scratch, env: { ...onDisplay(`:${guarded}`), ...env }, wrap: withTun };
+  }, 300_000);
+
+  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, { at: place, lines }) => {
+    const named = lines.map((line) => ({ ...line, text: line.text.replace("-z desktop", `-z ${world.template}`) }));
+    expect(await runBlock({ at: place, lines: named }, "desktop", reader)).toEqual([]);
+  });
+});

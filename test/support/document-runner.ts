@@ -17,19 +17,32 @@ export interface Reader {
 export async function runBlock({ at, lines }: Block, place: Place, reader: Reader): Promise<string[]> {
   const mine = lines.filter((line) => line.place === place);
   // State that one line leaves to the next: a background job, a variable, a directory.
-  if (mine.every(({ text }) => !asRoot(text))) return runTogether(at, mine, reader);
+  if (mine.every(({ text, stays }) => !asRoot(text) && !stays)) return runTogether(at, mine, reader);
   const wrong: string[] = [];
-  for (const line of mine) wrong.push(...judge(at, line, await runLine(line.text, reader)));
+  for (const line of mine) {
+    const outcome = line.stays ? runLineThatStays(line.text, reader) : runLine(line.text, reader);
+    wrong.push(...judge(at, line, await outcome));
+  }
   return wrong;
 }
 
 const asRoot = (text: string): boolean => commandsOf(text).some((command) => command.asRoot);
 
-function runLine(text: string, { user, cwd, env, wrap = [], patience = 300_000 }: Reader): Promise<Outcome> {
+function runLine(text: string, reader: Reader, before: readonly string[] = []): Promise<Outcome> {
+  const { user, cwd, env, wrap = [], patience = 300_000 } = reader;
   const as = asRoot(text) ? root : user;
   const options: RunOptions = { as: root, cwd, env, patience };
   const line = text.replace(/(^|[|;&] *)sudo /g, "$1");
-  return run([...wrap, ...shellAs(as), line], options);
+  return run([...before, ...wrap, ...shellAs(as), line], options);
+}
+
+/** Seconds in which a program that stays would have failed. */
+const stay = 10;
+
+/** Ends a line that stays as Ctrl-C does. Its success is that it was still there. */
+async function runLineThatStays(text: string, reader: Reader): Promise<Outcome> {
+  const outcome = await runLine(text, reader, ["timeout", "--signal=INT", `${stay}`]);
+  return outcome.code === 124 ? { ...outcome, code: 0 } : { ...outcome, code: outcome.code || 1 };
 }
 
 const marker = "@ended@";

@@ -10,6 +10,12 @@ import { must, root } from "./process.ts";
 import { program } from "./project.ts";
 import { alice, type World } from "./world.ts";
 
+/** Where this machine keeps /dev/net/tun from its users, they have one as udev makes it. */
+export const withTun: readonly string[] = (() => {
+  const mount = "mount -t tmpfs -o mode=755 none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
+  return ["unshare", "-m", "--propagation", "slave", "sh", "-c", `${mount} && exec "$@"`, "sh"];
+})();
+
 /** Copies this machine's make(1) into the template, since the test's small Debian has none. */
 export async function installMake(world: World): Promise<void> {
   const programs = join(world.directory, "programs");

@@ -20,6 +20,8 @@ export interface Line {
   readonly text: string;
   readonly place: Place;
   readonly fails: boolean;
+  /** Whether it runs until somebody ends it. */
+  readonly stays: boolean;
   /** The output that a block of the kind `console` shows after it. */
   readonly output: string | undefined;
 }
@@ -78,8 +80,13 @@ export function readBlock({ at, kind, mark, content }: Fence): Block {
   const text = /^<!-- run: (.*) -->$/.exec(mark)?.[1];
   if (text === undefined) throw new Error(`${at}: no mark says where this block runs; see CONTRIBUTING.md`);
   const commands = kind === "sh" ? scriptLines(content) : consoleLines(content, at);
-  const { placeOf, fails } = readMark(text, commands.length, at);
-  const lines = commands.map((one, index) => ({ ...one, place: placeOf(index + 1), fails: fails.has(index + 1) }));
+  const { placeOf, fails, stays } = readMark(text, commands.length, at);
+  const lines = commands.map((one, index) => ({
+    ...one,
+    place: placeOf(index + 1),
+    fails: fails.has(index + 1),
+    stays: stays.has(index + 1),
+  }));
   return { at, lines };
 }
 
@@ -106,25 +113,27 @@ function consoleLines(content: readonly string[], at: string): Written[] {
   return lines;
 }
 
-/** `here; 1-2: network; fails: 3` */
+/** `here; 1-2: network; fails: 3; stays: 4` */
 function readMark(text: string, count: number, at: string) {
   const [usual = "", ...others] = text.split(/; */);
   const exceptions = new Map<number, Place>();
   const fails = new Set<number>();
+  const stays = new Set<number>();
   for (const other of others) {
     const [key = "", value = ""] = other.split(/: */);
-    const numbers = key === "fails" ? value : key;
+    const numbers = key === "fails" || key === "stays" ? value : key;
     for (const part of numbers.split(", ")) {
       const [first = Number.NaN, last = first] = part.split("-").map(Number);
       if (!(first >= 1 && last >= first && last <= count)) throw new Error(`${at}: there is no line ${part}`);
       for (let line = first; line <= last; line++) {
         if (key === "fails") fails.add(line);
+        else if (key === "stays") stays.add(line);
         else exceptions.set(line, readPlace(value, at));
       }
     }
   }
   const place = readPlace(usual, at);
-  return { placeOf: (line: number): Place => exceptions.get(line) ?? place, fails };
+  return { placeOf: (line: number): Place => exceptions.get(line) ?? place, fails, stays };
 }
 
 function readPlace(word: string, at: string): Place {
