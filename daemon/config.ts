@@ -27,13 +27,15 @@ const TemplateConfig = Type.Object(
     ),
     users: Type.Optional(
       Type.Array(nameOrId, {
-        description: "Users who may use it, by name or ID. Without users and groups, every member may.",
+        description:
+          "Users who may use the template, by name or ID. If neither users nor groups is set, every member of the group may.",
         examples: [["ann", 1001]],
       }),
     ),
     groups: Type.Optional(
       Type.Array(nameOrId, {
-        description: "Groups whose members may use it. They must be members of the main group, too.",
+        description:
+          "Groups whose members may use the template, too. These users must also be members of the group that the key group names.",
         examples: [["builders"]],
       }),
     ),
@@ -41,7 +43,8 @@ const TemplateConfig = Type.Object(
       Type.String({
         minLength: 1,
         description:
-          "Use only snapshots whose names match this glob of * and ?. By default all are used: set it where a backup tool makes short-lived ones.",
+          "Use only snapshots whose names match this pattern with * and ?. By default, all snapshots are used. Set this if a " +
+          "backup tool makes short-lived snapshots.",
         examples: ["release-*"],
       }),
     ),
@@ -61,7 +64,7 @@ export const Config = Type.Object(
       "Where the daemon listens. Under systemd, isolated.socket decides this.",
     ),
     state_dir: path("/var/lib/isolate", "Directory for the database and the overlay store."),
-    runtime_dir: path("/run/isolate", "Directory for views, user namespaces and signal files."),
+    runtime_dir: path("/run/isolate", "Directory for mounted clones, user namespaces and signal files."),
     log_level: Type.Union(
       (["trace", "debug", "info", "warn", "error", "fatal"] as const).map((level) => Type.Literal(level)),
       { default: "info", description: "Log messages of this level and more urgent ones." },
@@ -77,7 +80,7 @@ export const Config = Type.Object(
         leases_per_user: Type.Integer({
           minimum: 1,
           default: 64,
-          description: "How many clones one user may have, until they are removed.",
+          description: "How many clones one user may have at a time. A used clone counts until it is removed.",
         }),
       },
       { ...strict, default: {}, description: "Limits of each user." },
@@ -87,7 +90,7 @@ export const Config = Type.Object(
         size: Type.Integer({
           ...poolSize,
           default: 5,
-          description: "Clones to keep ready of each template without a size of its own.",
+          description: "Clones to keep ready of each template that has no size in its [[template]].",
         }),
         refill_concurrency: Type.Integer({
           minimum: 1,
@@ -104,13 +107,13 @@ export const Config = Type.Object(
           minimum: 1,
           maximum: 36500,
           default: 90,
-          description: "Remove entries that are older.",
+          description: "Remove entries that are older than so many days.",
         }),
         entries: Type.Integer({
           minimum: 0,
           maximum: 10_000_000,
           default: 100_000,
-          description: "Keep so many entries and remove the oldest. 0 records nothing.",
+          description: "Keep at most so many entries; the oldest are removed first. 0 records nothing.",
         }),
         commands: Type.Union(
           (["none", "program", "full"] as const).map((one) => Type.Literal(one)),
@@ -146,7 +149,8 @@ export const Config = Type.Object(
     ),
     template: Type.Array(TemplateConfig, {
       default: [],
-      description: "One table for each template with settings of its own, and for each ZFS dataset.",
+      description:
+        "One table for each template that needs settings of its own. A ZFS dataset that is named here becomes a template.",
     }),
   },
   strict,

@@ -169,7 +169,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   const reconciling = { store, storage, reclaimer: keeper.reclaimer, boot, log };
   function compare(): void {
     reconcileStorage(reconciling).catch((error: unknown) =>
-      log.error({ err: error }, "cannot compare the rows with the storage"),
+      log.error({ err: error }, "cannot compare the database with the storage"),
     );
   }
   reconcileRows(reconciling);
@@ -196,7 +196,7 @@ async function start(config: Config, manager: ServiceManager, log: Logger): Prom
   // Work that scans the whole storage comes last, as it may take seconds.
   pools.open().catch((error: unknown) => log.error({ err: error }, "cannot look for templates in the storage"));
   void idsInUse(0).then(({ wrong, fix }) => {
-    if (wrong !== null) log.error({ wrong, fix }, "users without a range of their own may get no ids");
+    if (wrong !== null) log.error({ wrong, fix }, "the IDs for users without a range in subuid(5) are not usable");
   });
   compare();
 

@@ -54,17 +54,17 @@ const usual = [
 
 export const engines: Readonly<Record<EngineName, Engine>> = {
   bwrap: {
-    about: "namespaces by bubblewrap",
+    about: "new namespaces, made by bubblewrap",
     can: [...usual, "privateNetwork", "abstractSockets", "x11", "audio", "session", "privileges", "readOnly"],
     rootOnly: false,
   },
   lxc: {
-    about: "boots the root filesystem's own init; -n: a device on the bridge $LXC_NET_BR",
+    about: "boots the root filesystem's own init; -n gives it a device on the bridge $LXC_NET_BR",
     can: usual,
     rootOnly: false,
   },
   chroot: {
-    about: "for package work by root; does not isolate, and always has the host's network",
+    about: "to install packages in a root filesystem; does not isolate, and always has the host's network",
     can: ["command", "network", "abstractSockets", "session", "seccomp", "privileges", "limits"],
     rootOnly: true,
   },

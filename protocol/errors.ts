@@ -63,7 +63,7 @@ const table = {
   "unfit-template": entry<{ template: string; wrong: string }>(
     409,
     (d) => `cannot use ${quoted(d.template)} as a template: ${d.wrong}`,
-    "a template is a ZFS filesystem below a pool or another dataset, such as rpool/isolate/debian",
+    "a template is a ZFS filesystem below a storage pool or another dataset, such as rpool/isolate/debian",
   ),
   "no-snapshot": entry<{ template: string }>(
     409,
@@ -109,7 +109,7 @@ const table = {
   ),
   "ambiguous-lease": entry<{ lease: string; several: readonly string[] }>(
     409,
-    (d) => `cannot choose a sandbox for ${quoted(d.lease)}: ${d.several.length} names begin with it`,
+    (d) => `cannot choose a sandbox for ${quoted(d.lease)}: several names begin with it`,
     (d) => `type more of the name: ${d.several.slice(0, 5).join(", ")}${d.several.length > 5 ? ", ..." : ""}`,
   ),
   "lease-held": entry<{ lease: string; cause: string }>(
@@ -139,7 +139,7 @@ const table = {
   ),
   "template-busy": entry<{ template: string; clones: number }>(
     409,
-    (d) => `cannot remove the template ${quoted(d.template)}: ${d.clones} of its copies are in use`,
+    (d) => `cannot remove the template ${quoted(d.template)}: copies of it are in use (${d.clones})`,
     "end their sandboxes first (see 'isolate ps')",
   ),
   "template-edited": entry<{ template: string }>(
@@ -219,7 +219,7 @@ const table = {
   "not-running": entry<{ socket: string; cause: string }>(
     503,
     (d) => `cannot reach the daemon at ${d.socket}: ${d.cause}`,
-    "start it: systemctl start isolated.socket, or by hand as root: isolated",
+    "start it: sudo systemctl start isolated.socket (without systemd: sudo isolated)",
   ),
   "socket-forbidden": entry<{ socket: string }>(
     403,

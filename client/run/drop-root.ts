@@ -63,7 +63,7 @@ export function stage(spec: LaunchSpec, mapped: ReadonlySet<string>): { trees: T
 function descriptorOf(path: string, opened: Opened): number {
   const descriptor = opened.get(path);
   if (descriptor === undefined)
-    throw new IsolateError("missing-protection", { what: `${path} was not opened when it was looked at` });
+    throw new IsolateError("missing-protection", { what: `${path} was not opened when it was checked` });
   return descriptor;
 }
 

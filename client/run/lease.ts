@@ -89,7 +89,7 @@ function awaitGrant(descriptor: number, { template }: LeaseAsk, libc: Libc, prin
   let reason = "the daemon does not answer yet";
   for (let wait = startPatience; ; wait = patience) {
     if (reason !== said && !libc.readable(descriptor, wait)) {
-      print.info(`waiting for a clone of '${template}': ${reason}`);
+      print.info(`waiting for a copy of '${template}': ${reason}`);
       said = reason;
     }
     const length = libc.read(descriptor, buffer);

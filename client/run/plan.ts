@@ -161,7 +161,7 @@ export function plan(request: RunRequest, facts: HostFacts, root: Root, look: Lo
     if (covered !== undefined) throw wrong(`it would cover ${covered}, which -1 or -2 puts there`);
     if (isReserved(target.path, places)) throw wrong(`${target.path} belongs to the sandbox itself`);
     if (target.kind !== "absent" && target.kind !== source.kind) {
-      throw wrong(`${source.path} is a ${source.kind}, but ${target.path} in the root is a ${target.kind}`);
+      throw wrong(`${source.path} is a ${source.kind}, but ${target.path} in the root filesystem is a ${target.kind}`);
     }
     const why = whyNotMade(target, mounted);
     if (why !== undefined) throw wrong(why);

@@ -74,7 +74,7 @@ export function expectLimits({ cpu, memory, pids }: Limits, unit: string, libc: 
   for (const [file, value] of wanted) {
     const found = read(file);
     if (found === value) continue;
-    const wrong = `systemd may not set ${file} in ${path} (it is ${found}): is that controller delegated to it?`;
+    const wrong = `systemd did not set ${file} in ${path} (it is ${found}): that controller may not be delegated to systemd`;
     throw new IsolateError("cannot-limit", { wrong });
   }
 }

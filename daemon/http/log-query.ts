@@ -43,5 +43,5 @@ async function userOf(user: string | undefined, accounts: Accounts): Promise<num
 /** Compares the name with the caller's own: members must not start root's processes with names of their choice. */
 async function ownUid(user: string | undefined, caller: number, accounts: Accounts): Promise<number> {
   if (user === undefined || user === String(caller) || user === (await accounts.userName(caller))) return caller;
-  throw new IsolateError("not-root", { what: "read what others have leased" });
+  throw new IsolateError("not-root", { what: "read the log of other users' runs" });
 }

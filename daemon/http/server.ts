@@ -38,7 +38,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
         gate.request(request, response, () => response.writeHead(417, { connection: "close" }).end()),
       ),
     clientErrorHandler: (error, socket) => {
-      const wrong = `it is not HTTP that can be read (${error.code ?? error.message})`;
+      const wrong = `it is not valid HTTP (${error.code ?? error.message})`;
       const tooLong = error.code === "HPE_HEADER_OVERFLOW" ? 431 : undefined;
       refuse(socket as Socket, new IsolateError("bad-request", { wrong }), tooLong);
     },
@@ -47,7 +47,7 @@ export function createServer({ handlers, policy, validate, gate, log }: ServerOp
   // After the routes' own refusals, which are more specific.
   app.addHook("preParsing", async (request) => {
     if (hasBody(request.raw) && peerOf(request.raw.socket).uid !== 0) {
-      throw new IsolateError("bad-request", { wrong: `a ${request.method} of a member has no body` });
+      throw new IsolateError("bad-request", { wrong: `a member's ${request.method} request must not have a body` });
     }
   });
   app.addHook("onSend", async (request, reply) => {

@@ -92,8 +92,8 @@ export function createLeaseSockets({
         const ending = async () => killOtherEnd(descriptorOf(socket), uid, processes);
         ending()
           .then(
-            (ended) => log.warn({ template, pid: peer.pid, ended }, "ended what outlived the holder of a lease"),
-            (error: unknown) => log.error({ err: error }, "cannot end what outlived the holder of a lease"),
+            (ended) => log.warn({ template, pid: peer.pid, ended }, "ended processes that outlived the client"),
+            (error: unknown) => log.error({ err: error }, "cannot end processes that outlived the client"),
           )
           .finally(giveUp);
       };

@@ -21,7 +21,7 @@ export function poolNotes({ template, snapshot, pattern, below, left }: PoolFind
   if (below.length > 0) notes.push(belowNote(template, below));
   if (pattern === undefined && snapshot !== null && isAutomatic(snapshot)) {
     notes.push(
-      `the pool of '${template}' is of the snapshot '${snapshot}', which looks like a backup tool's: to choose others, set ` +
+      `the pool of '${template}' uses the snapshot '${snapshot}', which looks like a backup tool's: to choose others, set ` +
         `snapshots = "PATTERN" for that [[template]] in isolated.toml`,
     );
   }

@@ -37,11 +37,11 @@ export async function reconcileStorage(options: ReconcileOptions): Promise<void>
     const silent: string[] = [];
     const found = await driver.list((place, error) => {
       silent.push(place);
-      log.warn({ place, err: error }, "cannot compare the rows with this part of the storage");
+      log.warn({ place, err: error }, "cannot compare the database with this part of the storage");
     });
     for (const { id, template, snapshot } of found) {
       if (store.clone(id)) continue;
-      log.info({ clone: id }, "destroying a clone without a row");
+      log.info({ clone: id }, "destroying a clone that is not in the database");
       store.creating({ id, template, snapshot, boot, made: 0n });
       reclaimer.retire(store.apply(id, "reclaim"));
     }

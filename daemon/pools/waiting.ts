@@ -100,5 +100,5 @@ function nextWaiter({ waiters, served }: PoolState): Waiter | undefined {
 function whyWait(pool: PoolState): string {
   if (pool.lastError) return pool.lastError.message;
   if (pool.latest === null) return "the daemon is looking up the newest snapshot";
-  return "the pool is empty and a clone is being made";
+  return "the pool is empty and a copy is being made";
 }

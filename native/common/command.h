@@ -1,7 +1,7 @@
 #ifndef ISOLATE_COMMAND_H
 #define ISOLATE_COMMAND_H
 
-/* The name and the place in an error message: "isolate: cannot run x: no such file or directory in the root". */
+/* The name and the place in an error message: "isolate: cannot run x: no such file or directory in the root filesystem". */
 struct speaker {
     const char *name;
     const char *place;

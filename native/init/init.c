@@ -77,7 +77,7 @@ struct request {
     char **command;
 };
 
-static const struct speaker speaker = {"isolate", " in the root"};
+static const struct speaker speaker = {"isolate", " in the root filesystem"};
 
 /* The sources of signals; -1: none. */
 struct sources {
@@ -200,7 +200,7 @@ static void protect(const struct request *request)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         fail("cannot protect the lease: %s", strerror(errno));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        fail("cannot give up new privileges: %s", strerror(errno));
+        fail("cannot forbid new privileges: %s", strerror(errno));
     if (request->no_abstract_sockets)
         error = close_abstract_sockets();
     if (error)

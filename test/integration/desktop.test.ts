@@ -412,12 +412,12 @@ describe("-2", () => {
       { PULSE_SERVER: "tcp:192.0.2.1" },
       /'tcp:192.0.2.1' is on the network.*\n {2}.*-n/,
     ],
-    ["a missing cookie", { PULSE_COOKIE: "/no/cookie" }, /its cookie \/no\/cookie: ENOENT/],
-    ["an invalid cookie", { PULSE_COOKIE: "/etc/passwd" }, /its cookie \/etc\/passwd does not have 256 bytes/],
+    ["a missing cookie", { PULSE_COOKIE: "/no/cookie" }, /the server's cookie in \/no\/cookie cannot be read: ENOENT/],
+    ["an invalid cookie", { PULSE_COOKIE: "/etc/passwd" }, /cookie in \/etc\/passwd does not have 256 bytes/],
     [
       "another program's socket",
       { PULSE_SERVER: "SOCKET" },
-      /the server at .*socket is not PulseAudio|does not answer|breaks off/,
+      /the server at .*socket is not PulseAudio|does not answer|closed the connection/,
     ],
   ])("%s: a sentence, and no clone is leased", async (_what, env, sentence) => {
     const more = env.PULSE_SERVER === "SOCKET" ? { PULSE_SERVER: world.socket } : env;

@@ -215,7 +215,7 @@ describe("a run", () => {
   });
 
   test.each([
-    [["-e", "docker"], "unknown engine 'docker'; there is bwrap"],
+    [["-e", "docker"], "unknown engine 'docker'; the engines are bwrap"],
     [["-e", ""], "unknown engine ''"],
     [["-d", "/etc"], "cannot bind '/etc': it does not have two or three parts"],
     [["-d", "/etc:mnt"], "the part after the colon is not an absolute path"],
@@ -225,11 +225,11 @@ describe("a run", () => {
     [["-d", "/no/such:/mnt"], "there is no /no/such on the host"],
     [["-d", "/etc:/proc/x"], "/proc/x belongs to the sandbox itself"],
     [["-d", "/etc:/"], "/ belongs to the sandbox itself"],
-    [["-d", "/etc:/etc/passwd"], "/etc is a directory, but /etc/passwd in the root is a file"],
+    [["-d", "/etc:/etc/passwd"], "/etc is a directory, but /etc/passwd in the root filesystem is a file"],
     [["-v", "NAME"], "cannot set 'NAME': there is no colon"],
     [["-v", ":x"], "the name is empty"],
     [["-v", "A=B:x"], "the name contains '='"],
-    [["-p", "etc"], "-p needs an absolute path in the root, not 'etc'"],
+    [["-p", "etc"], "-p needs an absolute path in the root filesystem, not 'etc'"],
     [["--wait", "x"], "--wait needs a whole number of seconds up to 99999, not 'x'"],
     [["--wait", "-1"], "--wait needs a whole number of seconds"],
     [["--wait", ""], "--wait needs a whole number of seconds"],
@@ -315,8 +315,8 @@ describe("commands", () => {
     [["template"], "'template' needs one of: ls, create,"],
     [["template", "destroy", "x"], "'template' needs one of"],
     [["template", "rm"], "needs TEMPLATE"],
-    [["template", "create", "x"], "needs one of --dir DIR, --tar FILE and --debian SUITE"],
-    [["template", "create", "x", "--dir", "/a", "--tar", "/b"], "needs one of"],
+    [["template", "create", "x"], "needs exactly one of --dir DIR, --tar FILE and --debian SUITE"],
+    [["template", "create", "x", "--dir", "/a", "--tar", "/b"], "needs exactly one of"],
     [["template", "create", "x", "--zip", "/a"], "unknown option --zip"],
     [["pool", "x"], "unexpected word 'x' after 'pool'"],
     [["ps", "--yaml"], "unknown option --yaml"],
@@ -385,7 +385,7 @@ test("does not remove a template that is in use", async () => {
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   expectRefusal(
     await asRoot("template", "rm", world.template),
-    /cannot remove the template '.*': [0-9]+ of its copies are in use\n {2}end their sandboxes first \(see 'isolate ps'\)/,
+    /cannot remove the template '.*': copies of it are in use \([0-9]+\)\n {2}end their sandboxes first \(see 'isolate ps'\)/,
   );
   expect((await isolate("-z", world.template, "true")).code).toBe(0);
   child.stdin?.end("\n");

@@ -184,7 +184,7 @@ print "$_ ", select($ready, undef, undef, 1) ? "answers\\n" : "is silent\\n"; }`
 
     const refused = await isolate(fresh("--net=private", "true"), { prepare: hide("pasta") });
     expect(refused).toMatchObject({ code: 125, stdout: "" });
-    expect(refused.stderr).toContain("the host's nameserver is its own 127.0.0.53");
+    expect(refused.stderr).toContain("the host's nameserver is at its own address 127.0.0.53");
   });
 
   describe("where the host has no default route", () => {

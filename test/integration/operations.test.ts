@@ -182,7 +182,7 @@ describe("isolate log", () => {
     for (const user of [String(bob.uid), "root", "0"]) {
       const refused = await world.isolate(["log", "--user", user], { as: alice });
       expect(refused).toMatchObject({ code: 125, stdout: "" });
-      expect(refused.stderr).toMatch(/cannot read what others have leased: only root may/);
+      expect(refused.stderr).toMatch(/cannot read the log of other users' runs: only root may/);
     }
     expect(new Set((await log(root)).map(({ uid }) => uid)).size).toBeGreaterThan(1);
     expect(new Set((await log(root, "--user", String(bob.uid))).map(({ uid }) => uid))).toEqual(new Set([bob.uid]));

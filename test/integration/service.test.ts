@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { escapeUnitName } from "../../daemon/pools/unit-instance.ts";
 import type { TemplateName } from "../../protocol/names.ts";
+import { debianTar } from "../support/debian-root.ts";
 import { eventually, finished, root, type User } from "../support/process.ts";
 import { alice, createWorld, group, type World } from "../support/world.ts";
 
@@ -119,6 +120,23 @@ describe("SIGHUP", () => {
     world.configure(entry("size = 2"));
     await reload();
     expect((await world.isolate(["-z", world.template, "true"])).code).toBe(0);
+  });
+
+  test("the doctor tries a run in a template that its caller may use", async () => {
+    // The fullest pool is tried first.
+    world.configure(entry("size = 9\nusers = [1]"));
+    await reload();
+    const create = ["template", "create", "open-to-all", "--tar", await debianTar()];
+    expect(await world.isolate(create, { as: root, patience: 120_000 })).toMatchObject({ code: 0 });
+    await world.settled();
+    const { code, stdout } = await world.isolate(["doctor"], { patience: 120_000 });
+    expect(stdout).toMatch(/^ok {4}run +.*open-to-all/m);
+    expect(code).toBe(0);
+    expect(await world.isolate(["template", "rm", "open-to-all"], { as: root, patience: 60_000 })).toMatchObject({
+      code: 0,
+    });
+    world.configure(entry("size = 2"));
+    await reload();
   });
 
   test("names settings that require a restart, and keeps them", async () => {
@@ -236,7 +254,7 @@ test("a client that waits while the daemon stops asks the next daemon and report
   waiting.stderr?.on("data", (chunk: Buffer) => {
     heard += chunk;
   });
-  await eventually("it waits", () => heard.includes("waiting for a clone of 'nowhere'"));
+  await eventually("it waits", () => heard.includes("waiting for a copy of 'nowhere'"));
   await world.endDaemon("SIGTERM");
   expect(await end).toMatchObject({ code: 125, stderr: expect.stringContaining("cannot reach the daemon") });
   world.configure("");

@@ -309,7 +309,7 @@ describe("root", () => {
       rmSync(join(directory, "usr/sbin/init"), { force: true });
       const without = await world.isolate(["-e", "lxc", "-t", directory, "true"], { as: root });
       expect(without).toMatchObject({ code: 125, stdout: "" });
-      expect(without.stderr).toContain("the root has no /sbin/init to boot");
+      expect(without.stderr).toContain("the root filesystem has no /sbin/init to boot");
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

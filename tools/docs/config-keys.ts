@@ -52,7 +52,7 @@ export function describeValues({ schema }: ConfigKey): string {
       .replace(/, ([^,]*)$/, " or $1");
   if (schema.type === "array") {
     const items = schema.items as TSchema;
-    return `a list, each ${((items.anyOf ?? [items]) as readonly TSchema[]).map(describeOne).join(" or ")}`;
+    return `a list, each entry ${((items.anyOf ?? [items]) as readonly TSchema[]).map(describeOne).join(" or ")}`;
   }
   return describeOne(schema);
 }

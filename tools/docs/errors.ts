@@ -1,8 +1,8 @@
 /** Generates docs/errors.md: every error of the table, with placeholders in capitals. Pure. */
 import { type ErrorDetails, errorCodes, IsolateError } from "../../protocol/errors.ts";
 
-/** Details whose values are lists. */
-const lists = new Set(["near", "several"]);
+/** Details whose values are lists; the page shows the hint of an empty `near`. */
+const lists: Readonly<Record<string, readonly string[]>> = { near: [], several: ["SEVERAL"] };
 /** Details that only some errors have. */
 const seldom = new Set(["exists"]);
 
@@ -13,10 +13,10 @@ export function errorsPage(): string {
   });
   return `# Errors
 
-Every error is one sentence that begins with "cannot", and usually a second line with the next step. The exit code is 125. With
-the API of the daemon, \`code\` names the error. Words in capitals stand for what differs.
+Every error is one sentence that begins with "cannot". A second line usually gives the next step. The exit code is 125. In the
+answers of the daemon's API, \`code\` names the error. Words in capitals are placeholders for values.
 
-This page is made from \`protocol/errors.ts\` by \`npm run docs\`.
+This page is generated from \`protocol/errors.ts\` by \`npm run docs\`.
 
 ${table([["code", "sentence", "next step"], ...rows])}
 `;
@@ -36,7 +36,7 @@ function placeholders(): unknown {
   const read = (_: unknown, name: string | symbol): unknown => {
     const word = String(name).toUpperCase();
     if (seldom.has(String(name))) return undefined;
-    return lists.has(String(name)) ? [word] : word;
+    return lists[String(name)] ?? word;
   };
   return new Proxy({}, { get: read });
 }

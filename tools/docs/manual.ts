@@ -44,8 +44,8 @@ export function isolatedPage(command: Command, release: Release): string {
     entry(
       "SIGHUP",
       "Load the configuration again. Pools, their sizes, their users, limits and the log level change immediately. Other " +
-        "keys need a restart; the log names them. An invalid file is rejected and the running configuration kept; the log " +
-        "and the status say why.",
+        "keys need a restart; the log names them. An invalid file is rejected and the current configuration stays in use; the " +
+        "log and the status say why.",
     ),
     entry("SIGTERM, SIGINT", "Stop. Running sandboxes survive; the next daemon removes their clones when they end."),
     heading("Under systemd"),
@@ -56,7 +56,7 @@ export function isolatedPage(command: Command, release: Release): string {
     ".PP",
     paragraph(
       "isolate_regenerate@.path is for hosts that start the daemon on demand. It watches a file below " +
-        "/run/isolate/signal, which is touched whenever a sandbox of a template ends, and then fills the pool. Its instance " +
+        "/run/isolate/signal, which is touched whenever a sandbox of the template ends, and then fills the pool. Its instance " +
         "is the template's name as systemd-escape(1) writes it. If no other template's name ends with it, the last " +
         "component is enough: isolate_regenerate@debian.path. Also set on_demand in isolated.toml(5): then the end of a " +
         "sandbox starts a daemon that was stopped meanwhile.",
@@ -77,9 +77,9 @@ export function configPage(release: Release): string {
   const body = [
     heading("Description"),
     paragraph(
-      "/etc/isolate/isolated.toml is TOML. Every key has a default, and the file may be missing. If the file has a mistake, " +
-        "the daemon does not start, and the error names the line and what may stand there. A running daemon that loads the " +
-        "file again (SIGHUP, see isolated(8)) keeps its configuration.",
+      "/etc/isolate/isolated.toml is TOML. The file may be missing, and every key is optional, except name in [[template]]. " +
+        "If the file has a mistake, the daemon does not start, and the error names the line and the allowed values. If a " +
+        "running daemon finds a mistake when it loads the file again (SIGHUP, see isolated(8)), it keeps its old configuration.",
     ),
     ...tables.flatMap((name) => {
       const own = keys.filter(({ table }) => table?.name === name);

@@ -16,8 +16,8 @@ export async function log({ json, values }: CommandRequest, api: Api, print: Pri
   if (unsaved > 0) {
     const several = unsaved === 1 ? "entry is" : "entries are";
     print.warn(
-      `${unsaved} ${several} not shown: the daemon could not write them yet`,
-      "see its log, and the free space on its disk",
+      `${unsaved} ${several} not shown: the daemon could not write to the disk yet`,
+      "see the daemon's log (journalctl -u isolated) and the free space on its disk",
     );
   }
   if (json) return print.json(entries);

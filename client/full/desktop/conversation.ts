@@ -22,8 +22,8 @@ export function reasonOf({ errno }: SystemCallError): string {
     ECONNREFUSED: "nothing listens there",
     EACCES: "you may not connect to it",
     ETIMEDOUT: "it does not answer",
-    EPIPE: "it breaks off",
-    ECONNRESET: "it breaks off",
+    EPIPE: "it closed the connection",
+    ECONNRESET: "it closed the connection",
   };
   return reasons[errno] ?? errno;
 }

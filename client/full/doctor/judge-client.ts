@@ -90,13 +90,12 @@ export const privateNetwork: Judge = ({ network: { programs, tun, defaultRoute }
     const fix = commands.map((command) => asRoot(command, caller.uid)).join(" && ");
     return [note(`--net=private needs ${wanted.join(" and ")}`, fix === "" ? undefined : fix)];
   }
-  if (!tun)
-    return [note("--net=private needs /dev/net/tun, open to you", asRoot("chmod 666 /dev/net/tun", caller.uid))];
+  if (!tun) return [note("--net=private needs access to /dev/net/tun", asRoot("chmod 666 /dev/net/tun", caller.uid))];
   if (!programs.includes("pasta"))
     return [note("slirp4netns supports IPv4 only, and no nameserver at an address of the host; passt supports both")];
   if (defaultRoute) return [ok("pasta is installed")];
   if (programs.includes("slirp4netns"))
-    return [note("slirp4netns serves, with IPv4 only: the host has no default route, which pasta may need")];
+    return [note("isolate uses slirp4netns, with IPv4 only: the host has no default route, which pasta may need")];
   const command = install("slirp4netns", distribution);
   return [
     note(

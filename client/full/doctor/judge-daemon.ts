@@ -45,7 +45,7 @@ export const givenIds: Judge = ({ daemon: found }) => {
   const ids = found.answers ? (found.health.ids as Health["ids"] | undefined) : undefined;
   if (!ids) return [];
   if (ids.wrong !== null) return [fail(`${ids.wrong}${ids.fix === null ? "" : `; ${ids.fix}`}`)];
-  return [ok(`no account has the IDs from ${ids.base} on, which users without a range get`)];
+  return [ok(`no account has the IDs from ${ids.base} on, for users without a range in /etc/subuid`)];
 };
 
 export const units: Judge = ({ units: found, daemon, caller }) => {
@@ -53,7 +53,7 @@ export const units: Judge = ({ units: found, daemon, caller }) => {
   const root = (command: string): string => asRoot(command, caller.uid);
   const socket = found?.find(({ name }) => name === "isolated.socket");
   const bad = daemon.answers ? note : fail;
-  if (!found || !socket) return [note("systemd does not run here: start isolated another way")];
+  if (!found || !socket) return [note("systemd does not run here: start the daemon by hand, as root: isolated")];
   if (socket.load === "not-found") {
     const message = "isolated.socket is not installed";
     return [
@@ -108,6 +108,6 @@ export const limits: Judge = ({ daemon: found }) => {
   const { ok, fail } = check("limit");
   if (!found.answers) return [];
   const { held, leasesPerUser } = found.health.limits;
-  if (held >= leasesPerUser) return [fail(`you hold ${held} clones, the limit; end some of them`, "isolate ps")];
+  if (held >= leasesPerUser) return [fail(`you hold ${held} clones, the limit; end some sandboxes`, "isolate ps")];
   return [ok(`you hold ${held} of at most ${leasesPerUser} clones`)];
 };

@@ -32,7 +32,7 @@ export const zfs: Judge = (facts) => {
     ok(
       templates.length === 0
         ? `OpenZFS ${host.module.trim()}`
-        : `OpenZFS ${host.module.trim()}; ready clones keep their pool and its keys busy: isolate -r TEMPLATE 0 frees them`,
+        : `OpenZFS ${host.module.trim()}; ready clones keep their storage pool and its keys busy; to free both: isolate -r TEMPLATE 0`,
     ),
     ...ill.map(({ name, health }) =>
       health === "DEGRADED"

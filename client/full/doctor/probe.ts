@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
-import { toIsolateError } from "../../../protocol/errors.ts";
+import { IsolateError, toIsolateError } from "../../../protocol/errors.ts";
 import { Refusal } from "../../../protocol/refusal.ts";
 import type { Pool } from "../../../protocol/schema.ts";
 import { version } from "../../../protocol/version.ts";
@@ -77,7 +77,7 @@ export async function probe({ socket, api, environment, self, libc }: ProbeOptio
     clientVersion: version,
     units,
     desktop,
-    run: await tryRun(daemon, self),
+    run: await tryRun(daemon, self, uid),
   };
 }
 
@@ -231,7 +231,7 @@ async function probeZfs(): Promise<Facts["zfs"]> {
 // --- The trial run.
 
 /** Tries a run in the first template that has a snapshot and that this caller may lease from. */
-async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["run"]> {
+async function tryRun(daemon: Daemon, self: readonly string[], uid: number): Promise<Facts["run"]> {
   const pools = daemon.answers ? daemon.pools.filter(({ snapshot }) => snapshot !== null) : [];
   let last: Facts["run"];
   const works = ({ lastError }: Pool): number => (lastError === null ? 1 : 0);
@@ -241,7 +241,8 @@ async function tryRun(daemon: Daemon, self: readonly string[]): Promise<Facts["r
     // 126 and 127: the root filesystem has no `true`, but the run itself works.
     const ran = done.code === 126 || done.code === 127 ? { ...done, code: 0 } : done;
     last = { template, trial: outcome(ran, program) };
-    if (last.trial.ok || !done.stderr.includes("list of allowed users")) return last;
+    const refusal = new IsolateError("not-allowed", { template, uid });
+    if (last.trial.ok || !done.stderr.includes(refusal.message)) return last;
   }
   return last;
 }

@@ -5,7 +5,7 @@ export type Example = readonly [command: string, about: string];
 export const first: readonly Example[] = [
   ["sudo isolate template create debian --debian trixie", "make a template; the daemon fills its pool"],
   ["isolate -z debian bash", "a shell in a fresh root filesystem, yours to break"],
-  ["isolate -z debian -d .:/src -p /src make", "build the current directory"],
+  ["isolate -z debian -d .:/src -p /src make", "build the current directory, if the template has make"],
   ["isolate -t ./root sh", "work in a root filesystem of your own; changes stay"],
 ];
 

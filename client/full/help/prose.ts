@@ -2,12 +2,14 @@
 import type { Row } from "./page.ts";
 
 export const isolate =
-  "isolate gives each command a complete root filesystem of its own: fresh, writable as root, and thrown away when the " +
-  "command ends. A daemon, isolated(8), keeps copies of each template ready, so that a run starts within milliseconds. " +
-  "It needs no privileges: members of the group isolate may use it. Inside, the command runs as root and can use 65,536 " +
-  "user IDs. On the host, everything it does runs as your user.";
+  "isolate gives each command a complete root filesystem of its own: a fresh copy of a template, writable as root, and " +
+  "thrown away when the command ends. A daemon, isolated(8), keeps copies of each template ready, so that a run starts " +
+  "within milliseconds. You need no privileges, only membership in the group isolate. Inside, the command runs as root " +
+  "and can use 65,536 user IDs. On the host, everything it does runs as your user.";
 
-export const verbs = "isolate help VERB shows the options of each. isolate help also explains run, engines and hooks.";
+export const verbs =
+  "'isolate help VERB' shows a verb's options. 'isolate help run', 'isolate help engines' and 'isolate help hooks' explain " +
+  "these topics.";
 
 export const commandLine =
   "Options must precede COMMAND: the first word that is not an option begins it. Without -z, -t and -r, the first word " +
@@ -38,38 +40,43 @@ export const files: readonly Row[] = [
 ];
 
 export const inside =
-  "The command starts in /, where /tmp and /home are empty. Of your environment, TERM, COLORTERM, LANG, LANGUAGE, LC_*, TZ and " +
-  "NO_COLOR are kept; -v sets others. The soft limit of open files is that of the process that started isolate. Without " +
-  "--net the only network device is lo. An empty /etc/machine-id, or none, gets a random value in each run.";
+  "The command starts in /. /tmp and /home are empty, with lxc only /tmp, and with chroot neither. Of your environment, TERM, " +
+  "COLORTERM, LANG, LANGUAGE, LC_*, TZ and NO_COLOR are kept; -v sets others. The soft limit of open files is that of the " +
+  "process that started isolate. Without --net the only network device is lo. If /etc/machine-id is empty or missing, each " +
+  "run gets a random one.";
 
 export const capabilities =
   "The command has 14 capabilities in its user namespace: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP " +
-  "SETFCAP SYS_CHROOT MKNOD NET_BIND_SERVICE NET_RAW AUDIT_WRITE. --cap-drop takes some away. Capabilities that --cap-add " +
-  "gives besides apply only inside a nested user namespace. The command can mount there and make network devices, but it " +
-  "cannot unmount the sandbox's own mounts or make them writable. Names are those of capabilities(7), with or without CAP_.";
+  "SETFCAP SYS_CHROOT MKNOD NET_BIND_SERVICE NET_RAW AUDIT_WRITE. --cap-drop takes some away. If --cap-add gives others, " +
+  "they apply only inside a nested user namespace, in which the command then runs. With them it can, for example, mount and " +
+  "make network devices there, but it cannot unmount the sandbox's own mounts or make them writable. Names are those of " +
+  "capabilities(7), with or without CAP_.";
 
 export const networks =
-  "none is the default: only the loopback device. host shares the host's network and its services on localhost. The " +
-  "host's abstract Unix sockets stay closed from Linux 6.12 on; an older kernel cannot close them, which a warning says. " +
-  "private allows outbound TCP, UDP and DNS only. The host cannot be reached: neither its loopback nor the addresses that " +
-  "it has at the start of the run, nor its abstract sockets. Nothing can connect in. private needs nft(8), and pasta(1) or " +
-  "slirp4netns(1), which has IPv4 only. CAP_NET_RAW is missing with private, but ping works.";
+  "none is the default: only the loopback device. host shares the host's network and its services on localhost. On Linux " +
+  "6.12 and newer, the host's abstract Unix sockets stay closed unless you give --abstract-sockets; older kernels cannot " +
+  "close them, and isolate warns. private allows outbound TCP, UDP and ping only; DNS works as on the host. The host cannot " +
+  "be reached: neither its loopback nor the addresses that it has at the start of the run, nor its abstract sockets. The " +
+  "only exception is a nameserver on the host itself (ports 53 and 853). Nothing can connect in. private needs nft(8), and " +
+  "pasta(1) or slirp4netns(1). slirp4netns has IPv4 only, and does not work if the host's nameserver is on the host itself. " +
+  "CAP_NET_RAW is missing with private, but ping works.";
 
 export const desktop =
-  "-1 shows the socket of the X display that DISPLAY names. It gets your cookie, from XAUTHORITY or ~/.Xauthority, " +
-  "in a file that is nowhere on the host. A program with -1 can read every key of the session and see all windows. --x11=untrusted asks " +
-  "the X server's SECURITY extension for another cookie: such a program cannot see what other windows show or which keys " +
-  "they get, nor type into them. It can still read the titles of windows and the clipboard, and it has no OpenGL and no shared " +
-  "memory. -2 shares the sound server of PULSE_SERVER, or $XDG_RUNTIME_DIR/pulse/native, or /tmp/pulse-socket. If you run " +
-  "isolate with sudo, the sandbox does not run as the host's root, so it needs an X cookie: sudo keeps DISPLAY and XAUTHORITY.";
+  "-1 shows the socket of the X display that DISPLAY names. The sandbox also gets your cookie, from XAUTHORITY or " +
+  "~/.Xauthority, in a file that exists only inside. A program with -1 can read every key of the session and see all windows. " +
+  "With --x11=untrusted, isolate gets another cookie from the X server's SECURITY extension. A program with that cookie " +
+  "cannot see what other windows show or which keys they get, and cannot type into them. It can still read the titles of " +
+  "windows and the clipboard, and it has no OpenGL and no shared memory. -2 shares the sound server that PULSE_SERVER names, or " +
+  "else the one at $XDG_RUNTIME_DIR/pulse/native or /tmp/pulse-socket. If you run isolate with sudo, the sandbox does not run " +
+  "as the host's root, so it needs an X cookie; sudo keeps DISPLAY and XAUTHORITY for this.";
 
 export const signals =
   "isolate forwards INT, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT to the command. TERM ends everything in the sandbox " +
   "within two seconds, and so does closing the terminal. Ctrl-C, Ctrl-Z and job control work as for any other program.";
 
 export const templates =
-  "The daemon keeps a pool for each new template, of the size that isolated.toml(5) names. 'template snapshot' also works with " +
-  "plain zfs(8): the daemon notices a new snapshot within seconds and replaces the ready copies. An existing ZFS dataset " +
+  "The daemon keeps a pool for each new template; isolated.toml(5) sets its size. On ZFS, 'zfs snapshot' has the same effect as " +
+  "'template snapshot': the daemon notices the new snapshot within seconds and replaces the ready copies. An existing ZFS dataset " +
   "becomes a template when root gives it a pool: isolate -r DATASET 5. 'template create' fills in an /etc/machine-id that " +
   "is empty or says uninitialized; all copies then share it. If you empty that file with 'template edit', each run gets a " +
   "random one.";
@@ -78,38 +85,38 @@ export const poolColumns: readonly Row[] = [
   ["SIZE", "How many copies the daemon keeps ready."],
   ["CREATING, READY", "How many are being made, and how many are waiting for a run."],
   ["LEASED", "How many a sandbox uses now."],
-  ["RETIRED", "How many were used and are being removed."],
-  ["FAILED", "How many could not be made or removed; LAST ERROR says why."],
-  ["BYTES, WRITTEN", "The template's size, and what its copies take besides."],
+  ["RETIRED", "How many are no longer used and are being removed."],
+  ["FAILED", "How many of these could not be removed yet; LAST ERROR says why."],
+  ["BYTES, WRITTEN", "The template's size, and how much was written to its copies."],
 ];
 
 export const bytes =
   "Bytes are counted in the background when somebody asks. A figure that is older than 15 seconds says how old it is. On " +
-  "ZFS it is the property used. On the overlay store the daemon counts for at most 10 seconds and then pauses for twenty " +
+  "ZFS, a figure is the value of the property 'used'. On the overlay store the daemon counts for at most 10 seconds and then pauses for twenty " +
   "times as long as it took, so a figure may be missing ('-') or old.";
 
 export const ends: readonly Row[] = [
   ["running", "The sandbox runs."],
-  ["ended", "The command ended, or its client did."],
+  ["ended", "The command ended, or the client ended and took everything in the sandbox with it."],
   ["killed", "Somebody ended it with 'isolate kill'; the listing says who."],
-  ["cut-off", "The client exited and the remaining processes were killed."],
+  ["cut-off", "The client ended, but processes in the sandbox did not, and the daemon killed them."],
   ["lost", "The run ended while no daemon was running."],
 ];
 
 export const log =
-  "The daemon keeps 100,000 runs and 90 days, unless isolated.toml(5) says otherwise. Of each command line only the " +
-  "program's name is kept. Exit codes are not recorded.";
+  "The daemon keeps the last 100,000 runs, and each for 90 days. Of each command line it keeps only the program's name. " +
+  "isolated.toml(5) can change all three. Exit codes are not recorded.";
 
 export const marks: readonly Row[] = [
   ["ok", "Works."],
-  ["note", "Missing, but needed only for the option that the line names."],
-  ["FAIL", "Missing, and a run cannot work. The next line says how to fix it."],
-  ["?", "Cannot be seen without root or without a running daemon."],
+  ["note", "Runs work, with the restriction that the line names."],
+  ["FAIL", "A run will not work. The line, or the command below it, says how to fix it."],
+  ["?", "Could not be checked. Most of these checks need root or a running daemon."],
 ];
 
 export const doctorStatus: readonly Row[] = [
-  ["0", "A run works."],
-  ["1", "A run does not work, or could not be tried."],
+  ["0", "A run works, and no check failed."],
+  ["1", "A check failed, or no run could be tried."],
   ["125", "isolate itself failed."],
 ];
 
@@ -120,9 +127,9 @@ export const bwrap = "The default, for all users. bubblewrap makes new namespace
 
 export const lxc =
   "Boots the root filesystem's own init (systemd, or whatever /sbin/init is), waits until it is up, runs the command in it " +
-  "on your terminal, and stops it within three seconds. Needs the package lxc and cgroup v2. Root can connect it to a " +
-  "bridge with -n. An ordinary user needs a systemd user manager with the controllers cpu, memory and pids delegated " +
-  "(loginctl enable-linger USER), and cannot use -t, -n or :ro with it.";
+  "on your terminal, and stops it within three seconds. Needs the package lxc and cgroup v2. With -n, which only root can " +
+  "give, it gets a device on a bridge, not the host's network. An ordinary user needs a systemd user manager to which the " +
+  "controllers cpu, memory and pids are delegated (loginctl enable-linger USER), and cannot use -t, -n or :ro with it.";
 
 export const lxcEnvironment: readonly Row[] = [
   ["LXC_NET_BR", "The bridge for -n (default: br_vm)."],
@@ -133,7 +140,8 @@ export const lxcEnvironment: readonly Row[] = [
 ];
 
 export const chroot =
-  "Root only, for package work. It does not isolate, and warns each time. The command has the host's network, IPC and host name, " +
+  "Root only, to install or repair packages in a root filesystem. It does not isolate, and warns each time. The command has " +
+  "the host's network, IPC and host name, " +
   "/sys read-only, /proc, a small /dev and /etc/resolv.conf. /tmp and /home are those of the root filesystem. Root inside is still not the " +
   "host's root, so it cannot make device nodes or mount. If the root filesystem lacks /proc, /dev, /sys or " +
   "/etc/resolv.conf, isolate creates it, and it stays there empty.";
@@ -158,8 +166,8 @@ export const hooks: readonly Row[] = [
   ["PRE_SPAWN_HOOK", "Runs before the command. If it fails or is interrupted, the command is not run."],
   [
     "POST_SPAWN_HOOK",
-    "Runs after the command, however it ended, and before its files are thrown away. It does not run after kill -9 or " +
-      "'isolate kill'. If it fails although the command succeeded, isolate exits with 125.",
+    "Runs after the command, whether it succeeded or not, and before its files are thrown away. It does not run if isolate " +
+      "was ended by kill -9 or 'isolate kill'. If it fails although the command succeeded, isolate exits with 125.",
   ],
 ];
 

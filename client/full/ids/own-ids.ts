@@ -15,13 +15,13 @@ export const ownIds: BaseIds = { uid: 0x7fff0000, gid: 0x7fff0000 };
 export async function expectNobodys(getent: Getent, delegated: readonly string[]): Promise<void> {
   const [first, last] = [ownIds.uid, ownIds.uid + idCount - 1];
   const refuse = (wrong: string, cause?: unknown) =>
-    new IsolateError("bad-ids", { option: "-t, from", value: String(first), wrong }, cause);
+    new IsolateError("bad-ids", { option: "-t from", value: String(first), wrong }, cause);
   if (delegated.some((text) => canBeTaken(first, text)))
-    throw refuse(`/etc/subuid or /etc/subgid delegates ids up to ${last}`);
+    throw refuse(`/etc/subuid or /etc/subgid delegates IDs from there to ${last}`);
   const account = await findAccount(getent, first).catch((error: unknown) => {
-    throw refuse(`it is unknown whether accounts have ids up to ${last}: ${(error as Error).message}`, error);
+    throw refuse(`it is unknown whether accounts have IDs from there to ${last}: ${(error as Error).message}`, error);
   });
-  if (account) throw refuse(`accounts have ids up to ${last}: there is ${account}`);
+  if (account) throw refuse(`an account has an ID from there to ${last}: ${account}`);
 }
 
 export async function getent(args: readonly string[]): Promise<string> {

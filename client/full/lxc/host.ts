@@ -43,7 +43,7 @@ function expectDelegation(request: RunRequest, uid: number, runtimeDirectory: st
   const readOnly = request.binds.find((bind) => bind.readOnly);
   if (readOnly)
     throw refuse(
-      `root in the container could make '${readOnly.text}' writable, because you are the one who mounts it`,
+      `root in the container could make '${readOnly.text}' writable, because your user and not root mounts it`,
       asRoot,
     );
   const directory = runtimeDirectory || `/run/user/${uid}`;

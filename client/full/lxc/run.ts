@@ -72,7 +72,7 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
     if (typeof answer === "string") return await leave(128 + constants.signals[answer]);
     if ("failed" in answer) {
       await keeper.end("kill");
-      throw refuse(answer.failed, "for a whole log: DEBUG_LXC_SPAWN=1");
+      throw refuse(answer.failed, "run it again with DEBUG_LXC_SPAWN=1, which keeps LXC's log");
     }
     // Node resets its children's signals to the defaults.
     const ignoring = ignored.length === 0 ? [] : [`--ignore-signal=${ignored.map((name) => name.slice(3)).join(",")}`];
@@ -94,7 +94,10 @@ export async function runContainer(run: ContainerRun, context: RunContext): Prom
 function findInit({ spec, facts }: ContainerRun, { libc }: RunContext): string {
   const init = resolveInRoot("/sbin/init", [{ at: "/", from: spec.root }], looker(libc, facts.opened));
   if ("kind" in init && init.kind === "file") return init.path;
-  throw refuse("the root has no /sbin/init to boot", "use the engine 'bwrap', or install systemd-sysv in the template");
+  throw refuse(
+    "the root filesystem has no /sbin/init to boot",
+    "use the engine 'bwrap', or install systemd-sysv in the template",
+  );
 }
 
 /** Maps the ids of the caller's host paths, in a mount namespace of this process and its children. */

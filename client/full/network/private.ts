@@ -53,7 +53,7 @@ function chooseCarrier(standIn: StandIn | undefined, isRouted: boolean, libc: Li
     return pasta(pastaPath, standIn?.address, isRouted ? notStarted("pasta") : withoutRoute(standIn));
   if (standIn !== undefined)
     throw cannot(
-      `the host's nameserver is its own ${standIn.for}, and slirp4netns would expose everything at that address`,
+      `the host's nameserver is at its own address ${standIn.for}, and slirp4netns would expose everything there`,
       "install pasta: apt-get install passt",
     );
   return slirp4netns(slirpPath ?? "");

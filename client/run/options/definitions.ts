@@ -25,7 +25,7 @@ export const rootOptions: readonly OptionDefinition[] = [
     long: "directory",
     values: ["DIR"],
     about: "run in the root filesystem at DIR; changes stay",
-    detail: "Needs no daemon. Root has all user IDs there, an ordinary user only ID 0.",
+    detail: "Needs no daemon. If root runs isolate, the command can use 65,536 user IDs, otherwise only ID 0.",
   },
 ];
 
@@ -36,7 +36,7 @@ export const insideOptions: readonly OptionDefinition[] = [
     long: "bind",
     values: ["HOST:CTR[:ro]"],
     repeatable: true,
-    about: "show the host's file or directory HOST at CTR",
+    about: "show the host's file or directory HOST at CTR inside",
     detail: "With :ro it is read-only. Missing parts of the path CTR are created.",
   },
   { short: "v", long: "env", values: ["NAME:VALUE"], repeatable: true, about: "set an environment variable" },
@@ -48,7 +48,7 @@ export const insideOptions: readonly OptionDefinition[] = [
     letterMeans: "host",
     about: "network: none (default), private or host; -n means host",
     detail:
-      "none: only the loopback device. private: outbound TCP, UDP and DNS only; the host cannot be reached and nothing " +
+      "none: only the loopback device. private: outbound TCP, UDP and ping only; the host cannot be reached and nothing " +
       "can connect in. host: the host's network, with its services on localhost.",
   },
   { long: "abstract-sockets", values: [], about: "with --net=host: allow the host's abstract Unix sockets" },
@@ -70,8 +70,8 @@ export const runOptions: readonly OptionDefinition[] = [
     short: "u",
     long: "uid-base",
     values: ["N"],
-    about: "map user IDs 0-65535 to N-N+65535 on the host (root only)",
-    detail: "With these IDs the command writes to directories that -d shows.",
+    about: "map user IDs 0 to 65535 to the host's IDs from N on (root only)",
+    detail: "Files that the command writes to directories that -d shows belong to these IDs.",
   },
   {
     short: "g",
@@ -123,7 +123,7 @@ export const runOptions: readonly OptionDefinition[] = [
     long: "new-session",
     values: [],
     about: "run in a session without a terminal",
-    detail: "Ctrl-C and Ctrl-Z still work.",
+    detail: "isolate still forwards Ctrl-C and Ctrl-Z to it.",
   },
   { long: "wait", values: ["SECONDS"], about: "wait at most SECONDS for a ready copy (default: 30)" },
 ];
@@ -134,7 +134,7 @@ export const poolOptions: readonly OptionDefinition[] = [
     long: "refill",
     values: ["TEMPLATE", "[N]"],
     about: "keep N copies of TEMPLATE ready, from 0 to 100",
-    detail: "Returns when they are ready. Without N, the pool gets its configured size.",
+    detail: "Returns when they are ready. Without N, a pool keeps its size, and a new pool gets the configured size.",
   },
   { short: "f", long: "fresh", values: [], about: "with -r: replace the ready copies with new ones" },
   { short: "s", long: "reclaim", values: [], about: "with -r: remove used copies, make no new ones" },

@@ -157,7 +157,7 @@ function readSource(parts: readonly Parsed[]): TemplateSource {
   ];
   const [source, ...more] = given;
   if (!source || more.length > 0)
-    throw usage("'template create NAME' needs one of --dir DIR, --tar FILE and --debian SUITE");
+    throw usage("'template create NAME' needs exactly one of --dir DIR, --tar FILE and --debian SUITE");
   return source;
 }
 

@@ -39,7 +39,7 @@ export function readInside(
   const variables = Object.fromEntries(parsed.values("env").map(readVariable));
   const workingDirectory = parsed.value("chdir") ?? "/";
   if (!workingDirectory.startsWith("/"))
-    throw usage(`-p needs an absolute path in the root, not '${workingDirectory}'`);
+    throw usage(`-p needs an absolute path in the root filesystem, not '${workingDirectory}'`);
   const wait = parsed.value("wait");
   if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait))
     throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
@@ -82,7 +82,7 @@ function readScreen(parsed: Parsed): Screen | undefined {
 
 function readNetwork(parsed: Parsed, engine: EngineName): Pick<RunRequest, "network" | "abstractSockets"> {
   const network = parsed.value("net") ?? (engines[engine].can.includes("noNetwork") ? "none" : "host");
-  if (!isNetwork(network)) throw usage(`unknown network '${network}'; there is ${networks.join(", ")}`);
+  if (!isNetwork(network)) throw usage(`unknown network '${network}'; the networks are ${networks.join(", ")}`);
   const abstractSockets = parsed.has("abstract-sockets");
   if (abstractSockets && network !== "host")
     throw usage("--abstract-sockets goes only with the host's network: otherwise the sandbox has its own");
@@ -106,7 +106,7 @@ function readHooks({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post }: Environment):
 
 function readEngine(parsed: Parsed): EngineName {
   const name = parsed.value("engine") ?? "bwrap";
-  if (!isEngineName(name)) throw usage(`unknown engine '${name}'; there is ${engineNames.join(", ")}`);
+  if (!isEngineName(name)) throw usage(`unknown engine '${name}'; the engines are ${engineNames.join(", ")}`);
   const written = parsed.given.map((option) =>
     option.long === "net" ? `--net=${parsed.value("net")}` : spelling(option),
   );

@@ -32,7 +32,7 @@ const sources: readonly OptionDefinition[] = [
   {
     long: "debian",
     values: ["SUITE"],
-    about: "a new small Debian, such as trixie",
+    about: "a new minimal Debian; SUITE is a release such as trixie",
     detail: "Uses mmdebstrap and the mirror that apt uses on this host.",
   },
 ];
@@ -45,7 +45,9 @@ const logOptions: readonly OptionDefinition[] = [
     values: ["HOW"],
     about: "only runs with this state: running, ended, killed, cut-off or lost",
     detail:
-      "cut-off: the client exited and the remaining processes were killed. lost: the run ended while no daemon was running.",
+      "ended: the command ended, or the client did and everything in the sandbox with it. killed: somebody used 'isolate " +
+      "kill'. cut-off: the client ended, but processes in the sandbox did not, and the daemon killed them. lost: the run " +
+      "ended while no daemon was running.",
   },
   {
     long: "since",
@@ -92,8 +94,8 @@ export const verbs = [
     options: [json],
     about: "report what this host lacks and how to fix it",
     detail:
-      "Needs neither a running daemon nor root. If there is a template, it runs 'true' in it. Exits with 0 only if a run " +
-      "works. '?' marks checks that need root or a running daemon.",
+      "Needs neither a running daemon nor root. If the daemon runs and has a template, the doctor runs 'true' in it. Exits " +
+      "with 0 only if this run works and no check fails. '?' marks what it cannot check, mostly without root or a daemon.",
   },
   { words: ["template", "ls"], operands: [], options: [json], about: "list the templates" },
   {
@@ -102,8 +104,8 @@ export const verbs = [
     options: sources,
     about: "make a template (root only)",
     detail:
-      "Needs exactly one source. A NAME with a slash is a ZFS dataset; any other is stored in /var/lib/isolate, using " +
-      "overlayfs. If it fails, nothing is kept.",
+      "Needs exactly one of --dir, --tar and --debian. A NAME with a slash is a ZFS dataset; any other is stored in " +
+      "/var/lib/isolate, using overlayfs. If it fails, nothing is kept.",
   },
   {
     words: ["template", "edit"],

@@ -8,7 +8,7 @@ export function whatBlocks({ children, clones, held }: Dependents): { cause: str
   if (name !== undefined) return { cause: `somebody made ${listed(made)} of it`, fix: `zfs destroy ${name}` };
   const [snapshot] = held;
   if (snapshot === undefined) return undefined;
-  return { cause: `somebody holds ${listed(held)}`, fix: `zfs holds ${snapshot}` };
+  return { cause: `somebody holds ${listed(held)}`, fix: `zfs holds ${snapshot}, then zfs release TAG ${snapshot}` };
 }
 
 function listed(names: readonly string[]): string {

@@ -164,7 +164,7 @@ export function createTemplates({ zfs, pools, store, mountDirectory, now }: Opti
   async function createDataset(template: TemplateName): Promise<void> {
     const doing = `create the template '${template}'`;
     if (!isDataset(template)) {
-      const cause = "a ZFS template is a dataset below a pool or another dataset, such as 'rpool/isolate/debian'";
+      const cause = "a ZFS template is a dataset below a storage pool, such as 'rpool/isolate/debian'";
       throw new IsolateError("storage-failed", { doing, cause });
     }
     try {

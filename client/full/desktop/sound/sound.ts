@@ -72,13 +72,17 @@ function readCookie(environment: Environment): Uint8Array | undefined {
       content = readFileSync(file);
     } catch (error) {
       if (!environment.PULSE_COOKIE) continue;
-      const { code = "it cannot be read" } = error as NodeJS.ErrnoException;
-      throw cannotPlay(`its cookie ${file}: ${code}`, "name another file: PULSE_COOKIE=FILE, or none", error);
+      const { code = "unknown error" } = error as NodeJS.ErrnoException;
+      throw cannotPlay(
+        `the server's cookie in ${file} cannot be read: ${code}`,
+        "name another file: PULSE_COOKIE=FILE, or unset PULSE_COOKIE",
+        error,
+      );
     }
     if (content.length === cookieLength) return content;
     if (environment.PULSE_COOKIE)
       throw cannotPlay(
-        `its cookie ${file} does not have ${cookieLength} bytes`,
+        `the server's cookie in ${file} does not have ${cookieLength} bytes`,
         "name another file: PULSE_COOKIE=FILE",
       );
   }

@@ -198,7 +198,7 @@ describe("binds", () => {
 
   test("a directory on a file, and a file on a directory", () => {
     expect(refusal(bound("/etc/passwd", { entries: { "/view/etc/passwd": "f" } })).message).toContain(
-      "/src is a directory, but /etc/passwd in the root is a file",
+      "/src is a directory, but /etc/passwd in the root filesystem is a file",
     );
     expect(refusal(bound("/etc", { from: "/file" })).code).toBe("bad-bind");
     expect(planned(bound("/etc/new", { from: "/file" })).mounts.at(-1)).toMatchObject({

@@ -306,7 +306,7 @@ describe("what works all the same is a note", () => {
       "no default route, with slirp4netns",
       { network: { ...network, programs: ["nft", "pasta", "slirp4netns"], defaultRoute: false } },
       "private network",
-      /^slirp4netns serves/,
+      /^isolate uses slirp4netns/,
     ],
     ["no tun", { network: { ...network, tun: false } }, "private network", /\/dev\/net\/tun/],
     ["no ZFS", { zfs: { module: undefined, commands: false, pools: undefined } }, "zfs", /overlay store/],

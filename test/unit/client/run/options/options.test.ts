@@ -64,7 +64,7 @@ describe("a run", () => {
   });
 
   test.each([
-    ["-z T --net apt-get update", "unknown network 'apt-get'; there is none, host, private"],
+    ["-z T --net apt-get update", "unknown network 'apt-get'; the networks are none, host, private"],
     ["-z T --net= true", "unknown network ''"],
     ["-z T -n --net=none true", "--net is given twice"],
     ["-e lxc -z T --net=private true", "the engine 'lxc' cannot honour --net=private (private network)"],
