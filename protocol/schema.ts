@@ -80,20 +80,26 @@ export type PoolChange = Static<typeof PoolChange>;
 /** `run`: a lease of a clone. `edit`: root's lease of a template's own state. */
 const kind = Type.Union([Type.Literal("run"), Type.Literal("edit")]);
 
+/** What is known of a sandbox, also of one that has ended. */
+const sandbox = {
+  /** The name that `isolate kill` takes: the clone's, or for an edit the template's. */
+  lease: Type.String(),
+  kind,
+  template: Type.String(),
+  /** null for an edit. */
+  snapshot: nullable(Type.String()),
+  user: Type.String(),
+  uid: Type.Integer(),
+  /** The command, as the caller stated it; `lease_log.commands` decides how much of it the log records. */
+  command: Type.String(),
+  /** ISO 8601. */
+  since: Type.String(),
+};
+
 export const Lease = Type.Object(
   {
-    /** The name that `isolate kill` takes: the clone's, or for an edit the template's. */
-    lease: Type.String(),
-    kind,
-    template: Type.String(),
-    /** null for an edit. */
-    snapshot: nullable(Type.String()),
-    user: Type.String(),
-    uid: Type.Integer(),
+    ...sandbox,
     pid: Type.Integer(),
-    command: Type.String(),
-    /** ISO 8601. */
-    since: Type.String(),
     /** Bytes written to the clone; null if not counted, as for an edit. */
     written: nullable(Type.Integer()),
     /** When they were counted, ISO 8601. */
@@ -167,16 +173,7 @@ export type LogQuery = Static<typeof LogQuery>;
 
 export const LogEntry = Type.Object(
   {
-    lease: Type.String(),
-    kind,
-    template: Type.String(),
-    snapshot: nullable(Type.String()),
-    user: Type.String(),
-    uid: Type.Integer(),
-    /** The command, as the caller stated it; `lease_log.commands` decides how much of it is recorded. */
-    command: Type.String(),
-    /** ISO 8601. */
-    since: Type.String(),
+    ...sandbox,
     /** null while the lease lasts. */
     until: nullable(Type.String()),
     end: Type.Union([LeaseEnd, Type.Null()]),

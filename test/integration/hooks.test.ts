@@ -1,5 +1,5 @@
 /** PRE_SPAWN_HOOK and POST_SPAWN_HOOK: around each run, on the host, as the caller. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
@@ -12,13 +12,9 @@ let world: World;
 let scratch: string;
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-hooks-"));
-  await must(["chown", `${alice.uid}:${alice.gid}`, scratch]);
+  scratch = await world.scratch(alice);
 }, 1_200_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 afterEach(async () => {
   await run(["sh", "-c", `rm -f ${scratch}/*; pgrep -fx "${idle}" | xargs -r kill -9`]);
   await world.settled();
@@ -42,7 +38,7 @@ describe.each([
 ] as const)("%s:", (_engine, as, engine) => {
   test("run before and after the command, as the caller, in its working directory, with ROOTFS", async () => {
     const pre = 'echo "pre $(id -u) $PWD $(. "$ROOTFS/etc/os-release"; echo $ID)"; echo "$ROOTFS" >root';
-    const post = `echo "post $(cat "$ROOTFS/var/m") $PRE_SPAWN_HOOK$POST_SPAWN_HOOK"; echo "$ROOTFS" | cmp - root; ls ${tmpdir()} | grep -c "${basename(scratch)}"`;
+    const post = `echo "post $(cat "$ROOTFS/var/m") $PRE_SPAWN_HOOK$POST_SPAWN_HOOK"; echo "$ROOTFS" | cmp - root; ls ${tmpdir()} | grep -c "${basename(world.directory)}"`;
     const { code, stdout } = await hooked(
       { pre, post },
       [...engine, ...inClone("sh", "-c", "echo in; echo mine >/var/m; env | grep -c -e HOOK -e ROOTFS; true")],

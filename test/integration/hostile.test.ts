@@ -7,14 +7,12 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { asUser, eventually, finished, must, root, run, start, type User } from "../support/process.ts";
@@ -29,16 +27,12 @@ let trySyscall: string;
 
 beforeAll(async () => {
   world = await createWorld({ size: 3, config: `[limits]\nleases_per_user = ${limit}` });
-  scratch = mkdtempSync(join(tmpdir(), "isolate-hostile-"));
-  chmodSync(scratch, 0o755);
+  scratch = await world.scratch();
   trySyscall = join(scratch, "try-syscall");
   copyFileSync(join(projectRoot, "dist/test/try-syscall"), trySyscall);
   chmodSync(trySyscall, 0o755);
 }, 1_200_000);
-afterAll(async () => {
-  await world.close();
-  rmSync(scratch, { recursive: true, force: true });
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 const open: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -1,15 +1,5 @@
 /** Every id inside is usable, and no host id is reached, not even if root is the caller. */
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { must, root, run } from "../support/process.ts";
@@ -21,13 +11,9 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-ids-"));
-  chmodSync(scratch, 0o755);
+  scratch = await world.scratch();
 }, 1_200_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 const callers = [
   ["a user with a range in subuid", alice],

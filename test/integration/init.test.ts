@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, describe, expect, test } from "@jest/globals";
+import { allow, callNumber, firstArgument, give, ifEqual, instructions, load, refuse } from "../support/bpf.ts";
 
 const dist = fileURLToPath(new URL("../../../", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "isolate-init-test-"));
@@ -199,25 +200,16 @@ describe("refuses, with 125 and one sentence,", () => {
   test("to continue without a filter", () => {
     // The starter's own filter (seccomp(2), struct sock_filter), which refuses prctl(PR_SET_SECCOMP).
     const prctl = process.arch === "arm64" ? 167 : 157;
-    const [load, ifEqual, give] = [0x20, 0x15, 0x06];
-    const [number, operation] = [0, 16];
-    const [refuse, allow] = [0x00050001, 0x7fff0000];
-    const program = [
-      [load, 0, 0, number],
+    const [EPERM, setSeccomp] = [1, 22];
+    const filter = instructions([
+      [load, 0, 0, callNumber],
       [ifEqual, 0, 3, prctl],
-      [load, 0, 0, operation],
-      [ifEqual, 0, 1, 22],
-      [give, 0, 0, refuse],
+      [load, 0, 0, firstArgument],
+      [ifEqual, 0, 1, setSeccomp],
+      [give, 0, 0, refuse + EPERM],
       [give, 0, 0, allow],
-    ].map(([code = 0, ifTrue = 0, ifFalse = 0, k = 0]) => {
-      const instruction = Buffer.alloc(8);
-      instruction.writeUInt16LE(code, 0);
-      instruction.writeUInt8(ifTrue, 2);
-      instruction.writeUInt8(ifFalse, 3);
-      instruction.writeUInt32LE(k, 4);
-      return instruction;
-    });
-    const descriptor = openSync(file("refuse-seccomp", Buffer.concat(program), 0o644), "r");
+    ]);
+    const descriptor = openSync(file("refuse-seccomp", filter, 0o644), "r");
     const result = run(bwrap("--seccomp", "3", "/dev/isolate-init", "--", "echo", "ran"), [descriptor]);
     closeSync(descriptor);
     const err = "isolate-init: cannot install the seccomp filter: Operation not permitted\n";

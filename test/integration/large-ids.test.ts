@@ -1,6 +1,5 @@
 /** Users and groups with ids beyond a signed 32-bit number, and ids that directory services assign. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { LogEntry } from "../../protocol/schema.ts";
@@ -21,13 +20,9 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-large-ids-"));
-  chmodSync(scratch, 0o755);
+  scratch = await world.scratch();
 }, 1_200_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 describe.each(users.map((as) => [`user ${as.uid} of group ${as.gid}`, as] as const))("%s", (_who, as) => {
   test("runs as root inside, with all ids, and owns root's files on the host", async () => {

@@ -1,7 +1,6 @@
 /** `--net`: which networks a sandbox has, what it cannot reach by them, and that nothing of them is left behind. */
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { listen, shout } from "../support/datagrams.ts";
@@ -17,12 +16,11 @@ let scratch: string;
 beforeAll(async () => {
   world = await createWorld();
   network = await createHostNetwork();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-network-"));
+  scratch = await world.scratch();
   await must(["chmod", "777", scratch]);
 }, 1_200_000);
 afterAll(async () => {
   await network?.close();
-  rmSync(scratch, { recursive: true, force: true });
   await world?.close();
 }, 300_000);
 

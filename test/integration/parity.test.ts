@@ -3,8 +3,7 @@
  * must be impossible: the rows and sentences of that comparison that no other file covers. (lxc: test/system/lxc.test.ts.)
  * Also the scenarios of bubblewrap's tests/test-run.sh and firejail's chroot tests.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { debianTar } from "../support/debian-root.ts";
@@ -20,8 +19,7 @@ const ownRoot = (as: User): string => join(scratch, as === root ? "roots" : "her
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-parity-"));
-  chmodSync(scratch, 0o755);
+  scratch = await world.scratch();
   for (const as of [alice, root]) {
     const directory = ownRoot(as);
     mkdirSync(directory);
@@ -29,10 +27,7 @@ beforeAll(async () => {
     await must(["chown", "-hR", `${as.uid}:${as.gid}`, directory]);
   }
 }, 1_800_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 const inside = (script: string, args: readonly string[] = [], options = {}): Promise<Outcome> =>
   world.isolate(["-z", world.template, ...args, "sh", "-c", script], options);

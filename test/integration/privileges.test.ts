@@ -1,6 +1,5 @@
 /** --cap-add, --cap-drop, --no-new-userns and --read-only: what each gives, and what none of them gives. */
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { must, root } from "../support/process.ts";
@@ -13,17 +12,13 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-privileges-"));
-  chmodSync(scratch, 0o755);
+  scratch = await world.scratch();
   mkdirSync(join(scratch, "bound"));
   chmodSync(join(scratch, "bound"), 0o777);
   mkdirSync(join(scratch, "tools"));
   copyFileSync(join(projectRoot, "dist/test/try-syscall"), join(scratch, "tools/try-syscall"));
 }, 1_200_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 const callers = [
   ["a user", alice],

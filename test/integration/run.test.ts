@@ -1,6 +1,5 @@
 /** The main job: `isolate -z TEMPLATE COMMAND` by an ordinary user. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { must } from "../support/process.ts";
@@ -11,13 +10,9 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-run-"));
-  await must(["chown", `${alice.uid}:${alice.gid}`, scratch]);
+  scratch = await world.scratch(alice);
 }, 1_200_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 const inside = (command: string, options = {}) => world.isolate(["-z", world.template, "sh", "-c", command], options);
 

@@ -2,10 +2,10 @@
  * isolate-seccomp in front of a command, the blocklist, and filters of the caller's: the scenarios of bubblewrap's
  * test-seccomp.py and flatpak's test-seccomp.sh. (The terminal's ioctls inside sandboxes are in init.test.ts.)
  */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { instructions, refusing } from "../support/bpf.ts";
 import { must, type Outcome, root, run } from "../support/process.ts";
 import { program, projectRoot } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
@@ -19,42 +19,14 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = mkdtempSync(join(tmpdir(), "isolate-seccomp-"));
+  scratch = await world.scratch(alice);
   for (const tool of [trySyscall, ...(x64 ? [tryI386] : [])])
     copyFileSync(tool, join(scratch, tool.slice(tool.lastIndexOf("/") + 1)));
-  await must(["chown", "-R", `${alice.uid}:${alice.gid}`, scratch]);
 }, 1_200_000);
-afterAll(async () => {
-  rmSync(scratch, { recursive: true, force: true });
-  await world.close();
-}, 300_000);
+afterAll(() => world.close(), 300_000);
 
 const isolate = (args: readonly string[], options = {}): Promise<Outcome> =>
   world.isolate(["-d", `${scratch}:/mnt`, "-z", world.template, ...args], options);
-
-/** bwrap(1) --seccomp's format: refuses one system call with an error number, and allows the rest. */
-function refusing(call: number, error: number): Buffer {
-  const [load, ifEqual, give] = [0x20, 0x15, 0x06];
-  return instructions([
-    [load, 0, 0, 0],
-    [ifEqual, 0, 1, call],
-    [give, 0, 0, 0x00050000 + error],
-    [give, 0, 0, 0x7fff0000],
-  ]);
-}
-
-function instructions(list: readonly (readonly [code: number, ifTrue: number, ifFalse: number, k: number])[]): Buffer {
-  return Buffer.concat(
-    list.map(([code, ifTrue, ifFalse, k]) => {
-      const one = Buffer.alloc(8);
-      one.writeUInt16LE(code, 0);
-      one.writeUInt8(ifTrue, 2);
-      one.writeUInt8(ifFalse, 3);
-      one.writeUInt32LE(k, 4);
-      return one;
-    }),
-  );
-}
 
 function filterFile(name: string, content: Buffer): string {
   const path = join(scratch, name);

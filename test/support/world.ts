@@ -3,7 +3,7 @@
  * on the storage under test, and real users by number. `close` always removes everything.
  */
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Lease, Pool } from "../../protocol/schema.ts";
@@ -122,6 +122,15 @@ export async function createWorld(options: WorldOptions = {}) {
       const end = finished(ending);
       ending.kill(signal);
       return (await end).code;
+    },
+
+    /** A directory for the test's own files: of that user alone, or root's, which all can read. Gone with the world. */
+    async scratch(owner?: User): Promise<string> {
+      const scratch = at("scratch");
+      mkdirSync(scratch);
+      await must(["chmod", owner ? "700" : "755", scratch]);
+      if (owner) await must(["chown", `${owner.uid}:${owner.gid}`, scratch]);
+      return scratch;
     },
 
     async leases(): Promise<Lease[]> {

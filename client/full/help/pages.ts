@@ -96,24 +96,30 @@ const run: Page = {
   seeAlso: ["isolate(1)", "isolate-engines(7)", "isolate-hooks(7)", "bwrap(1)", "capabilities(7)"],
 };
 
-const template: Page = {
-  name: "isolate-template",
-  section: 1,
+type Content = Pick<Page, "about" | "sections" | "seeAlso">;
+
+/** The page of a verb and of the verbs below it; `more`: other command lines. */
+function pageOf(verb: string, { more = [], ...content }: Content & { readonly more?: Page["usage"] }): Page {
+  return { name: `isolate-${verb}`, section: 1, usage: [...verbsOf(verb).map(verbUsage), ...more], ...content };
+}
+
+function topicPage(topic: string, content: Content): Page {
+  return { name: `isolate-${topic}`, section: 7, usage: [], ...content };
+}
+
+const template = pageOf("template", {
   about: "make, change, list and remove templates",
-  usage: verbsOf("template").map(verbUsage),
   sections: [
     ...verbsOf("template").map(verbBlocks),
     section("Examples", literal(exampleLines(examples.templates))),
     inManual("Notes", text(prose.templates)),
   ],
   seeAlso: ["isolate(1)", "isolate-pool(1)", "mmdebstrap(1)"],
-};
+});
 
-const pool: Page = {
-  name: "isolate-pool",
-  section: 1,
+const pool = pageOf("pool", {
   about: "list and size the pools of ready copies",
-  usage: [...verbsOf("pool").map(verbUsage), refillUsage],
+  more: [refillUsage],
   sections: [
     ...verbsOf("pool").map(verbBlocks),
     section("Options", rows(optionRows(poolOptions))),
@@ -122,13 +128,10 @@ const pool: Page = {
     inManual("Columns", rows(prose.poolColumns), text(prose.bytes)),
   ],
   seeAlso: ["isolate(1)", "isolate-template(1)", "isolated.toml(5)"],
-};
+});
 
-const log: Page = {
-  name: "isolate-log",
-  section: 1,
+const log = pageOf("log", {
   about: "list past and present runs",
-  usage: verbsOf("log").map(verbUsage),
   sections: [
     ...verbsOf("log").flatMap(verbSections),
     always,
@@ -137,13 +140,10 @@ const log: Page = {
     inManual("Notes", text(prose.log)),
   ],
   seeAlso: ["isolate(1)", "isolated.toml(5)"],
-};
+});
 
-const doctor: Page = {
-  name: "isolate-doctor",
-  section: 1,
+const doctor = pageOf("doctor", {
   about: "report what this host lacks and how to fix it",
-  usage: verbsOf("doctor").map(verbUsage),
   sections: [
     ...verbsOf("doctor").flatMap(verbSections),
     always,
@@ -151,13 +151,10 @@ const doctor: Page = {
     inManual("Exit status", rows(prose.doctorStatus)),
   ],
   seeAlso: ["isolate(1)", "isolated(8)"],
-};
+});
 
-const engines: Page = {
-  name: "isolate-engines",
-  section: 7,
+const engines = topicPage("engines", {
   about: "what separates a command from the host",
-  usage: [],
   sections: [
     section("Engines", text(prose.engines), rows(engineRows())),
     section("What engines can", rows(featureRows())),
@@ -168,20 +165,17 @@ const engines: Page = {
     section("System calls", text(prose.systemCalls), rows(prose.seccomp)),
   ],
   seeAlso: ["isolate-run(1)", "bwrap(1)", "lxc(7)", "chroot(2)", "seccomp(2)"],
-};
+});
 
-const hooks: Page = {
-  name: "isolate-hooks",
-  section: 7,
+const hooks = topicPage("hooks", {
   about: "shell commands on the host around each run",
-  usage: [],
   sections: [
     section("Hooks", rows(prose.hooks), text(prose.hookRules)),
     section("Root", text(prose.rootHooks)),
     section("Examples", literal(exampleLines(examples.hooks))),
   ],
   seeAlso: ["isolate-run(1)"],
-};
+});
 
 export const pages: readonly Page[] = [isolate, run, template, pool, log, doctor, engines, hooks];
 

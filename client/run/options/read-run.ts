@@ -44,6 +44,7 @@ export function readInside(
   if (wait !== undefined && !/^[0-9]{1,5}$/.test(wait))
     throw usage(`--wait needs a whole number of seconds up to 99999, not '${wait}'`);
   if (wait !== undefined && "directory" in what.root) throw usage("--wait goes only with -z");
+  const given = (...names: string[]): boolean => names.some((name) => parsed.has(name));
   return {
     ...what,
     binds,
@@ -53,16 +54,12 @@ export function readInside(
     screen: readScreen(parsed),
     sound: parsed.has("pulse"),
     seccomp: readSeccomp(parsed.value("seccomp"), environment),
-    ids:
-      parsed.has("uid-base") || parsed.has("gid-base")
-        ? { uid: parsed.value("uid-base"), gid: parsed.value("gid-base") }
-        : undefined,
+    ids: given("uid-base", "gid-base") ? { uid: parsed.value("uid-base"), gid: parsed.value("gid-base") } : undefined,
     noNewUserns: parsed.has("no-new-userns"),
     readOnly: parsed.has("read-only"),
-    capabilities:
-      parsed.has("cap-add") || parsed.has("cap-drop")
-        ? { add: parsed.values("cap-add"), drop: parsed.values("cap-drop") }
-        : undefined,
+    capabilities: given("cap-add", "cap-drop")
+      ? { add: parsed.values("cap-add"), drop: parsed.values("cap-drop") }
+      : undefined,
     ignoreInterrupt: parsed.has("ignore-interrupt"),
     newSession: parsed.has("new-session"),
     hooks: "edit" in what.root && what.root.edit ? undefined : readHooks(environment),
