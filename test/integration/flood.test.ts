@@ -1,6 +1,7 @@
 /** One member floods the daemon: how much of it the daemon executes, and that it still serves others and root. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import Database from "better-sqlite3";
 import type { Log, LogEntry } from "../../protocol/schema.ts";
@@ -71,6 +72,27 @@ describe("requests sent together on one connection", () => {
     await kills.close();
     await stuck.end();
     await eventually("its clone is gone", async () => (await world.pool()).retired === 0);
+    await served();
+    expect(await leaseNames()).toEqual([next]);
+  });
+
+  test("are not executed if the peer has left while they waited for their turn", async () => {
+    const stuck = await stuckLease();
+    const other = raw(bob, [leaseRequest(world.template)]);
+    await other.until("it is granted", ({ text }) => text.includes('"view"'));
+    const [next = ""] = (await leaseNames()).filter((name) => name !== stuck.lease);
+    // As many as the daemon executes at a time for one account; each waits for the clone.
+    const slow = raw(bob, ...Array.from({ length: 16 }, () => [kept([stuck.lease])]));
+    await eventually("they are executed", async () => !(await leaseNames()).includes(stuck.lease));
+    // With more behind it than the daemon reads, so that the end of the connection stays out of sight.
+    const late = raw(bob, [kept([next]) + httpRequest("GET /v1/pools", []).repeat(20_000)]);
+    // Nothing shows that it waits for its turn.
+    await sleep(1000);
+    expect(late.states[0]?.text).toBe("");
+    await late.close();
+    await stuck.end();
+    await slow.until("each is answered", ({ text }) => answers(text).length === 1);
+    await sleep(2000);
     await served();
     expect(await leaseNames()).toEqual([next]);
   });

@@ -65,8 +65,9 @@ async function leftovers(): Promise<string[]> {
 const nothingLeft = (): Promise<boolean> =>
   eventually("nothing is left of the container", async () => (await leftovers()).length === 0);
 
-async function begin(script: string, as: User): Promise<ChildProcess> {
-  const child = world.begin(["-e", "lxc", "-z", world.template, "sh", "-c", `echo up; ${script}`], {
+/** `trap`: runs before anybody learns that the command is up. */
+async function begin(script: string, as: User, trap = "true"): Promise<ChildProcess> {
+  const child = world.begin(["-e", "lxc", "-z", world.template, "sh", "-c", `${trap}; echo up; ${script}`], {
     as,
     env: patient,
   });
@@ -179,7 +180,7 @@ describe.each(callers)("as %s", (_who, as) => {
   test.each(["SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM"] as const)(
     "forwards %s to the command",
     async (signal) => {
-      const child = await begin(`trap 'echo got; exit 9' ${signal.slice(3)}; while :; do sleep 0.1; done`, as);
+      const child = await begin("while :; do sleep 0.1; done", as, `trap 'echo got; exit 9' ${signal.slice(3)}`);
       child.kill(signal);
       expect(await ended(child)).toBe(9);
       await nothingLeft();
@@ -187,7 +188,7 @@ describe.each(callers)("as %s", (_who, as) => {
   );
 
   test("ends with a command that ignores TERM", async () => {
-    const child = await begin("trap '' TERM; while :; do sleep 0.1; done", as);
+    const child = await begin("while :; do sleep 0.1; done", as, "trap '' TERM");
     child.kill("SIGTERM");
     expect(await ended(child)).toBe(137);
     await nothingLeft();
