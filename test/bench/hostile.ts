@@ -95,7 +95,7 @@ function figuresOf(name: string, idleP99: number, { runs, leases }: Measured, se
       command,
     },
     {
-      what: "of that the lease, server side, the longest",
+      what: "the longest lease of these runs, server side",
       value: Math.max(...leases),
       unit: "ms",
       goal: { atMost: goals.lease },

@@ -106,7 +106,8 @@ export const runOptions: readonly OptionDefinition[] = [
     values: ["CAPABILITY"],
     repeatable: true,
     about: "add a capability, or ALL",
-    detail: "It applies only inside a nested user namespace and cannot undo the sandbox's own mounts.",
+    detail:
+      "One beyond the default 14 applies only inside a nested user namespace and cannot undo the sandbox's own mounts.",
   },
   { long: "cap-drop", values: ["CAPABILITY"], repeatable: true, about: "drop a capability, or ALL" },
   {
