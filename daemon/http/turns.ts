@@ -4,7 +4,10 @@
  */
 
 export interface Turns {
-  /** Calls `begin` when a request of that account may be executed; synchronously if it may be now. */
+  /**
+   * Calls `begin` when a request of that account may be executed; synchronously if it may be now. Only the first call of
+   * `answered` counts: a response and its socket may both report the end.
+   */
   answer(uid: number, begin: (answered: () => void) => void): void;
   /** Resolves when a lease may be requested. Granted leases cost nothing here, as the limit of leases bounds them. */
   lease(uid: number): Promise<void>;
@@ -95,7 +98,10 @@ export function createTurns({ atATime, perSecond, together, clock }: TurnsOption
   return {
     answer(uid, begin) {
       if (uid === 0) return begin(() => undefined);
+      let over = false;
       const answered = (): void => {
+        if (over) return;
+        over = true;
         of(uid).running--;
         goOn(uid);
       };

@@ -74,7 +74,10 @@ test("clones missing from the storage are not leased; callers get others", async
   // A running daemon holds every dataset, and the mounts prepared for alice.
   if (!world.template.includes("/")) {
     await removeClonesFromStorage();
-    expect(await world.isolate(["-q", "-z", world.template, "true"], { as: bob })).toMatchObject({ code: 0, stderr: "" });
+    expect(await world.isolate(["-q", "-z", world.template, "true"], { as: bob })).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
     expect(await world.settled()).toEqual(before);
   }
 });

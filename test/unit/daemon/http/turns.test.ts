@@ -47,6 +47,15 @@ test("a limited number of an account's requests run, and others and root do not 
   expect(begun.at(-1)).toBe("c");
 });
 
+test("an answer whose end is reported twice makes room for one request, not for two", async () => {
+  for (const name of ["a", "b", "c", "d"]) ask(1, name);
+  await rounds(9);
+  answered[0]?.();
+  answered[0]?.();
+  await rounds(9);
+  expect(begun).toEqual(["a", "b", "c"]);
+});
+
 test("a lease does not wait for answers of the same account that take long", async () => {
   for (const name of ["a", "b", "c"]) ask(1, name);
   void turns.lease(1).then(() => begun.push("lease"));
