@@ -272,6 +272,13 @@ describe("a request that is refused before its body has arrived", () => {
     await served();
   });
 
+  test("curl reports the answer, not a broken connection, each time", async () => {
+    const upload = "head -c 300000 /dev/zero | curl -s -o /dev/null -w '%{http_code} %{exitcode}\\n' -H Expect: -T -";
+    const line = `${upload} -X POST --unix-socket ${world.socket} 'http://isolate/v1/templates?template=x'`;
+    const { stdout } = await run(["sh", "-c", `for i in $(seq 30); do ${line}; done`], { as: bob, patience: 60_000 });
+    expect(new Set(stdout.trim().split("\n"))).toEqual(new Set(["403 0"]));
+  });
+
   test("the answer arrives if tar rejects an archive during the upload", async () => {
     // A header that declares a file name of 8 GB, which is too long.
     const broken = `${"x".repeat(512)}${"\0".repeat(1024)}`;
