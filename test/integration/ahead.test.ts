@@ -34,9 +34,11 @@ afterEach(async () => {
   await gone();
 });
 
+/** In each command line, so that another run of these tests on this machine is not mistaken for this one. */
+const mark = `# ${process.pid}`;
 /** The user's bubblewrap processes that wait for their options, or have waited. */
 const engines = async (): Promise<number[]> =>
-  (await run(["pgrep", "-u", String(alice.uid), "-f", "^\\S*/bwrap --args "])).stdout
+  (await run(["pgrep", "-u", String(alice.uid), "-f", `^\\S*/bwrap --args .*${mark}$`])).stdout
     .split("\n")
     .filter(Boolean)
     .map(Number);
@@ -57,7 +59,7 @@ async function waitingRun(command: string, socket = world.socket): Promise<Waiti
   await must([program("isolate"), "-z", world.template, "true"], { as: alice, env: { ISOLATE_SOCKET: world.socket } });
   await world.settled();
   if (socket === world.socket) process.kill(world.daemonPid(), "SIGSTOP");
-  const client = start(["setsid", program("isolate"), "-z", world.template, "sh", "-c", command], {
+  const client = start(["setsid", program("isolate"), "-z", world.template, "sh", "-c", `${command} ${mark}`], {
     as: alice,
     env: { ISOLATE_SOCKET: socket },
   });
@@ -151,12 +153,13 @@ test("a run that must turn to another daemon gets that daemon's namespace and le
 });
 
 test("a run uses the new namespace if its own was replaced while it waited", async () => {
-  const first = world.begin(["-z", world.template, "sleep", "100000"]);
+  const duration = `100000.${process.pid}`;
+  const first = world.begin(["-z", world.template, "sleep", duration]);
   const [lease] = await eventually("it runs", async () => {
     const leases = await world.leases();
     return leases.length === 1 ? leases : null;
   });
-  const inside = (await must(["pgrep", "-u", String(alice.uid), "-x", "sleep"])).trim();
+  const inside = (await must(["pgrep", "-u", String(alice.uid), "-fx", `sleep ${duration}`])).trim();
   const maps = ["uid_map", "gid_map"].map((name) => [name, readFileSync(`/proc/${inside}/${name}`, "utf8")] as const);
   first.kill("SIGKILL");
   expect(lease).toBeDefined();

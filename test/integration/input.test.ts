@@ -158,7 +158,10 @@ describe("the daemon", () => {
       ["-r", world.template, "2"],
     ]) {
       const outcome = await world.isolate(["--socket", socket, ...args], { as: root });
-      expectRefusal(outcome, /^isolate: cannot reach the daemon at .*\n {2}start it: sudo systemctl start isolated\.socket/);
+      expectRefusal(
+        outcome,
+        /^isolate: cannot reach the daemon at .*\n {2}start it: sudo systemctl start isolated\.socket/,
+      );
       expect(outcome.stderr).toContain(why);
     }
   });

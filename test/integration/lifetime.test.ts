@@ -71,14 +71,15 @@ describe("the sandbox and its clone are gone after", () => {
 
 test("an engine killed at any moment of its start leaves no process and no clone", async () => {
   const before = await world.settled();
+  const duration = `4321.${process.pid}`;
   for (let round = 0; round < 60; round++) {
-    const child = world.begin(["-z", world.template, "sleep", "4321"]);
+    const child = world.begin(["-z", world.template, "sleep", duration]);
     setTimeout(() => child.kill("SIGKILL"), 5 + round / 2);
     await finished(child);
   }
   await eventually(
     "no sandbox is left",
-    async () => (await run(["pgrep", "-u", String(alice.uid), "-f", "sleep 4321"])).code === 1,
+    async () => (await run(["pgrep", "-u", String(alice.uid), "-f", `sleep ${duration}`])).code === 1,
   );
   expect(await world.settled()).toEqual(before);
 });

@@ -11,6 +11,9 @@ let world: World;
 let scratch: string;
 let isolate: string;
 
+/** Found by its command line, also while other tests run on this machine. */
+const nap = `sleep 1000.${process.pid}`;
+
 beforeAll(async () => {
   world = await createWorld({ size: 2 });
   scratch = mkdtempSync(join(tmpdir(), "isolate-terminal-"));
@@ -75,12 +78,9 @@ describe("an interactive shell", () => {
   test("has job control, and Ctrl-C ends only its foreground job", async () => {
     await openInside();
     expect(await screen()).not.toMatch(/no job control|cannot set terminal process group/);
-    await type("sleep 1000; echo status=$?");
-    await shows(/box> sleep 1000; echo status=\$\?$/);
-    await eventually(
-      "it sleeps",
-      async () => (await run(["pgrep", "-u", String(alice.uid), "-fx", "sleep 1000"])).code === 0,
-    );
+    await type(`${nap}; echo status=$?`);
+    await shows(/box> sleep [0-9.]+; echo status=\$\?$/);
+    await eventually("it sleeps", async () => (await run(["pgrep", "-u", String(alice.uid), "-fx", nap])).code === 0);
     await keys("C-c");
     await shows(/\^C\n+box>$/);
     await type("echo still $((40+2)) $(id -u)");
@@ -205,9 +205,10 @@ describe("a command in the foreground", () => {
   test("in its own session has no terminal, and Ctrl-C and Ctrl-Z reach it", async () => {
     await openShell();
     // The shell waits for its child: the terminal's signals go to the whole group.
-    await type(`${isolate} --new-session sh -c 'tty </dev/tty; echo up; sleep 1000; echo sleep ended with $?; exit 3'`);
+    await type(`${isolate} --new-session sh -c 'tty </dev/tty; echo up; ${nap}; echo sleep ended with $?; exit 3'`);
     await shows(/cannot open \/dev\/tty.*\n(.*\n)*up$/m);
-    const sleeping = async () => (await run(["sh", "-c", `ps -o stat= -p "$(pgrep -u ${alice.uid} -x sleep)"`])).stdout;
+    const sleeping = async () =>
+      (await run(["sh", "-c", `ps -o stat= -p "$(pgrep -u ${alice.uid} -fx "${nap}")"`])).stdout;
     await eventually("the command sleeps", async () => /^S/m.test(await sleeping()));
     await keys("C-z");
     await shows(/Stopped.*isolate/);
