@@ -55,9 +55,12 @@ async function installPackages(names) {
 
 /** @param {string} group @returns {readonly string[]} */
 export function packagesOf(group) {
+  if (group === "usual") return usualGroups.flatMap(packagesOf);
   const found = Object.entries(packages).find(([name]) => name === group);
   if (found) return found[1];
-  throw new NotPrepared(`cannot prepare '${group}': the groups are ${groupNames.join(", ")}`);
+  throw new NotPrepared(
+    `cannot prepare '${group}': the groups are ${groupNames.join(", ")}, and usual for most of them`,
+  );
 }
 
 function missingPackages(wanted) {

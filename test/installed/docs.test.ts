@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Reader, runBlock } from "../support/document-runner.ts";
-import { blocksOf, documents } from "../support/documents.ts";
+import { blocksIn } from "../support/documents.ts";
 import { must, run } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { user } from "./host.ts";
@@ -32,10 +32,8 @@ afterAll(async () => {
   await run(["loginctl", "disable-linger", user]);
 });
 
-const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "installed"));
-
 describe("as readers type it", () => {
-  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
+  test.each(blocksIn("installed"))("%s", async (_at, block) => {
     expect(await runBlock(block, "installed", reader)).toEqual([]);
   });
 });

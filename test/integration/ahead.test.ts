@@ -16,7 +16,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { IsolateError } from "../../protocol/errors.ts";
-import { eventually, finished, must, type Outcome, run, start } from "../support/process.ts";
+import { eventually, finished, must, type Outcome, ownDuration, run, start } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
@@ -153,7 +153,7 @@ test("a run that must turn to another daemon gets that daemon's namespace and le
 });
 
 test("a run uses the new namespace if its own was replaced while it waited", async () => {
-  const duration = `100000.${process.pid}`;
+  const duration = ownDuration(100_000);
   const first = world.begin(["-z", world.template, "sleep", duration]);
   const [lease] = await eventually("it runs", async () => {
     const leases = await world.leases();

@@ -15,8 +15,9 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Reader, runBlock } from "../support/document-runner.ts";
-import { withTun } from "../support/document-world.ts";
-import { blocksOf, documents } from "../support/documents.ts";
+import { installPrograms, readersPath } from "../support/document-world.ts";
+import { blocksIn } from "../support/documents.ts";
+import { withTun } from "../support/host-network.ts";
 import { copyPrograms } from "../support/host-programs.ts";
 import {
   eventually,
@@ -480,26 +481,16 @@ function readQuietly(path: string): Buffer {
 }
 
 describe("the documentation's lines, with a small X client as the browser", () => {
-  const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "desktop"));
   let reader: Reader;
 
   beforeAll(async () => {
     const install = `cp -r /mnt/programs /opt/x && printf '#!/bin/sh\\nexec ${inside("xdpyinfo")}\\n' >/usr/bin/firefox`;
-    const edit = ["-d", `${at("programs")}:/mnt/programs:ro`, world.template, "sh", "-c"];
-    for (const words of [
-      ["template", "edit", ...edit, `${install} && chmod 755 /usr/bin/firefox`],
-      ["template", "snapshot", world.template],
-      ["-r", world.template, "2", "-f"],
-    ]) {
-      const { code, stderr } = await world.isolate(words, { as: root, patience: 120_000 });
-      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-    }
-    const PATH = `${dirname(program("isolate"))}:/usr/sbin:/usr/bin:/sbin:/bin`;
-    const env = { PATH, ISOLATE_SOCKET: world.socket, PULSE_SERVER: `unix:${at("run/pulse/native")}` };
+    await installPrograms(world, at("programs"), `${install} && chmod 755 /usr/bin/firefox`);
+    const env = { PATH: readersPath, ISOLATE_SOCKET: world.socket, PULSE_SERVER: `unix:${at("run/pulse/native")}` };
     reader = { user: alice, cwd: scratch, env: { ...onDisplay(`:${guarded}`), ...env }, wrap: withTun };
   }, 300_000);
 
-  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, { at: place, lines }) => {
+  test.each(blocksIn("desktop"))("%s", async (_at, { at: place, lines }) => {
     const named = lines.map((line) => ({ ...line, text: line.text.replace("-z desktop", `-z ${world.template}`) }));
     expect(await runBlock({ at: place, lines: named }, "desktop", reader)).toEqual([]);
   });

@@ -92,6 +92,7 @@ describe("requests sent together on one connection", () => {
     await late.close();
     await stuck.end();
     await slow.until("each is answered", ({ text }) => answers(text).length === 1);
+    // A kill takes less.
     await sleep(2000);
     await served();
     expect(await leaseNames()).toEqual([next]);

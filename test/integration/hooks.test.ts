@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { finished, must, type Outcome, root, run, type User } from "../support/process.ts";
+import { finished, must, type Outcome, ownDuration, root, run, type User } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
@@ -12,7 +12,7 @@ let world: World;
 let scratch: string;
 beforeAll(async () => {
   world = await createWorld();
-  scratch = await world.scratch(alice);
+  scratch = world.scratch(alice);
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
 afterEach(async () => {
@@ -25,7 +25,7 @@ interface Hooks {
   readonly post?: string;
 }
 /** A sleep time that only a hook or a command here uses, and no other process on this machine. */
-const idle = `sleep 4711.${process.pid}`;
+const idle = `sleep ${ownDuration(4711)}`;
 const environment = ({ pre = "", post = "" }: Hooks) => ({ PRE_SPAWN_HOOK: pre, POST_SPAWN_HOOK: post });
 const hooked = (hooks: Hooks, args: readonly string[], as: User = alice): Promise<Outcome> =>
   world.isolate(args, { as, cwd: scratch, env: environment(hooks) });

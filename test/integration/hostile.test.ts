@@ -27,7 +27,7 @@ let trySyscall: string;
 
 beforeAll(async () => {
   world = await createWorld({ size: 3, config: `[limits]\nleases_per_user = ${limit}` });
-  scratch = await world.scratch();
+  scratch = world.scratch();
   trySyscall = join(scratch, "try-syscall");
   copyFileSync(join(projectRoot, "dist/test/try-syscall"), trySyscall);
   chmodSync(trySyscall, 0o755);

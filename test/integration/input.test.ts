@@ -1,6 +1,5 @@
 /** Bad input: one clear error and the next step, exit code 125, nothing changed, no stack trace. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { debianTar } from "../support/debian-root.ts";
@@ -15,8 +14,7 @@ let before: Awaited<ReturnType<typeof situation>>;
 
 beforeAll(async () => {
   world = await createWorld({ size: 2, config: '[[template]]\nname = "none"\nsize = 0\n' });
-  scratch = mkdtempSync(join(tmpdir(), "isolate-input-"));
-  chmodSync(scratch, 0o755);
+  scratch = world.scratch();
   before = await situation();
 }, 1_200_000);
 afterAll(async () => {

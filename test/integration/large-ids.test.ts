@@ -20,7 +20,7 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = await world.scratch();
+  scratch = world.scratch();
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
 

@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { eventually, finished, must, root, run } from "../support/process.ts";
+import { eventually, finished, must, ownDuration, root, run } from "../support/process.ts";
 import { program } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
@@ -71,7 +71,7 @@ describe("the sandbox and its clone are gone after", () => {
 
 test("an engine killed at any moment of its start leaves no process and no clone", async () => {
   const before = await world.settled();
-  const duration = `4321.${process.pid}`;
+  const duration = ownDuration(4321);
   for (let round = 0; round < 60; round++) {
     const child = world.begin(["-z", world.template, "sleep", duration]);
     setTimeout(() => child.kill("SIGKILL"), 5 + round / 2);

@@ -16,7 +16,7 @@ let scratch: string;
 beforeAll(async () => {
   world = await createWorld();
   network = await createHostNetwork();
-  scratch = await world.scratch();
+  scratch = world.scratch();
   await must(["chmod", "777", scratch]);
 }, 1_200_000);
 afterAll(async () => {

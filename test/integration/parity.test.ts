@@ -19,7 +19,7 @@ const ownRoot = (as: User): string => join(scratch, as === root ? "roots" : "her
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = await world.scratch();
+  scratch = world.scratch();
   for (const as of [alice, root]) {
     const directory = ownRoot(as);
     mkdirSync(directory);

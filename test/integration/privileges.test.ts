@@ -12,7 +12,7 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = await world.scratch();
+  scratch = world.scratch();
   mkdirSync(join(scratch, "bound"));
   chmodSync(join(scratch, "bound"), 0o777);
   mkdirSync(join(scratch, "tools"));

@@ -10,7 +10,7 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = await world.scratch(alice);
+  scratch = world.scratch(alice);
 }, 1_200_000);
 afterAll(() => world.close(), 300_000);
 

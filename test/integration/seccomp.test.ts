@@ -19,7 +19,7 @@ let scratch: string;
 
 beforeAll(async () => {
   world = await createWorld();
-  scratch = await world.scratch(alice);
+  scratch = world.scratch(alice);
   for (const tool of [trySyscall, ...(x64 ? [tryI386] : [])])
     copyFileSync(tool, join(scratch, tool.slice(tool.lastIndexOf("/") + 1)));
 }, 1_200_000);

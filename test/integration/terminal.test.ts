@@ -3,7 +3,7 @@ import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { asUser, eventually, must, run } from "../support/process.ts";
+import { asUser, eventually, must, ownDuration, run } from "../support/process.ts";
 import { program, projectRoot } from "../support/project.ts";
 import { alice, createWorld, type World } from "../support/world.ts";
 
@@ -11,8 +11,7 @@ let world: World;
 let scratch: string;
 let isolate: string;
 
-/** Found by its command line, also while other tests run on this machine. */
-const nap = `sleep 1000.${process.pid}`;
+const nap = `sleep ${ownDuration(1000)}`;
 
 beforeAll(async () => {
   world = await createWorld({ size: 2 });

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { debianTar } from "../support/debian-root.ts";
 import { type Reader, runBlock } from "../support/document-runner.ts";
-import { installMake, makeReader, withTun } from "../support/document-world.ts";
-import { type Block, blocksOf, documents, type Place } from "../support/documents.ts";
+import { installMake, makeReader } from "../support/document-world.ts";
+import { blocksIn } from "../support/documents.ts";
+import { withTun } from "../support/host-network.ts";
 import { must, root } from "../support/process.ts";
 import { projectRoot } from "../support/project.ts";
 import { createWorld, type World } from "../support/world.ts";
@@ -23,10 +24,6 @@ beforeAll(async () => {
 }, 1_800_000);
 afterAll(() => world?.close(), 300_000);
 
-function blocksIn(place: Place): (readonly [at: string, block: Block])[] {
-  const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some((line) => line.place === place));
-  return blocks.map((block) => [block.at, block]);
-}
 const creates = /template create (\S+) --debian/;
 
 describe("as its reader types it", () => {
@@ -64,12 +61,12 @@ test.each(blocksIn("podman"))(
 
 /** Directories of this machine that the lines change are private to them. */
 async function privateMachine(directory: string): Promise<string[]> {
-  const [groups, state] = [join(directory, "etc"), join(directory, "state")];
-  await must(["cp", "-a", "/etc", groups]);
+  const [etc, state] = [join(directory, "etc"), join(directory, "state")];
+  await must(["cp", "-a", "/etc", etc]);
   mkdirSync(state);
   const layers = "lowerdir=/var/lib,upperdir=/run/upper,workdir=/run/work";
   const script = [
-    `mount --bind ${groups} /etc`,
+    `mount --bind ${etc} /etc`,
     "mount -t tmpfs none /run",
     "mkdir /run/upper /run/work",
     `mount -t overlay -o ${layers} none /var/lib`,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Reader, runBlock } from "../support/document-runner.ts";
 import { installMake, makeReader } from "../support/document-world.ts";
-import { type Block, blocksOf, documents } from "../support/documents.ts";
+import { type Block, blocksIn } from "../support/documents.ts";
 import { createWorld, type World } from "../support/world.ts";
 
 let world: World;
@@ -15,7 +15,7 @@ beforeAll(async () => {
 }, 1_800_000);
 afterAll(() => world?.close(), 300_000);
 
-const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some(({ place }) => place === "here"));
+const blocks = blocksIn("here");
 
 test("finds the command lines", () => expect(blocks.length).toBeGreaterThan(15));
 
@@ -26,7 +26,7 @@ function onOwnSocket({ at, lines }: Block): Block {
 }
 
 describe("as readers type it", () => {
-  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
+  test.each(blocks)("%s", async (_at, block) => {
     expect(await runBlock(onOwnSocket(block), "here", reader)).toEqual([]);
   });
 });

@@ -10,23 +10,25 @@ import { must, root } from "./process.ts";
 import { program } from "./project.ts";
 import { alice, type World } from "./world.ts";
 
-/** Where this machine keeps /dev/net/tun from its users, they have one as udev makes it. */
-export const withTun: readonly string[] = (() => {
-  const mount = "mount -t tmpfs -o mode=755 none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
-  return ["unshare", "-m", "--propagation", "slave", "sh", "-c", `${mount} && exec "$@"`, "sh"];
-})();
+export const readersPath = `${dirname(program("isolate"))}:/usr/sbin:/usr/bin:/sbin:/bin`;
+
+/** Runs the script in the template, with that directory at /mnt/programs, and gives the result to the pool. */
+export async function installPrograms(world: World, directory: string, script: string): Promise<void> {
+  const { template } = world;
+  const edit = ["template", "edit", "-d", `${directory}:/mnt/programs:ro`, template, "sh", "-c", script];
+  const { size } = await world.pool();
+  for (const words of [edit, ["template", "snapshot", template], ["-r", template, String(size), "-f"]]) {
+    const { code, stderr } = await world.isolate(words, { as: root, patience: 120_000 });
+    if (code !== 0) throw new Error(`isolate ${words.join(" ")}: ${stderr}`);
+  }
+}
 
 /** Copies this machine's make(1) into the template, since the test's small Debian has none. */
 export async function installMake(world: World): Promise<void> {
   const programs = join(world.directory, "programs");
   const run = await copyPrograms(programs, "/opt/programs", ["make"]);
   writeFileSync(join(programs, "start"), `#!/bin/sh\nexec ${run("make")} "$@"\n`, { mode: 0o755 });
-  const install = "cp -r /mnt/programs /opt/ && ln -s /opt/programs/start /usr/bin/make";
-  const edit = ["template", "edit", "-d", `${programs}:/mnt/programs:ro`, world.template, "sh", "-c", install];
-  for (const words of [edit, ["template", "snapshot", world.template], ["-r", world.template, "3", "-f"]]) {
-    const { code, stderr } = await world.isolate(words, { as: root, patience: 120_000 });
-    if (code !== 0) throw new Error(`isolate ${words.join(" ")}: ${stderr}`);
-  }
+  await installPrograms(world, programs, "cp -r /mnt/programs /opt/ && ln -s /opt/programs/start /usr/bin/make");
 }
 
 export async function makeReader(world: World): Promise<Reader> {
@@ -46,7 +48,7 @@ export async function makeReader(world: World): Promise<Reader> {
     user: alice,
     cwd: project,
     env: {
-      PATH: `${dirname(program("isolate"))}:/usr/sbin:/usr/bin:/sbin:/bin`,
+      PATH: readersPath,
       LC_ALL: "C.UTF-8",
       HOME: home,
       USER: "alice",

@@ -73,6 +73,13 @@ export const blocksOf = (file: string): Block[] =>
     .filter(({ kind }) => !withoutCommands.includes(kind))
     .map(readBlock);
 
+/** Returns every block with a line that runs in that place, for `test.each`. */
+export const blocksIn = (place: Place): (readonly [at: string, block: Block])[] =>
+  documents
+    .flatMap(blocksOf)
+    .filter(({ lines }) => lines.some((line) => line.place === place))
+    .map((block) => [block.at, block]);
+
 /** Throws if no mark says how its lines are tested. */
 export function readBlock({ at, kind, mark, content }: Fence): Block {
   if (kind !== "sh" && kind !== "console")

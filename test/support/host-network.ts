@@ -8,6 +8,14 @@ import { join } from "node:path";
 import { finished, must, start } from "./process.ts";
 import { projectRoot } from "./project.ts";
 
+/** A device as udev makes it, which this machine may keep from its users. */
+const makeTun = "mount -t tmpfs -o mode=755 none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
+
+/** Put in front of a command that needs the device. */
+export const withTun: readonly string[] = [
+  ...["unshare", "-m", "--propagation", "slave", "sh", "-c", `${makeTun} && exec "$@"`, "sh"],
+];
+
 export const port = 7777;
 export const remote = { ipv4: "10.99.0.1", ipv6: "fd99::1" };
 /** `other`: an address on another device than the default route's. */
@@ -47,8 +55,7 @@ export async function createHostNetwork({ routed = true } = {}) {
   try {
     const outside = await namespace("");
     const host = await namespace(
-      "mount -t tmpfs -o mode=755 none /dev/net && mknod -m 666 /dev/net/tun c 10 200 &&" +
-        " mount -t tmpfs none /mnt && echo nameserver 127.0.0.53 >/mnt/resolv.conf &&" +
+      `${makeTun} && mount -t tmpfs none /mnt && echo nameserver 127.0.0.53 >/mnt/resolv.conf &&` +
         ' mount --bind /mnt/resolv.conf "$(readlink -f /etc/resolv.conf)" &&',
     );
     await must([

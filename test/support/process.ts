@@ -74,6 +74,9 @@ export function finished(child: ChildProcess, options: RunOptions = {}): Promise
   });
 }
 
+/** For sleep(1): a duration that names this process, so that no other run's sleep is taken for one of its own. */
+export const ownDuration = (seconds: number): string => `${seconds}.${process.pid}`;
+
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   return finished(start(command, options), options);
 }

@@ -3,7 +3,7 @@
  * on the storage under test, and real users by number. `close` always removes everything.
  */
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Lease, Pool } from "../../protocol/schema.ts";
@@ -125,11 +125,11 @@ export async function createWorld(options: WorldOptions = {}) {
     },
 
     /** A directory for the test's own files: of that user alone, or root's, which all can read. Gone with the world. */
-    async scratch(owner?: User): Promise<string> {
+    scratch(owner?: User): string {
       const scratch = at("scratch");
       mkdirSync(scratch);
-      await must(["chmod", owner ? "700" : "755", scratch]);
-      if (owner) await must(["chown", `${owner.uid}:${owner.gid}`, scratch]);
+      chmodSync(scratch, owner ? 0o700 : 0o755);
+      if (owner) chownSync(scratch, owner.uid, owner.gid);
       return scratch;
     },
 

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Reader, runBlock } from "../support/document-runner.ts";
 import { makeReader } from "../support/document-world.ts";
-import { type Block, blocksOf, documents, type Place } from "../support/documents.ts";
+import { type Block, blocksIn, type Place } from "../support/documents.ts";
 import { eventually, must, run } from "../support/process.ts";
 import { createWorld, group, type World } from "../support/world.ts";
 
@@ -39,9 +39,7 @@ describe.each<[place: Place, more: () => Partial<Reader>]>([
   // With the default fifth of an emulated processor, systemd takes a minute to boot.
   ["lxc", () => ({ user: manager, env: { ...reader.env, LXC_CPU_QUOTA: "100" } })],
 ])("as readers type it: %s", (place, more) => {
-  const blocks = documents.flatMap(blocksOf).filter(({ lines }) => lines.some((line) => line.place === place));
-
-  test.each(blocks.map((block) => [block.at, block] as const))("%s", async (_at, block) => {
+  test.each(blocksIn(place))("%s", async (_at, block) => {
     expect(await runBlock(renamed(block), place, { ...reader, ...more() })).toEqual([]);
   });
 });

@@ -99,7 +99,7 @@ const run: Page = {
 type Content = Pick<Page, "about" | "sections" | "seeAlso">;
 
 /** The page of a verb and of the verbs below it; `more`: other command lines. */
-function pageOf(verb: string, { more = [], ...content }: Content & { readonly more?: Page["usage"] }): Page {
+function verbsPage(verb: string, { more = [], ...content }: Content & { readonly more?: Page["usage"] }): Page {
   return { name: `isolate-${verb}`, section: 1, usage: [...verbsOf(verb).map(verbUsage), ...more], ...content };
 }
 
@@ -107,7 +107,7 @@ function topicPage(topic: string, content: Content): Page {
   return { name: `isolate-${topic}`, section: 7, usage: [], ...content };
 }
 
-const template = pageOf("template", {
+const template = verbsPage("template", {
   about: "make, change, list and remove templates",
   sections: [
     ...verbsOf("template").map(verbBlocks),
@@ -117,7 +117,7 @@ const template = pageOf("template", {
   seeAlso: ["isolate(1)", "isolate-pool(1)", "mmdebstrap(1)"],
 });
 
-const pool = pageOf("pool", {
+const pool = verbsPage("pool", {
   about: "list and size the pools of ready copies",
   more: [refillUsage],
   sections: [
@@ -130,7 +130,7 @@ const pool = pageOf("pool", {
   seeAlso: ["isolate(1)", "isolate-template(1)", "isolated.toml(5)"],
 });
 
-const log = pageOf("log", {
+const log = verbsPage("log", {
   about: "list past and present runs",
   sections: [
     ...verbsOf("log").flatMap(verbSections),
@@ -142,7 +142,7 @@ const log = pageOf("log", {
   seeAlso: ["isolate(1)", "isolated.toml(5)"],
 });
 
-const doctor = pageOf("doctor", {
+const doctor = verbsPage("doctor", {
   about: "report what this host lacks and how to fix it",
   sections: [
     ...verbsOf("doctor").flatMap(verbSections),

@@ -70,8 +70,8 @@ export function createWatch({ zfs, now, interval, warn }: Options) {
     templates: () => readonly TemplateName[],
     changed: (template: TemplateName) => void,
   ): () => void {
-    let before = new Map<TemplateName, Sight>();
-    let lostBefore: ReadonlySet<TemplateName> = new Set();
+    /** The last check of each template; `undefined` if it was not there, or its pool did not answer. */
+    let before = new Map<TemplateName, Sight | undefined>();
     let silentBefore: ReadonlySet<string> = new Set();
     let timer: NodeJS.Timeout | undefined;
     let stopped = false;
@@ -84,11 +84,10 @@ export function createWatch({ zfs, now, interval, warn }: Options) {
       const lost = names.filter((template) => !sights.has(template));
       const newlyLost = lost.filter(
         // Seen before, or missing at its first check: a rename may come sooner than that.
-        (template) => before.has(template) || !(lostBefore.has(template) || silent.has(poolOf(template))),
+        (template) => before.get(template) || !(before.has(template) || silent.has(poolOf(template))),
       );
       for (const [pool, error] of silent) if (!silentBefore.has(pool)) warn(error);
-      before = sights;
-      lostBefore = new Set(lost);
+      before = new Map(names.map((template) => [template, sights.get(template)]));
       silentBefore = new Set(silent.keys());
       for (const template of [...news.map(([template]) => template), ...newlyLost]) if (!stopped) changed(template);
     }

@@ -1,15 +1,16 @@
 import { setMaxListeners } from "node:events";
-import { afterEach, expect, test } from "@jest/globals";
+import { afterAll, expect, test } from "@jest/globals";
 import { newPool, type PoolState } from "../../../../daemon/pools/pool.ts";
 import { createWaiting } from "../../../../daemon/pools/waiting.ts";
 import type { CloneRecord } from "../../../../daemon/records/store.ts";
 import type { TemplateName } from "../../../../protocol/names.ts";
 
 const [bob, alice, carol] = [1002, 1001, 1003];
+const debian = { template: "debian" as TemplateName, size: 3 };
 let ready: CloneRecord[] = [];
-const aborted = new AbortController();
-setMaxListeners(0, aborted.signal);
-afterEach(() => aborted.abort());
+const end = new AbortController();
+setMaxListeners(0, end.signal);
+afterAll(() => end.abort());
 
 const { serve, take } = createWaiting({
   // The clones of this test have no rows: a lease takes the first one.
@@ -20,16 +21,13 @@ const { serve, take } = createWaiting({
   hurry: () => undefined,
 });
 
-/** Waits as that account, and notes when it is served. */
-function wait(pool: PoolState, account: number, order: number[]): void {
-  const request = { account, to: {}, lasting: false, lease: () => ({}), wait: 60_000, onWait: () => undefined };
-  take(pool, { ...request, signal: aborted.signal } as never).then(
-    () => order.push(account),
-    () => undefined,
-  );
+/** Waits as that account, and calls `served` when it has a clone. */
+function wait(pool: PoolState, account: number, served: () => void, signal = end.signal): void {
+  const request = { account, to: {}, lasting: false, lease: () => ({}), wait: 60_000, signal, onWait: () => undefined };
+  take(pool, request as never).then(served, () => undefined);
 }
 
-/** A clone becomes ready. */
+/** Clones become ready, one after the other. */
 async function made(pool: PoolState, count: number): Promise<void> {
   for (let number = 0; number < count; number++) {
     ready = [{ id: `clone_${number}` } as never];
@@ -39,33 +37,26 @@ async function made(pool: PoolState, count: number): Promise<void> {
 }
 
 test("callers that wait for a clone are served account by account, not in the order in which they asked", async () => {
-  const pool = newPool({ template: "debian" as TemplateName, size: 3 });
+  const pool = newPool(debian);
   const order: number[] = [];
-  for (let count = 0; count < 50; count++) wait(pool, bob, order);
-  wait(pool, alice, order);
+  const waits = (account: number): void => wait(pool, account, () => order.push(account));
+  for (let count = 0; count < 50; count++) waits(bob);
+  waits(alice);
   await made(pool, 3);
   expect(order).toEqual([bob, alice, bob]);
   // A newcomer waits for at most one clone of each other account.
-  wait(pool, carol, order);
-  wait(pool, alice, order);
+  waits(carol);
+  waits(alice);
   await made(pool, 4);
   expect(order.slice(3)).toEqual([carol, alice, bob, bob]);
 });
 
 test("callers of one account are served in the order in which they asked, and one who gave up is not", async () => {
-  const pool = newPool({ template: "debian" as TemplateName, size: 3 });
-  const served: number[] = [];
+  const pool = newPool(debian);
+  const order: number[] = [];
   const leaving = new AbortController();
-  const request = { account: bob, to: {}, lasting: false, lease: () => ({}), wait: 60_000, onWait: () => undefined };
-  const begin = (number: number, signal: AbortSignal): void =>
-    void take(pool, { ...request, signal } as never).then(
-      () => served.push(number),
-      () => undefined,
-    );
-  begin(1, aborted.signal);
-  begin(2, leaving.signal);
-  begin(3, aborted.signal);
+  for (const number of [1, 2, 3]) wait(pool, bob, () => order.push(number), number === 2 ? leaving.signal : end.signal);
   leaving.abort();
   await made(pool, 2);
-  expect(served).toEqual([1, 3]);
+  expect(order).toEqual([1, 3]);
 });
